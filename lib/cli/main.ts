@@ -1,0 +1,80 @@
+/** What every script shares: error reporting, exit codes and the progress bar. */
+
+import cliProgress from "cli-progress";
+import { CheckFailedError, EXIT, InputError, NoGpuError } from "../errors.ts";
+
+/** Runs a script's body and turns errors into one clear line and the exit code of their kind. */
+export async function main(body: () => Promise<void>): Promise<never> {
+  try {
+    await body();
+  } catch (error) {
+    if (error instanceof InputError || error instanceof Deno.errors.NotCapable) {
+      console.error(`error: ${error.message}`);
+      Deno.exit(EXIT.usage);
+    }
+    if (error instanceof NoGpuError) {
+      console.error(`error: ${error.message}`);
+      Deno.exit(EXIT.noGpu);
+    }
+    if (error instanceof CheckFailedError) {
+      console.error(`failed: ${error.message}`);
+      Deno.exit(EXIT.checkFailed);
+    }
+    console.error(error);
+    Deno.exit(EXIT.checkFailed);
+  }
+  Deno.exit(EXIT.ok);
+}
+
+export interface Progress {
+  update(done: number, fields?: Record<string, string | number>): void;
+  stop(): void;
+}
+
+/**
+ * A progress bar with ETA on standard error. Where standard error is no terminal, a line is printed
+ * at most every ten seconds instead. `fields` named in `format` as {name} are shown beside the bar.
+ */
+export function progressBar(label: string, total: number, format = ""): Progress {
+  if (!Deno.stderr.isTerminal()) return plainProgress(label, total, format);
+  const bar = new cliProgress.SingleBar({
+    format: `${label} {bar} {value}/{total} ETA {eta_formatted} ${format}`,
+    etaBuffer: 30,
+    hideCursor: true,
+    clearOnComplete: false,
+  }, cliProgress.Presets.shades_classic);
+  const fields = Object.fromEntries(
+    [...format.matchAll(/\{(\w+)\}/g)].map(([, name]) => [name, "…"]),
+  );
+  bar.start(total, 0, fields);
+  return {
+    update: (done, values) => bar.update(done, values ?? {}),
+    stop: () => bar.stop(),
+  };
+}
+
+function plainProgress(label: string, total: number, format: string): Progress {
+  const start = performance.now();
+  let last = start;
+  let fields: Record<string, string | number> = {};
+  const print = (done: number) => {
+    const seconds = (performance.now() - start) / 1000;
+    const eta = done > 0 ? `${Math.round(seconds / done * (total - done))} s` : "…";
+    const shown = format.replace(/\{(\w+)\}/g, (_, name) => String(fields[name] ?? "…"));
+    console.error(`${label} ${done}/${total} ETA ${eta} ${shown}`.trimEnd());
+  };
+  let latest = 0, printed = -1;
+  return {
+    update(done, values) {
+      latest = done;
+      fields = { ...fields, ...values };
+      if (performance.now() - last < 10_000) return;
+      last = performance.now();
+      printed = done;
+      print(done);
+    },
+    stop() {
+      if (printed !== latest) print(latest);
+    },
+  };
+}
