@@ -1,0 +1,112 @@
+/** Finds an adapter, asks for what it really offers, and makes every GPU error fatal. */
+
+import { NoGpuError } from "../errors.ts";
+import type { DeviceProfile } from "../graph/op.ts";
+
+export interface Gpu {
+  readonly device: GPUDevice;
+  readonly profile: DeviceProfile;
+  /** For people: "llvmpipe (LLVM 15.0.6, 256 bits)". */
+  readonly name: string;
+  /** Throws the first error that the device reported, if any. Call before trusting a result. */
+  check(): void;
+  /** Resolves when all submitted work is done; throws on errors. */
+  idle(): Promise<void>;
+  destroy(): void;
+}
+
+const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxUniformBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+  "maxComputeWorkgroupSizeZ",
+  "maxComputeWorkgroupsPerDimension",
+  "minStorageBufferOffsetAlignment",
+  "minUniformBufferOffsetAlignment",
+] as const;
+
+const FEATURES: GPUFeatureName[] = ["shader-f16", "timestamp-query"];
+
+/** Views of the flat parameter buffer start at multiples of this, on every device. */
+export const STORAGE_ALIGNMENT = 256;
+
+/**
+ * Opens the machine's GPU with its real limits.
+ *
+ * @throws NoGpuError with what to install where there is no adapter.
+ */
+export async function openGpu(): Promise<Gpu> {
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    throw new NoGpuError(
+      "no WebGPU adapter: install a GPU driver with Vulkan, or on Debian and Ubuntu the software " +
+        "driver: sudo apt-get install -y mesa-vulkan-drivers",
+    );
+  }
+  const requiredLimits: Record<string, number> = {};
+  for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
+  // Deno reports device-wide sizes that its own validation refuses above 2 GiB − 1.
+  requiredLimits.maxBufferSize = Math.min(adapter.limits.maxBufferSize, 2 ** 31 - 1);
+  const requiredFeatures = FEATURES.filter((f) => adapter.features.has(f));
+  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
+
+  const { description, vendor, architecture } = adapter.info;
+  const name = description || [vendor, architecture].filter(Boolean).join(" ") || "unknown adapter";
+  const software = /llvmpipe|lavapipe|swiftshader/i.test(name) || adapter.info.isFallbackAdapter;
+  let failure: Error | undefined;
+  device.addEventListener("uncapturederror", (event) => {
+    const { error } = event as GPUUncapturedErrorEvent;
+    failure ??= new Error(`GPU error: ${error.message}`);
+  });
+  let closing = false;
+  device.lost.then((info) => {
+    if (!closing) failure ??= new Error(`GPU device lost: ${info.message || info.reason}`);
+  });
+  const limits: Record<string, number> = {};
+  for (const name of LIMITS) limits[name] = device.limits[name];
+  // One alignment on every device, so that checkpoints and plans do not depend on it.
+  limits.minStorageBufferOffsetAlignment = STORAGE_ALIGNMENT;
+  limits.minUniformBufferOffsetAlignment = STORAGE_ALIGNMENT;
+  const check = () => {
+    if (failure) throw failure;
+  };
+  return {
+    device,
+    name,
+    profile: {
+      limits: limits as unknown as DeviceProfile["limits"],
+      features: [...requiredFeatures],
+      software: Boolean(software),
+    },
+    check,
+    async idle() {
+      await device.queue.onSubmittedWorkDone();
+      check();
+    },
+    destroy() {
+      closing = true;
+      device.destroy();
+    },
+  };
+}
+
+/** A profile with WebGPU's default limits, for planning without a device. */
+export const DEFAULT_PROFILE: DeviceProfile = {
+  limits: {
+    maxComputeWorkgroupStorageSize: 16384,
+    maxComputeInvocationsPerWorkgroup: 256,
+    maxComputeWorkgroupsPerDimension: 65535,
+    maxStorageBuffersPerShaderStage: 8,
+    maxStorageBufferBindingSize: 134217728,
+    maxUniformBufferBindingSize: 65536,
+    minStorageBufferOffsetAlignment: STORAGE_ALIGNMENT,
+    minUniformBufferOffsetAlignment: STORAGE_ALIGNMENT,
+  },
+  features: [],
+  software: false,
+};

@@ -1,0 +1,70 @@
+/**
+ * A Plan is plain JSON: every dispatch of one whole step in order, with every buffer assigned. It is
+ * made once from a graph and replayed; see `planner.ts` for how and `runtime.ts` for the replay.
+ */
+
+import type { DType, TensorType } from "../graph/tensor.ts";
+
+export interface PlanBuffer {
+  readonly bytes: number;
+  /** `arena` buffers are shared by tensors whose lifetimes do not meet. */
+  readonly role: "input" | "state" | "arena" | "params";
+  /** Name of the input or state; scopes of the tensors for the arena. */
+  readonly name: string;
+}
+
+export interface PlanShader {
+  readonly file: string;
+  /** The final text, after specialisation. */
+  readonly text: string;
+  readonly constants: Readonly<Record<string, number>>;
+  readonly layout: readonly { readonly binding: number; readonly access: string }[];
+}
+
+export interface PlanBinding {
+  readonly binding: number;
+  readonly name: string;
+  readonly buffer: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
+export interface PlanDispatch {
+  readonly shader: number;
+  readonly bindings: readonly PlanBinding[];
+  readonly workgroups: readonly [number, number, number];
+  /** Where it comes from. */
+  readonly node: number;
+  readonly op: string;
+  readonly scope: string;
+  readonly phase: string;
+  readonly variant: string;
+  readonly note: string;
+}
+
+export interface PlanSlot extends TensorType {
+  readonly dtype: DType;
+  readonly buffer: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export interface Plan {
+  readonly buffers: readonly PlanBuffer[];
+  readonly shaders: readonly PlanShader[];
+  readonly dispatches: readonly PlanDispatch[];
+  /** Words of the buffer whose role is `params`. */
+  readonly params: readonly number[];
+  readonly inputs: Readonly<Record<string, PlanSlot>>;
+  readonly states: Readonly<Record<string, PlanSlot>>;
+  readonly outputs: Readonly<Record<string, PlanSlot>>;
+  /** After the last dispatch: states whose new value was computed elsewhere. */
+  readonly copies: readonly { readonly from: PlanSlot; readonly to: PlanSlot }[];
+  /** Every tensor of the graph that has memory: `node:index` → place, for audits. */
+  readonly tensors: Readonly<Record<string, PlanSlot>>;
+}
+
+/** Bytes of all buffers: what the step holds on the device. */
+export function planBytes(plan: Plan): number {
+  return plan.buffers.reduce((sum, b) => sum + b.bytes, 0);
+}

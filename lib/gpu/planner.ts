@@ -1,0 +1,290 @@
+/** Graph → Plan: dead nodes dropped, variants chosen, memory shared by liveness. Needs no GPU. */
+
+import type { Graph } from "../graph/graph.ts";
+import type { BufferRef, KernelCall } from "../graph/kernel_call.ts";
+import type { DeviceProfile, Registry, Variant } from "../graph/op.ts";
+import { bytesOf, type Node, type Tensor } from "../graph/tensor.ts";
+import type { Plan, PlanBinding, PlanBuffer, PlanDispatch, PlanShader, PlanSlot } from "./plan.ts";
+import { packParams, shaderInterface, specialize } from "./wgsl.ts";
+import { type Place, resolveStorage } from "./storage.ts";
+
+export interface PlanOptions {
+  readonly device: DeviceProfile;
+  /** Leave out variants that round differently from the plain sum. */
+  readonly exact?: boolean;
+  /** Picks among the variants of a node (the tuner's choice); the first by default. */
+  readonly choose?: (node: Node, variants: readonly Variant[]) => Variant;
+}
+
+const roundUp = (n: number, to: number) => Math.ceil(n / to) * to;
+
+/** Nodes that an output or update needs, in order. */
+export function liveNodes(graph: Graph): Node[] {
+  const needed = new Set<Node>();
+  const visit = [...graph.outputs.values(), ...graph.updates.values()].map((t) => t.node);
+  while (visit.length) {
+    const node = visit.pop()!;
+    if (needed.has(node)) continue;
+    needed.add(node);
+    for (const t of node.inputs) visit.push(t.node);
+  }
+  return graph.nodes.filter((n) => needed.has(n) || n.op === "input" || n.op === "state");
+}
+
+/** Lays out one run of the graph for a device. */
+export function plan(graph: Graph, registry: Registry, options: PlanOptions): Plan {
+  graph.verify(registry);
+  const nodes = liveNodes(graph);
+  const places = resolveStorage(nodes, registry);
+  const buffers: PlanBuffer[] = [];
+  const slotOf = new Map<string, number>(); // root → buffer
+
+  // Inputs and states have buffers of their own.
+  for (const [role, table] of [["input", graph.inputs], ["state", graph.states]] as const) {
+    for (const [name, t] of table) {
+      slotOf.set(t.key, buffers.length);
+      buffers.push({ bytes: roundUp(bytesOf(t), 16), role, name });
+    }
+  }
+
+  // Lowering comes before memory: scratch takes part in it.
+  const lowered = new Map<
+    Node,
+    { variant: Variant; calls: readonly KernelCall[]; scratch: string[] }
+  >();
+  interface Life {
+    root: string;
+    bytes: number;
+    first: number;
+    last: number;
+  }
+  const lives = new Map<string, Life>();
+  const touch = (root: string, at: number) => {
+    const life = lives.get(root);
+    if (life) [life.first, life.last] = [Math.min(life.first, at), Math.max(life.last, at)];
+  };
+  for (const [at, node] of nodes.entries()) {
+    if (node.op === "input" || node.op === "state") continue;
+    node.outputs.forEach((type, i) => {
+      const place = places.get(`${node.id}:${i}`)!;
+      if (slotOf.has(place.root)) return;
+      const bytes = roundUp(place.offset + bytesOf(type), 16);
+      const life = lives.get(place.root);
+      if (!life) lives.set(place.root, { root: place.root, bytes, first: at, last: at });
+      else life.bytes = Math.max(life.bytes, bytes);
+      touch(place.root, at);
+    });
+    for (const t of node.inputs) touch(places.get(t.key)!.root, at);
+
+    let variants = registry[node.op].lower({
+      inputs: node.inputs,
+      outputs: node.outputs,
+      attrs: node.attrs,
+      device: options.device,
+    });
+    if (variants.length === 0) continue;
+    if (options.exact) variants = variants.filter((v) => v.exact);
+    if (variants.length === 0) throw new Error(`Cannot plan ${node.op}: it has no exact variant`);
+    const variant = options.choose?.(node, variants) ?? variants[0];
+    const { calls, scratch = [] } = variant.build();
+    const names = scratch.map((bytes, i) => {
+      const root = `scratch ${node.id}:${i}`;
+      lives.set(root, { root, bytes: roundUp(bytes, 16), first: at, last: at });
+      return root;
+    });
+    lowered.set(node, { variant, calls, scratch: names });
+  }
+  for (const t of [...graph.outputs.values(), ...graph.updates.values()]) {
+    touch(places.get(t.key)!.root, nodes.length);
+  }
+
+  // Shared objects, largest first: each takes the first buffer that is free for its whole life.
+  const occupied: Life[][] = [];
+  const arena: number[] = [];
+  for (const life of [...lives.values()].sort((a, b) => b.bytes - a.bytes || a.first - b.first)) {
+    let slot = occupied.findIndex((others) =>
+      others.every((o) => o.last < life.first || life.last < o.first)
+    );
+    if (slot < 0) {
+      slot = occupied.push([]) - 1;
+      arena.push(buffers.length);
+      buffers.push({ bytes: life.bytes, role: "arena", name: `arena ${slot}` });
+    }
+    occupied[slot].push(life);
+    slotOf.set(life.root, arena[slot]);
+  }
+
+  const at = (place: Place, bytes: number): { buffer: number; offset: number; size: number } => ({
+    buffer: slotOf.get(place.root)!,
+    offset: place.offset,
+    size: roundUp(bytes, 16),
+  });
+  const slot = (t: Tensor): PlanSlot => {
+    const { buffer, offset } = at(places.get(t.key)!, 0);
+    return { buffer, offset, bytes: bytesOf(t), shape: [...t.shape], dtype: t.dtype };
+  };
+
+  const shaders: PlanShader[] = [];
+  const shaderIds = new Map<string, number>();
+  const dispatches: PlanDispatch[] = [];
+  const params: number[] = [];
+  const paramsBuffer = buffers.length;
+  const alignment = options.device.limits.minUniformBufferOffsetAlignment;
+  for (const node of nodes) {
+    const low = lowered.get(node);
+    if (!low) continue;
+    for (const call of low.calls) {
+      const resolve = (ref: BufferRef) => {
+        if (ref.kind === "scratch") {
+          const root = low.scratch[ref.index];
+          return range(at({ root, offset: 0 }, lives.get(root)!.bytes), ref);
+        }
+        const t = ref.kind === "input" ? node.inputs[ref.index] : undefined;
+        const key = t ? t.key : `${node.id}:${ref.index}`;
+        return range(at(places.get(key)!, bytesOf(t ?? node.outputs[ref.index])), ref);
+      };
+      const shader = shaderId(call, shaders, shaderIds);
+      const bindings = bind(call, resolve, () => {
+        while (params.length * 4 % alignment) params.push(0);
+        const offset = params.length * 4;
+        const words = packParams(call.kernel, call.params ?? {});
+        params.push(...words);
+        return { buffer: paramsBuffer, offset, size: words.length * 4 };
+      });
+      checkHazards(call, bindings, node);
+      checkSizes(call, bindings, node, options.device);
+      dispatches.push({
+        shader,
+        bindings,
+        workgroups: call.workgroups,
+        node: node.id,
+        op: node.op,
+        scope: node.scope,
+        phase: node.phase,
+        variant: low.variant.name,
+        note: call.note ?? "",
+      });
+    }
+  }
+  buffers.push({ bytes: Math.max(16, params.length * 4), role: "params", name: "params" });
+
+  const copies: { from: PlanSlot; to: PlanSlot }[] = [];
+  for (const [name, t] of graph.updates) {
+    const [from, to] = [slot(t), slot(graph.states.get(name)!)];
+    if (from.buffer !== to.buffer) copies.push({ from, to });
+  }
+  const named = (table: Map<string, Tensor>) =>
+    Object.fromEntries([...table].map(([name, t]) => [name, slot(t)]));
+  const tensors: Record<string, PlanSlot> = {};
+  for (const node of nodes) {
+    node.outputs.forEach((type, i) => {
+      const key = `${node.id}:${i}`;
+      const { buffer, offset } = at(places.get(key)!, 0);
+      tensors[key] = { buffer, offset, bytes: bytesOf(type), shape: type.shape, dtype: type.dtype };
+    });
+  }
+  return {
+    buffers,
+    shaders,
+    dispatches,
+    params,
+    inputs: named(graph.inputs),
+    states: named(graph.states),
+    outputs: named(graph.outputs),
+    copies,
+    tensors,
+  };
+}
+
+type Range = { buffer: number; offset: number; size: number };
+
+function range(whole: Range, ref: BufferRef): Range {
+  if (ref.offset === undefined) return whole;
+  return { buffer: whole.buffer, offset: whole.offset + ref.offset, size: roundUp(ref.size!, 16) };
+}
+
+function shaderId(call: KernelCall, shaders: PlanShader[], ids: Map<string, number>): number {
+  const text = specialize(call.kernel, call.specialize);
+  const { bindings, overrides } = shaderInterface(call.kernel);
+  for (const name of Object.keys(call.constants ?? {})) {
+    if (!overrides.includes(name)) throw new Error(`${call.kernel.file}: no override ${name}`);
+  }
+  const constants = Object.fromEntries(
+    Object.entries(call.constants ?? {}).sort(([a], [b]) => a < b ? -1 : 1),
+  );
+  const key = JSON.stringify([call.kernel.file, text, constants]);
+  let id = ids.get(key);
+  if (id === undefined) {
+    id = shaders.push({
+      file: call.kernel.file,
+      text,
+      constants,
+      layout: bindings.map(({ binding, access }) => ({ binding, access })),
+    }) - 1;
+    ids.set(key, id);
+  }
+  return id;
+}
+
+function bind(
+  call: KernelCall,
+  resolve: (ref: BufferRef) => Range,
+  placeParams: () => Range,
+): PlanBinding[] {
+  const unused = new Set(Object.keys(call.bindings));
+  const result = shaderInterface(call.kernel).bindings.map(({ binding, name }): PlanBinding => {
+    if (name === "params") return { binding, name, ...placeParams() };
+    const ref = call.bindings[name];
+    if (!ref) throw new Error(`${call.kernel.file}: nothing is bound to "${name}"`);
+    unused.delete(name);
+    return { binding, name, ...resolve(ref) };
+  });
+  if (unused.size) throw new Error(`${call.kernel.file}: no variable ${[...unused].join(", ")}`);
+  return result;
+}
+
+/** WebGPU forbids writing a buffer that the same dispatch binds otherwise. */
+function checkHazards(call: KernelCall, bindings: readonly PlanBinding[], node: Node): void {
+  const { bindings: declared } = shaderInterface(call.kernel);
+  const access = new Map(declared.map((b) => [b.binding, b.access]));
+  for (const a of bindings) {
+    if (access.get(a.binding) !== "read_write") continue;
+    const clash = bindings.find((b) =>
+      b !== a && b.buffer === a.buffer &&
+      (access.get(b.binding) !== "read_write" ||
+        (b.offset < a.offset + a.size && a.offset < b.offset + b.size))
+    );
+    if (clash) {
+      throw new Error(
+        `Cannot plan ${node.op} "${node.scope}": ${call.kernel.file} writes ` +
+          `"${a.name}" in the buffer that it also binds as "${clash.name}"`,
+      );
+    }
+  }
+}
+
+function checkSizes(
+  call: KernelCall,
+  bindings: readonly PlanBinding[],
+  node: Node,
+  { limits }: DeviceProfile,
+): void {
+  const where = `Cannot plan ${node.op} "${node.scope}"`;
+  const declared = new Map(shaderInterface(call.kernel).bindings.map((b) => [b.binding, b.access]));
+  for (const b of bindings) {
+    const most = declared.get(b.binding) === "uniform"
+      ? limits.maxUniformBufferBindingSize
+      : limits.maxStorageBufferBindingSize;
+    if (b.size > most) {
+      throw new Error(
+        `${where}: "${b.name}" needs a binding of ${mebibytes(b.size)}, this device ` +
+          `allows ${mebibytes(most)}: take a smaller batch or image`,
+      );
+    }
+  }
+  if (call.workgroups.some((n) => n > limits.maxComputeWorkgroupsPerDimension || n < 1)) {
+    throw new Error(`${where}: ${call.kernel.file} asks for [${call.workgroups}] workgroups`);
+  }
+}
+
+const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;

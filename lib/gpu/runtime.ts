@@ -1,0 +1,273 @@
+/** Replays Plans. Everything that reaches a GPUDevice goes through this file and `device.ts`. */
+
+import type { Gpu } from "./device.ts";
+import { type Plan, planBytes, type PlanShader, type PlanSlot } from "./plan.ts";
+
+export type TypedData = Float32Array | Int32Array | Uint32Array | Uint16Array;
+
+export interface LoadOptions {
+  /** State name → a state of an executable loaded before, whose memory it uses. */
+  readonly share?: Readonly<Record<string, { from: Executable; state: string }>>;
+  /** Fill arena buffers with NaN first, so that a value read before it is written shows. */
+  readonly poison?: boolean;
+  /** Called as pipelines get ready. */
+  readonly onPipeline?: (done: number, total: number) => void;
+}
+
+interface Step {
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+}
+
+const pipelines = new WeakMap<Gpu, Map<string, Promise<GPUComputePipeline>>>();
+
+/** One pipeline per final text, constants and layout, shared by all plans of the device. */
+function pipelineFor(gpu: Gpu, shader: PlanShader): Promise<GPUComputePipeline> {
+  const cache = pipelines.get(gpu) ?? new Map<string, Promise<GPUComputePipeline>>();
+  pipelines.set(gpu, cache);
+  const key = JSON.stringify([shader.text, shader.constants, shader.layout]);
+  let pipeline = cache.get(key);
+  if (!pipeline) cache.set(key, pipeline = createPipeline(gpu, shader));
+  return pipeline;
+}
+
+async function createPipeline(gpu: Gpu, shader: PlanShader): Promise<GPUComputePipeline> {
+  const { device } = gpu;
+  const layout = device.createBindGroupLayout({
+    entries: shader.layout.map(({ binding, access }) => ({
+      binding,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: {
+        type: access === "uniform"
+          ? "uniform"
+          : access === "read"
+          ? "read-only-storage"
+          : "storage",
+      },
+    })),
+  });
+  device.pushErrorScope("validation");
+  const module = device.createShaderModule({ label: shader.file, code: shader.text });
+  const pending = device.createComputePipelineAsync({
+    label: shader.file,
+    layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+    compute: { module, entryPoint: "main", constants: { ...shader.constants } },
+  });
+  const scope = device.popErrorScope();
+  const [result, error] = await Promise.all([
+    pending.then((p) => p, (e: Error) => e),
+    scope,
+  ]);
+  if (error) throw new Error(`Cannot compile ${shader.file}: ${error.message}`);
+  if (result instanceof Error) throw new Error(`Cannot compile ${shader.file}: ${result.message}`);
+  return result;
+}
+
+/** A plan with its pipelines, buffers and bind groups: ready to run any number of times. */
+export class Executable {
+  readonly #steps: Step[] = [];
+  readonly #buffers: GPUBuffer[] = [];
+  readonly #owned: GPUBuffer[] = [];
+  readonly #staging = new Map<number, GPUBuffer[]>();
+
+  private constructor(readonly gpu: Gpu, readonly plan: Plan) {}
+
+  /** Compiles the shaders and allocates the memory of a plan. */
+  static async load(gpu: Gpu, plan: Plan, options: LoadOptions = {}): Promise<Executable> {
+    const self = new Executable(gpu, plan);
+    let done = 0;
+    const compiled = await Promise.all(plan.shaders.map(async (shader) => {
+      const pipeline = await pipelineFor(gpu, shader);
+      options.onPipeline?.(++done, plan.shaders.length);
+      return pipeline;
+    }));
+    self.#allocate(options);
+    for (const d of plan.dispatches) {
+      self.#steps.push({
+        pipeline: compiled[d.shader],
+        bindGroup: gpu.device.createBindGroup({
+          label: `${d.op} ${d.scope}`,
+          layout: compiled[d.shader].getBindGroupLayout(0),
+          entries: d.bindings.map((b) => ({
+            binding: b.binding,
+            resource: { buffer: self.#buffers[b.buffer], offset: b.offset, size: b.size },
+          })),
+        }),
+        workgroups: d.workgroups,
+      });
+    }
+    gpu.check();
+    return self;
+  }
+
+  #allocate({ share = {}, poison }: LoadOptions): void {
+    const { device } = this.gpu;
+    const most = device.limits.maxBufferSize;
+    for (const spec of this.plan.buffers) {
+      const shared = spec.role === "state" ? share[spec.name] : undefined;
+      if (shared) {
+        const slot = shared.from.plan.states[shared.state];
+        const buffer = shared.from.#buffers[slot?.buffer];
+        if (!buffer || buffer.size !== spec.bytes) {
+          throw new Error(
+            `Cannot share state "${spec.name}" with "${shared.state}": ` +
+              `${buffer?.size ?? "no"} bytes, required ${spec.bytes}`,
+          );
+        }
+        this.#buffers.push(buffer);
+        continue;
+      }
+      if (spec.bytes > most) {
+        throw new Error(
+          `Cannot allocate ${spec.name}: ${spec.bytes} bytes, the device allows ` +
+            `${most}: take a smaller batch or image`,
+        );
+      }
+      const buffer = device.createBuffer({
+        label: spec.name,
+        size: spec.bytes,
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_SRC |
+          GPUBufferUsage.COPY_DST,
+      });
+      if (poison && spec.role === "arena") {
+        device.queue.writeBuffer(buffer, 0, new Uint32Array(spec.bytes / 4).fill(0x7fc00000));
+      }
+      if (spec.role === "params") {
+        device.queue.writeBuffer(buffer, 0, new Uint32Array(this.plan.params));
+      }
+      this.#buffers.push(buffer);
+      this.#owned.push(buffer);
+    }
+  }
+
+  #slot(name: string): PlanSlot {
+    const slot = this.plan.inputs[name] ?? this.plan.states[name] ?? this.plan.outputs[name] ??
+      this.plan.tensors[name];
+    if (!slot) throw new Error(`The plan has no input, state or output "${name}"`);
+    return slot;
+  }
+
+  /** Sets an input or a state (or, for audits, any tensor by its key). */
+  write(name: string, data: TypedData): void {
+    const slot = this.#slot(name);
+    if (data.byteLength !== slot.bytes) {
+      throw new Error(
+        `Cannot write "${name}": ${data.byteLength} bytes, required ${slot.bytes} ` +
+          `for [${slot.shape}]`,
+      );
+    }
+    this.gpu.device.queue.writeBuffer(
+      this.#buffers[slot.buffer],
+      slot.offset,
+      data as Float32Array<ArrayBuffer>,
+    );
+  }
+
+  /** Encodes and submits one whole step, or the dispatches [from, to) of it. Does not wait. */
+  run(from = 0, to = this.#steps.length): void {
+    this.gpu.check();
+    const encoder = this.gpu.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    let last: GPUComputePipeline | undefined;
+    for (let i = from; i < to; i++) {
+      const step = this.#steps[i];
+      if (step.pipeline !== last) pass.setPipeline(last = step.pipeline);
+      pass.setBindGroup(0, step.bindGroup);
+      pass.dispatchWorkgroups(...step.workgroups);
+    }
+    pass.end();
+    if (to === this.#steps.length) {
+      for (const c of this.plan.copies) {
+        const [source, target] = [this.#buffers[c.from.buffer], this.#buffers[c.to.buffer]];
+        encoder.copyBufferToBuffer(source, c.from.offset, target, c.to.offset, c.from.bytes);
+      }
+    }
+    this.gpu.device.queue.submit([encoder.finish()]);
+  }
+
+  /** Reads an input, state, output or tensor back; waits for the work before it. */
+  async read(name: string): Promise<Float32Array<ArrayBuffer>> {
+    return new Float32Array(await this.readBytes(name));
+  }
+
+  /** The bytes behind a name. Staging buffers are kept and used again. */
+  async readBytes(name: string): Promise<ArrayBuffer> {
+    const slot = this.#slot(name);
+    const { device } = this.gpu;
+    const size = Math.ceil(slot.bytes / 4) * 4;
+    const idle = this.#staging.get(size) ?? [];
+    this.#staging.set(size, idle);
+    const staging = idle.pop() ??
+      device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const encoder = device.createCommandEncoder();
+    encoder.copyBufferToBuffer(this.#buffers[slot.buffer], slot.offset, staging, 0, size);
+    device.queue.submit([encoder.finish()]);
+    await staging.mapAsync(GPUMapMode.READ);
+    const bytes = staging.getMappedRange().slice(0, slot.bytes);
+    staging.unmap();
+    idle.push(staging);
+    this.gpu.check();
+    return bytes;
+  }
+
+  /**
+   * Runs one step with a timestamp around every dispatch.
+   *
+   * @returns nanoseconds per dispatch.
+   * @throws where the device has no `timestamp-query`.
+   */
+  async profile(): Promise<number[]> {
+    const { device, profile } = this.gpu;
+    if (!profile.features.includes("timestamp-query")) {
+      throw new Error("Cannot profile: the device has no timestamp-query");
+    }
+    const times: number[] = [];
+    const CHUNK = 1024; // a query set holds at most 4,096
+    for (let from = 0; from < this.#steps.length; from += CHUNK) {
+      const steps = this.#steps.slice(from, from + CHUNK);
+      const count = 2 * steps.length;
+      const queries = device.createQuerySet({ type: "timestamp", count });
+      const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
+      const resolved = device.createBuffer({ size: count * 8, usage });
+      const staging = device.createBuffer({
+        size: count * 8,
+        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      });
+      const encoder = device.createCommandEncoder();
+      steps.forEach((step, i) => {
+        const pass = encoder.beginComputePass({
+          timestampWrites: {
+            querySet: queries,
+            beginningOfPassWriteIndex: 2 * i,
+            endOfPassWriteIndex: 2 * i + 1,
+          },
+        });
+        pass.setPipeline(step.pipeline);
+        pass.setBindGroup(0, step.bindGroup);
+        pass.dispatchWorkgroups(...step.workgroups);
+        pass.end();
+      });
+      encoder.resolveQuerySet(queries, 0, count, resolved, 0);
+      encoder.copyBufferToBuffer(resolved, 0, staging, 0, count * 8);
+      device.queue.submit([encoder.finish()]);
+      await staging.mapAsync(GPUMapMode.READ);
+      const stamps = new BigUint64Array(staging.getMappedRange().slice(0));
+      for (let i = 0; i < count; i += 2) times.push(Number(stamps[i + 1] - stamps[i]));
+      for (const b of [resolved, staging]) b.destroy();
+      queries.destroy();
+    }
+    this.gpu.check();
+    return times;
+  }
+
+  /** Bytes that the plan holds on the device. */
+  get bytes(): number {
+    return planBytes(this.plan);
+  }
+
+  /** Frees the memory, except what it shares with others. */
+  destroy(): void {
+    for (const b of [...this.#owned, ...[...this.#staging.values()].flat()]) b.destroy();
+  }
+}

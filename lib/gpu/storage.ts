@@ -1,0 +1,71 @@
+/** Which tensors share memory: views, packed tensors, and states updated in place. */
+
+import type { Registry } from "../graph/op.ts";
+import { type Node, sizeOf } from "../graph/tensor.ts";
+
+/** A byte offset within the memory of a root tensor (its key, `node:index`). */
+export interface Place {
+  readonly root: string;
+  readonly offset: number;
+}
+
+/**
+ * Resolves each tensor of `nodes` to its place.
+ *
+ * - `view`: the input's memory, at an offset.
+ * - `pack`: every input is produced right inside the packed tensor; nothing is copied.
+ * - in-place ops: the output takes over the memory of a state (or of a tensor not used any more).
+ *
+ * @throws where a packed tensor is an input, a state, or packed twice, and where an old value is
+ * read after it was overwritten.
+ */
+export function resolveStorage(
+  nodes: readonly Node[],
+  registry: Registry,
+): Map<string, Place> {
+  const packed = new Map<string, Place>();
+  for (const node of nodes) {
+    if (node.op !== "pack") continue;
+    node.inputs.forEach((t, i) => {
+      // A reshape of a computed tensor is placed by placing what it is a view of.
+      let base = t;
+      while (base.node.op === "view") base = base.node.inputs[0];
+      const free = !packed.has(base.key) && !["input", "state", "pack"].includes(base.node.op) &&
+        sizeOf(base.shape) === t.size && !registry[base.node.op].inPlace;
+      if (!free) {
+        throw new Error(`Cannot pack "${t.node.scope}": ${base.node.op} has its memory elsewhere`);
+      }
+      packed.set(base.key, { root: `${node.id}:0`, offset: node.attrs.offsets[i] * 4 });
+    });
+  }
+
+  const places = new Map<string, Place>();
+  const overwritten = new Map<string, { by: Node; old: string }>(); // root → last in-place writer
+  for (const node of nodes) {
+    for (const t of node.inputs) {
+      const place = places.get(t.key)!;
+      const last = overwritten.get(place.root);
+      if (last && last.old === t.key) {
+        throw new Error(
+          `Cannot plan ${node.op} "${node.scope}": it reads a value that ` +
+            `${last.by.op} "${last.by.scope}" has overwritten`,
+        );
+      }
+    }
+    node.outputs.forEach((_, i) => {
+      const key = `${node.id}:${i}`;
+      const shared = registry[node.op]?.inPlace?.[i];
+      if (node.op === "view") {
+        const from = places.get(node.inputs[0].key)!;
+        places.set(key, { root: from.root, offset: from.offset + node.attrs.offset * 4 });
+      } else if (shared !== undefined) {
+        const from = places.get(node.inputs[shared].key)!;
+        places.set(key, from);
+        overwritten.set(from.root, { by: node, old: node.inputs[shared].key });
+      } else {
+        places.set(key, packed.get(key) ?? { root: key, offset: 0 });
+      }
+    });
+  }
+  return places;
+}

@@ -1,0 +1,46 @@
+/** The oracle: any graph, run in float64 on the CPU from each op's reference. */
+
+import type { Graph } from "./graph.ts";
+import type { Registry } from "./op.ts";
+import { show, type Tensor } from "./tensor.ts";
+
+export interface Interpretation {
+  readonly outputs: Map<string, Float64Array>;
+  readonly states: Map<string, Float64Array>;
+  /** The value of any tensor of the graph. */
+  value(tensor: Tensor): Float64Array;
+}
+
+/**
+ * Runs the graph once. `feeds` holds every input and state by name, row-major; states are not
+ * changed, the new ones are returned.
+ */
+export function interpret(
+  graph: Graph,
+  registry: Registry,
+  feeds: Readonly<Record<string, ArrayLike<number>>>,
+): Interpretation {
+  const values = new Map<string, Float64Array>();
+  for (const node of graph.nodes) {
+    if (node.op === "input" || node.op === "state") {
+      const feed = feeds[node.attrs.name];
+      const size = node.outputs[0].shape.reduce((a, b) => a * b, 1);
+      if (!feed || feed.length !== size) {
+        throw new Error(
+          `Cannot interpret: ${show(node.attrs.name, node.outputs[0])} was given ` +
+            `${feed ? feed.length : "no"} values, required ${size}`,
+        );
+      }
+      values.set(`${node.id}:0`, Float64Array.from(feed));
+      continue;
+    }
+    const inputs = node.inputs.map((t) => values.get(t.key)!);
+    const results = registry[node.op].reference(inputs, node.attrs, node.inputs, node.outputs);
+    results.forEach((r, i) => values.set(`${node.id}:${i}`, r));
+  }
+  const pick = (table: Map<string, Tensor>) =>
+    new Map([...table].map(([name, t]) => [name, values.get(t.key)!]));
+  const states = pick(graph.states);
+  for (const [name, t] of graph.updates) states.set(name, values.get(t.key)!);
+  return { outputs: pick(graph.outputs), states, value: (t) => values.get(t.key)! };
+}

@@ -1,0 +1,102 @@
+/** The anatomy of an op: shape rule, gradient, float64 reference, lowering, cost and test cases. */
+
+import type { Lowering } from "./kernel_call.ts";
+import type { Attrs, Node, Tensor, TensorType } from "./tensor.ts";
+
+/** What lowering may rely on. Plain data, so that planning works without a GPU. */
+export interface DeviceProfile {
+  readonly limits: {
+    readonly maxComputeWorkgroupStorageSize: number;
+    readonly maxComputeInvocationsPerWorkgroup: number;
+    readonly maxComputeWorkgroupsPerDimension: number;
+    readonly maxStorageBuffersPerShaderStage: number;
+    readonly maxStorageBufferBindingSize: number;
+    readonly maxUniformBufferBindingSize: number;
+    readonly minStorageBufferOffsetAlignment: number;
+    readonly minUniformBufferOffsetAlignment: number;
+  };
+  readonly features: readonly string[];
+  /** A software rasteriser: threads are CPU cores, workgroup memory and barriers are dear. */
+  readonly software: boolean;
+}
+
+export interface LowerContext {
+  readonly inputs: readonly TensorType[];
+  readonly outputs: readonly TensorType[];
+  readonly attrs: Attrs;
+  readonly device: DeviceProfile;
+}
+
+/** One way to compute a node. */
+export interface Variant {
+  /** Stable name, stored by the tuner: `direct`, `winograd_f4`. */
+  readonly name: string;
+  /** False where rounding differs from the plain sum (Winograd); `--exact` leaves those out. */
+  readonly exact: boolean;
+  build(): Lowering;
+}
+
+export interface Cost {
+  /** Multiplications and additions, a fused one counted as two. */
+  readonly flops: number;
+  /** The fewest bytes: every input read once, every output written once. */
+  readonly bytes: number;
+}
+
+/** How a test fills an input. */
+export type Fill =
+  | { readonly kind: "normal"; readonly mean?: number; readonly std?: number }
+  | { readonly kind: "uniform"; readonly low: number; readonly high: number }
+  | { readonly kind: "constant"; readonly value: number }
+  | { readonly kind: "integers"; readonly low: number; readonly high: number }
+  | { readonly kind: "values"; readonly values: readonly number[] };
+
+/** Drives an op's GPU test, its gradient check and its benchmark alike. */
+export interface OpCase {
+  readonly name: string;
+  readonly inputs: readonly (TensorType & { readonly fill?: Fill })[];
+  readonly attrs: Attrs;
+  /** Largest allowed ‖gpu − float64‖ / ‖float64‖ per output, with the reason in a comment. */
+  readonly tolerance: number;
+  /** Also replay the gradient against finite differences in float64 (default: if differentiable). */
+  readonly checkGradient?: boolean;
+}
+
+export interface OpDef {
+  readonly name: string;
+  /** Output types. Throws an Error that names action, argument, actual and required. */
+  infer(inputs: readonly TensorType[], attrs: Attrs): TensorType[];
+  /**
+   * Gradients of the inputs from those of the outputs (`undefined`: not asked for, or no gradient
+   * flows). `needs[i]` says whether input i's gradient is wanted.
+   */
+  readonly vjp:
+    | ((node: Node, grads: (Tensor | undefined)[], needs: boolean[]) => (Tensor | undefined)[])
+    | "non-differentiable";
+  /** Plain float64 loops. Integers come as whole float64 numbers. */
+  reference(
+    inputs: readonly Float64Array[],
+    attrs: Attrs,
+    inputTypes: readonly TensorType[],
+    outputTypes: readonly TensorType[],
+  ): Float64Array[];
+  /** Ways to run it, best guess first; empty only for ops that the planner turns into aliases. */
+  lower(context: LowerContext): Variant[];
+  cost(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: Attrs): Cost;
+  /**
+   * Output index → input index that shares its memory. The kernel reads and writes the one buffer
+   * through the output's binding.
+   */
+  readonly inPlace?: Readonly<Record<number, number>>;
+  readonly cases: readonly OpCase[];
+}
+
+export type Registry = Readonly<Record<string, OpDef>>;
+
+/** Bytes of all inputs and outputs, each once: the usual `cost.bytes`. */
+export function trafficOf(inputs: readonly TensorType[], outputs: readonly TensorType[]): number {
+  return [...inputs, ...outputs].reduce(
+    (sum, t) => sum + t.shape.reduce((a, b) => a * b, 1) * (t.dtype === "f16" ? 2 : 4),
+    0,
+  );
+}

@@ -1,0 +1,67 @@
+/** What a graph is made of: typed tensors and the immutable nodes that produce them. */
+
+import type { Graph } from "./graph.ts";
+
+export type DType = "f32" | "f16" | "i32" | "u32";
+
+/** Shape (row-major, images NCHW) and element type. */
+export interface TensorType {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+
+/** Plain JSON: whatever an op needs to know beside its inputs. */
+// deno-lint-ignore no-explicit-any
+export type Attrs = Readonly<Record<string, any>>;
+
+/** One application of an op. Created by `Graph.append` only and never changed. */
+export interface Node {
+  readonly id: number;
+  readonly op: string;
+  readonly inputs: readonly Tensor[];
+  readonly attrs: Attrs;
+  readonly outputs: readonly TensorType[];
+  /** Where in the model it comes from, e.g. `down_blocks.0.resnets.0.conv1`. */
+  readonly scope: string;
+  readonly phase: "forward" | "backward" | "update";
+}
+
+/** One output of one node. */
+export class Tensor implements TensorType {
+  constructor(readonly graph: Graph, readonly node: Node, readonly index: number) {}
+
+  get shape(): readonly number[] {
+    return this.node.outputs[this.index].shape;
+  }
+
+  get dtype(): DType {
+    return this.node.outputs[this.index].dtype;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  /** Identifies the tensor within its graph. */
+  get key(): string {
+    return `${this.node.id}:${this.index}`;
+  }
+}
+
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
+
+export function bytesOf(type: TensorType): number {
+  return sizeOf(type.shape) * (type.dtype === "f16" ? 2 : 4);
+}
+
+export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((n, i) => n === b[i]);
+}
+
+/** `input [4,96,32,32]`: how errors name a shape. */
+export function show(name: string, type: TensorType): string {
+  return `${name} [${type.shape}]${type.dtype === "f32" ? "" : ` ${type.dtype}`}`;
+}
