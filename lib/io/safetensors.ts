@@ -1,0 +1,239 @@
+/**
+ * safetensors files: 8 bytes of little-endian header length, a JSON header, then the tensors' bytes
+ * without gap or overlap (format: huggingface/safetensors README and safetensors/src/tensor.rs).
+ */
+
+import { InputError } from "../errors.ts";
+import { writeFileAtomic } from "./atomic.ts";
+import { readFileBounded } from "./read.ts";
+
+export type TensorData =
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array;
+
+type DataMaker = {
+  new (buffer: ArrayBuffer, offset: number, length: number): TensorData;
+  BYTES_PER_ELEMENT: number;
+};
+
+// In the order of safetensors' own enum: the writer sorts by it, widest first.
+const MAKERS = {
+  BOOL: Uint8Array,
+  U8: Uint8Array,
+  I8: Int8Array,
+  I16: Int16Array,
+  U16: Uint16Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
+  I32: Int32Array,
+  U32: Uint32Array,
+  F32: Float32Array,
+  F64: Float64Array,
+  I64: BigInt64Array,
+  U64: BigUint64Array,
+} as const satisfies Record<string, DataMaker>;
+
+export type SafetensorsDtype = keyof typeof MAKERS;
+const ORDER = Object.keys(MAKERS) as SafetensorsDtype[];
+
+export interface SafeTensor {
+  dtype: SafetensorsDtype;
+  shape: number[];
+  /** In C order. F16 and BF16 are their raw 16 bits; see {@link toFloat32}. */
+  data: TensorData;
+}
+
+export interface SafetensorsFile {
+  metadata: Record<string, string>;
+  tensors: Map<string, SafeTensor>;
+}
+
+const MAX_HEADER = 100_000_000; // safetensors' own limit
+const MAX_BYTES = 2 ** 33;
+const MAX_RANK = 32;
+
+/**
+ * Parses a safetensors file. Tensors are views into `bytes` where alignment allows.
+ * @param name the file's name, for messages.
+ * @throws InputError naming `name` and the reason, whatever the bytes are.
+ */
+export function parseSafetensors(bytes: Uint8Array, name: string): SafetensorsFile {
+  const fail = (why: string) => new InputError(`Cannot read "${name}": ${why}`);
+  if (bytes.length < 8) throw fail(`${bytes.length} bytes, too short for a safetensors file`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const headerLength = view.getBigUint64(0, true);
+  if (headerLength > BigInt(MAX_HEADER)) {
+    throw fail(`header of ${headerLength} bytes, at most ${MAX_HEADER} (not a safetensors file?)`);
+  }
+  const start = 8 + Number(headerLength);
+  if (start > bytes.length) {
+    throw fail(`truncated: header of ${headerLength} bytes in a file of ${bytes.length}`);
+  }
+  const header = parseHeader(bytes.subarray(8, start), fail);
+  const metadata: Record<string, string> = {};
+  const entries: { key: string; begin: number; end: number; tensor: SafeTensor }[] = [];
+  for (const [key, value] of Object.entries(header)) {
+    if (key === "__metadata__") {
+      if (!isObject(value)) throw fail("__metadata__ is not an object");
+      for (const [k, v] of Object.entries(value)) {
+        if (typeof v !== "string") throw fail(`metadata "${k}" is not a string`);
+        Object.defineProperty(metadata, k, { value: v, enumerable: true, writable: true });
+      }
+    } else {
+      entries.push({ key, ...parseEntry(key, value, bytes, start, fail) });
+    }
+  }
+  entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let at = 0;
+  for (const { key, begin, end } of entries) {
+    if (begin !== at) {
+      throw fail(`tensor "${key}" begins at ${begin} where ${at} is expected (gap or overlap)`);
+    }
+    at = end;
+  }
+  if (start + at !== bytes.length) {
+    throw fail(`${bytes.length - start} bytes of data where the tensors take ${at}`);
+  }
+  return { metadata, tensors: new Map(entries.map(({ key, tensor }) => [key, tensor])) };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function parseHeader(bytes: Uint8Array, fail: (why: string) => Error): Record<string, unknown> {
+  if (bytes[0] !== 0x7b) throw fail("header does not start with {");
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw fail(`header is not JSON (${(error as Error).message})`);
+  }
+  if (!isObject(header)) throw fail("header is not an object");
+  return header;
+}
+
+function isSizes(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((v) => Number.isSafeInteger(v) && v >= 0);
+}
+
+function parseEntry(
+  key: string,
+  value: unknown,
+  bytes: Uint8Array,
+  start: number,
+  fail: (why: string) => Error,
+): { begin: number; end: number; tensor: SafeTensor } {
+  if (!isObject(value)) throw fail(`tensor "${key}" is not described by an object`);
+  const { dtype, shape, data_offsets: offsets } = value;
+  if (typeof dtype !== "string" || !Object.hasOwn(MAKERS, dtype)) {
+    throw fail(`tensor "${key}" has dtype ${JSON.stringify(dtype)}, not one of ${ORDER.join(" ")}`);
+  }
+  if (!isSizes(shape) || shape.length > MAX_RANK) throw fail(`tensor "${key}" has a bad shape`);
+  if (!isSizes(offsets) || offsets.length !== 2 || offsets[0] > offsets[1]) {
+    throw fail(`tensor "${key}" has bad data_offsets`);
+  }
+  const Maker: DataMaker = MAKERS[dtype as SafetensorsDtype];
+  const count = shape.reduce((a, b) => a * b, 1);
+  const need = count * Maker.BYTES_PER_ELEMENT, [begin, end] = offsets;
+  if (need !== end - begin) {
+    throw fail(
+      `tensor "${key}" spans ${end - begin} bytes where ${dtype} [${shape}] takes ${need}`,
+    );
+  }
+  if (start + end > bytes.length) {
+    throw fail(`truncated: tensor "${key}" ends at ${start + end} in a file of ${bytes.length}`);
+  }
+  let from = bytes.subarray(start + begin, start + end);
+  if (from.byteOffset % Maker.BYTES_PER_ELEMENT !== 0) from = from.slice();
+  const data = new Maker(from.buffer as ArrayBuffer, from.byteOffset, count);
+  return { begin, end, tensor: { dtype: dtype as SafetensorsDtype, shape, data } };
+}
+
+/**
+ * A safetensors file, byte for byte as the safetensors library writes it: widest dtype first, then
+ * by name; metadata keys sorted.
+ * @throws Error if a tensor's data do not fit its dtype and shape.
+ */
+export function encodeSafetensors(
+  tensors: Iterable<readonly [string, SafeTensor]>,
+  metadata: Record<string, string> = {},
+): Uint8Array<ArrayBuffer> {
+  const sorted = [...tensors].sort(([a, x], [b, y]) =>
+    ORDER.indexOf(y.dtype) - ORDER.indexOf(x.dtype) || (a < b ? -1 : a > b ? 1 : 0)
+  );
+  const fields: string[] = [];
+  const keys = Object.keys(metadata).sort();
+  if (keys.length > 0) {
+    const pairs = keys.map((key) => `${JSON.stringify(key)}:${JSON.stringify(metadata[key])}`);
+    fields.push(`"__metadata__":{${pairs.join(",")}}`);
+  }
+  const seen = new Set(["__metadata__"]);
+  let at = 0;
+  for (const [name, { dtype, shape, data }] of sorted) {
+    const count = shape.reduce((a, b) => a * b, 1);
+    if (!(data instanceof MAKERS[dtype]) || data.length !== count) {
+      throw new Error(
+        `Cannot encode "${name}": ${data.constructor.name} of ${data.length}, ` +
+          `${dtype} [${shape}] takes ${MAKERS[dtype].name} of ${count}`,
+      );
+    }
+    if (seen.has(name)) throw new Error(`Cannot encode "${name}": the name is taken`);
+    seen.add(name);
+    const end = at + data.byteLength;
+    fields.push(
+      `${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [at, end] })}`,
+    );
+    at = end;
+  }
+  const json = new TextEncoder().encode(`{${fields.join(",")}}`);
+  const headerLength = Math.ceil(json.length / 8) * 8;
+  const out = new Uint8Array(8 + headerLength + at);
+  new DataView(out.buffer).setBigUint64(0, BigInt(headerLength), true);
+  out.fill(0x20, 8, 8 + headerLength);
+  out.set(json, 8);
+  let to = 8 + headerLength;
+  for (const [, { data }] of sorted) {
+    out.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), to);
+    to += data.byteLength;
+  }
+  return out;
+}
+
+/** The tensor's values as float32: the tensor's own array where it is F32, else a new one. */
+export function toFloat32({ dtype, data }: SafeTensor): Float32Array {
+  if (dtype === "F32") return data as Float32Array;
+  if (dtype === "F16") {
+    return new Float32Array(
+      new Float16Array(data.buffer as ArrayBuffer, data.byteOffset, data.length),
+    );
+  }
+  if (dtype === "BF16") {
+    // bfloat16 is the upper half of a float32.
+    const bits = Uint32Array.from(data as Uint16Array, (half) => half << 16);
+    return new Float32Array(bits.buffer);
+  }
+  return Float32Array.from(data as Iterable<number | bigint>, Number);
+}
+
+/** Reads a safetensors file. @throws InputError naming the file and the reason. */
+export async function readSafetensors(path: string): Promise<SafetensorsFile> {
+  return parseSafetensors(await readFileBounded(path, MAX_BYTES), path);
+}
+
+/** Writes a safetensors file, whole or not at all. */
+export async function writeSafetensors(
+  path: string,
+  tensors: Iterable<readonly [string, SafeTensor]>,
+  metadata: Record<string, string> = {},
+): Promise<void> {
+  await writeFileAtomic(path, encodeSafetensors(tensors, metadata));
+}
