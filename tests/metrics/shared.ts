@@ -1,0 +1,19 @@
+/** Where the tests of the metrics find their data. */
+
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+/** A file of tests/fixtures/metrics. */
+export function fixture(name: string): string {
+  return fileURLToPath(new URL(`../fixtures/metrics/${name}`, import.meta.url));
+}
+
+/** A file of the shared folder beside the repository, or null, saying that its test is skipped. */
+export function shared(name: string): string | null {
+  const root = Deno.env.get("LUNG_SHARED") ??
+    fileURLToPath(new URL("../../../shared", import.meta.url));
+  const path = `${root}/${name}`;
+  if (existsSync(path)) return path;
+  console.log(`skipped: shared data not found: ${name}`);
+  return null;
+}
