@@ -1,0 +1,220 @@
+/** The wrapper script `run`, with stubs on PATH for whatever would change the system. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
+const RUN = join(REPOSITORY, "run");
+const CONFIG = join(REPOSITORY, "deno.json");
+const STUB_DENO = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
+printf '<%s>' "$0" "$@"`;
+const OLD_DENO = `[ "$1" = --version ] && echo "deno 1.46.0 (stub)"`;
+
+/** A folder with stub commands, which come before the system's; `home` and `root` are empty. */
+class Machine {
+  readonly dir = Deno.makeTempDirSync({ prefix: "run test " }); // with spaces, on purpose
+  readonly home = join(this.dir, "home");
+  readonly root = join(this.dir, "root");
+
+  constructor(stubs: Record<string, string>) {
+    for (const folder of [this.home, this.root, join(this.dir, "bin")]) Deno.mkdirSync(folder);
+    for (const [name, body] of Object.entries({ uname: uname("x86_64"), ...stubs })) {
+      this.write(`bin/${name}`, `#!/bin/sh\n${body}\n`);
+    }
+  }
+
+  write(path: string, text: string): void {
+    const full = join(this.dir, path);
+    Deno.mkdirSync(join(full, ".."), { recursive: true });
+    Deno.writeTextFileSync(full, text, { mode: 0o755 });
+  }
+
+  withDriver(): this {
+    this.write("root/usr/share/vulkan/icd.d/lvp.json", "{}");
+    this.write("root/usr/lib/x86_64-linux-gnu/libvulkan.so.1", "");
+    return this;
+  }
+
+  async run(args: string[], env: Record<string, string> = {}) {
+    const { code, stdout, stderr } = await new Deno.Command("sh", {
+      args: [RUN, ...args],
+      cwd: this.dir,
+      clearEnv: true,
+      env: {
+        PATH: `${join(this.dir, "bin")}:/usr/bin:/bin`,
+        HOME: this.home,
+        RUN_SYSROOT: this.root,
+        ...env,
+      },
+    }).output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    return { code, out: text(stdout), err: text(stderr) };
+  }
+
+  log(): string[] {
+    try {
+      return Deno.readTextFileSync(join(this.dir, "log")).trim().split("\n");
+    } catch {
+      return [];
+    }
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.dir, { recursive: true });
+  }
+}
+
+const uname = (machine: string) =>
+  `case "$1" in -s) echo Linux ;; -m) echo ${machine} ;; *) echo Linux ${machine} ;; esac`;
+
+/** Writes its arguments to the machine's log. */
+const logged = (name: string) => `echo "${name} $*" >>"$(dirname "$0")/../log"`;
+
+/** An npm that finds only the package given, and puts \`body\` there as Deno. */
+const npm = (packageName: string, body: string) =>
+  `${logged("npm")}
+while [ $# -gt 0 ]; do
+  case $1 in --prefix) prefix=$2; shift ;; @deno/*) package=$1 ;; esac
+  shift
+done
+[ "$package" = "${packageName}@2.9.6" ] || { echo "no such package: $package" >&2; exit 1; }
+mkdir -p "$prefix/node_modules/${packageName}"
+cat >"$prefix/node_modules/${packageName}/deno" <<'END'
+#!/bin/sh
+${body}
+END`;
+
+Deno.test("run passes its arguments on to deno task, from any folder", async () => {
+  using machine = new Machine({ deno: STUB_DENO }).withDriver();
+  const { code, out, err } = await machine.run(["train", "--out", "a b", "*"]);
+  assert.equal(code, 0, err);
+  assert.ok(out.endsWith(`/bin/deno><task><--config><${CONFIG}><train><--out><a b><*>`), out);
+});
+
+Deno.test("run takes Deno from ~/.deno/bin when that on PATH is too old", async () => {
+  using machine = new Machine({ deno: OLD_DENO }).withDriver();
+  machine.write("home/.deno/bin/deno", `#!/bin/sh\n${STUB_DENO}\n`);
+  const { out, err } = await machine.run(["train"]);
+  assert.ok(out.startsWith(`<${machine.home}/.deno/bin/deno>`), out + err);
+});
+
+for (
+  const [arch, name] of [["x86_64", "@deno/linux-x64-glibc"], [
+    "aarch64",
+    "@deno/linux-arm64-glibc",
+  ]]
+) {
+  Deno.test(`run gets Deno through npm once, on ${arch}`, async () => {
+    const stubs = { deno: OLD_DENO, npm: npm(name, STUB_DENO), uname: uname(arch) };
+    using machine = new Machine(stubs);
+    const where = `${machine.home}/.cache/lung-ddpm-webgpu/deno-2.9.6/deno`;
+    for (let call = 0; call < 2; call++) {
+      const { code, out, err } = await machine.run(["lint"]);
+      assert.equal(code, 0, err);
+      assert.ok(out.startsWith(`<${where}>`), out);
+    }
+    assert.equal(machine.log().length, 1, "the second call must use the first one's download");
+  });
+}
+
+Deno.test("run says how to get Deno when npm and pip cannot, and leaves nothing behind", async () => {
+  const npmFails = "echo 'network is down' >&2; exit 1";
+  using machine = new Machine({ deno: OLD_DENO, npm: npmFails, python3: "exit 1" });
+  const { code, err } = await machine.run(["lint"]);
+  assert.equal(code, 2);
+  assert.match(err, /network is down/);
+  assert.match(err, /error: Cannot get Deno 2\.9\.6/);
+  assert.match(err, /https:\/\/docs\.deno\.com/);
+  assert.deepEqual([...Deno.readDirSync(`${machine.home}/.cache/lung-ddpm-webgpu`)], []);
+});
+
+Deno.test("run does not keep a downloaded Deno that does not start", async () => {
+  const stubs = {
+    deno: OLD_DENO,
+    npm: npm("@deno/linux-x64-glibc", "exit 127"),
+    python3: "exit 1",
+  };
+  using machine = new Machine(stubs);
+  const { code, err } = await machine.run(["lint"]);
+  assert.equal(code, 2);
+  assert.match(err, /does not start on this system/);
+  assert.deepEqual([...Deno.readDirSync(`${machine.home}/.cache/lung-ddpm-webgpu`)], []);
+});
+
+Deno.test("run as root installs Mesa's driver where there is none, quietly", async () => {
+  const aptGet = `${logged("apt-get")}\necho "Reading package lists..."`;
+  using machine = new Machine({ deno: STUB_DENO, id: "echo 0", "apt-get": aptGet });
+  const { code, out, err } = await machine.run(["train"]);
+  assert.equal(code, 0, err);
+  assert.match(out, /<train>$/);
+  assert.doesNotMatch(err, /Reading package lists/);
+  const [update, install] = machine.log();
+  assert.equal(update, "apt-get update");
+  assert.match(install, /^apt-get install -y .*mesa-vulkan-drivers/);
+});
+
+Deno.test("run shows what apt-get said when it fails, and exits with 3", async () => {
+  const aptGet = `${logged("apt-get")}\necho "E: no network" >&2; exit 100`;
+  using machine = new Machine({ deno: STUB_DENO, id: "echo 0", "apt-get": aptGet });
+  const { code, out, err } = await machine.run(["train"]);
+  assert.equal(code, 3);
+  assert.equal(out, "");
+  assert.match(err, /E: no network/);
+  assert.match(err, /apt-get install -y mesa-vulkan-drivers/);
+});
+
+Deno.test("run without root prints the one command, and exits with 3", async () => {
+  using machine = new Machine({ deno: STUB_DENO, id: "echo 1000", "apt-get": logged("apt-get") });
+  const { code, err } = await machine.run(["sample"]);
+  assert.equal(code, 3);
+  assert.match(err, /sudo apt-get install -y mesa-vulkan-drivers/);
+  assert.deepEqual(machine.log(), []);
+});
+
+Deno.test("run needs both a driver and the loader", async () => {
+  using machine = new Machine({ deno: STUB_DENO, id: "echo 1000", "apt-get": "exit 1" });
+  machine.write("root/etc/vulkan/icd.d/gpu.json", "{}");
+  assert.equal((await machine.run(["train"])).code, 3);
+  machine.write("root/usr/lib64/libvulkan.so.1", "");
+  assert.equal((await machine.run(["train"])).code, 0);
+});
+
+Deno.test("run looks for no driver for help, format, lint and type checks", async () => {
+  using machine = new Machine({ deno: STUB_DENO, id: "echo 0", "apt-get": logged("apt-get") });
+  for (const args of [["train", "--help"], ["fmt"], ["lint"], ["check"]]) {
+    assert.equal((await machine.run(args)).code, 0);
+  }
+  assert.deepEqual(machine.log(), []);
+});
+
+Deno.test("run gives Mesa a private XDG_RUNTIME_DIR, and keeps the caller's", async () => {
+  const stub = `[ "$1" = --version ] && { echo "deno 2.9.6"; exit; }
+printf '%s %s' "$XDG_RUNTIME_DIR" "$(ls -ld "$XDG_RUNTIME_DIR" | cut -c1-10)"`;
+  using machine = new Machine({ deno: stub }).withDriver();
+  const { out } = await machine.run(["train"]);
+  assert.equal(out, `${machine.home}/.cache/lung-ddpm-webgpu/runtime drwx------`);
+  const kept = await machine.run(["train"], { XDG_RUNTIME_DIR: machine.root });
+  assert.ok(kept.out.startsWith(`${machine.root} `));
+});
+
+Deno.test("run without arguments lists every task with a line each", async () => {
+  const { code, stdout } = await new Deno.Command("sh", { args: [RUN] }).output();
+  assert.equal(code, 0);
+  const lines = new TextDecoder().decode(stdout).split("\n");
+  const { tasks } = JSON.parse(Deno.readTextFileSync(CONFIG)) as {
+    tasks: Record<string, { description?: string }>;
+  };
+  for (const [name, { description }] of Object.entries(tasks)) {
+    assert.ok(description, `task ${name} has no description in deno.json`);
+    assert.ok(
+      lines.some((line) => line.startsWith(`  ${name} `) && line.endsWith(description)),
+      `no line for task ${name}`,
+    );
+  }
+});
+
+Deno.test("no task is given all permissions", () => {
+  const bare = /\s-A\b|--allow-all|--allow-(net|run|env|ffi|sys)(?=[\s"])/;
+  assert.doesNotMatch(Deno.readTextFileSync(CONFIG), bare);
+});
