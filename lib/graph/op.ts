@@ -62,8 +62,17 @@ export interface OpCase {
   readonly checkGradient?: boolean;
 }
 
+/** Every op there is; the registry in `lib/ops/mod.ts` must have a row for each. */
+export type OpName =
+  | "add"
+  | "pack"
+  | "scale"
+  | "silu"
+  | "silu_backward"
+  | "view";
+
 export interface OpDef {
-  readonly name: string;
+  readonly name: OpName;
   /** Output types. Throws an Error that names action, argument, actual and required. */
   infer(inputs: readonly TensorType[], attrs: Attrs): TensorType[];
   /**

@@ -1,0 +1,57 @@
+/** y = scaleA·a + scaleB·b, elementwise. */
+
+import { gridFor, input, output } from "../graph/kernel_call.ts";
+import { type OpDef, trafficOf } from "../graph/op.ts";
+import { sizeOf, type Tensor } from "../graph/tensor.ts";
+import { ELEMENTWISE, f32, kernel, only, requireFloat, requireSame } from "./common.ts";
+import { scale } from "./scale.ts";
+import text from "../../kernels/add/forward.wgsl" with { type: "text" };
+
+const ADD = kernel("add/forward.wgsl", text);
+
+/** a and b of one shape, f32. */
+export function add(a: Tensor, b: Tensor, scaleA = 1, scaleB = 1): Tensor {
+  return a.graph.append(addOp, [a, b], { scaleA, scaleB })[0];
+}
+
+export const addOp: OpDef = {
+  name: "add",
+  infer([a, b]) {
+    requireFloat("a", a);
+    requireFloat("b", b);
+    requireSame("b", b, "a", a);
+    return [a];
+  },
+  vjp({ attrs: { scaleA = 1, scaleB = 1 } }, [dy], needs) {
+    const part = (s: number) => s === 1 ? dy! : scale(dy!, s);
+    return [needs[0] ? part(scaleA) : undefined, needs[1] ? part(scaleB) : undefined];
+  },
+  reference([a, b], { scaleA = 1, scaleB = 1 }) {
+    return [a.map((v, i) => scaleA * v + scaleB * b[i])];
+  },
+  lower({ inputs: [a], attrs: { scaleA = 1, scaleB = 1 } }) {
+    const count4 = Math.ceil(sizeOf(a.shape) / 4);
+    return only("vec4", () => ({
+      calls: [{
+        kernel: ADD,
+        params: { count4, scale_a: scaleA, scale_b: scaleB },
+        bindings: { a: input(0), b: input(1), y: output() },
+        workgroups: gridFor(count4, ELEMENTWISE),
+      }],
+    }));
+  },
+  cost: (inputs, outputs) => ({
+    flops: 3 * sizeOf(outputs[0].shape),
+    bytes: trafficOf(inputs, outputs),
+  }),
+  // Two roundings of relative size 2^-24 each, plus one for the sum.
+  cases: [
+    { name: "odd", inputs: [f32(3, 6, 17), f32(3, 6, 17)], attrs: {}, tolerance: 3e-7 },
+    {
+      name: "scaled",
+      inputs: [f32(1, 5), f32(1, 5)],
+      attrs: { scaleA: 0.5, scaleB: -2 },
+      tolerance: 3e-7,
+    },
+  ],
+};

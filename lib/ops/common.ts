@@ -1,0 +1,37 @@
+/** Small things that ops share: kernel texts, argument checks, single-variant lowering. */
+
+import type { KernelSource, Lowering } from "../graph/kernel_call.ts";
+import type { Variant } from "../graph/op.ts";
+import { sameShape, show, type TensorType } from "../graph/tensor.ts";
+
+/** A kernel file with the library texts it declares joined in front. */
+export function kernel(file: string, text: string, ...libraries: string[]): KernelSource {
+  return { file: `kernels/${file}`, text: [...libraries, text].join("\n") };
+}
+
+/** The one exact way to run an op. */
+export function only(name: string, build: () => Lowering): Variant[] {
+  return [{ name, exact: true, build }];
+}
+
+export function requireFloat(name: string, type: TensorType): void {
+  if (type.dtype !== "f32") throw new Error(`${show(name, type)} must be f32`);
+}
+
+export function requireRank(name: string, type: TensorType, rank: number): void {
+  if (type.shape.length !== rank) {
+    throw new Error(`${show(name, type)} must have ${rank} dimensions`);
+  }
+}
+
+export function requireSame(aName: string, a: TensorType, bName: string, b: TensorType): void {
+  if (!sameShape(a.shape, b.shape)) {
+    throw new Error(`${show(aName, a)} must have the shape of ${show(bName, b)}`);
+  }
+}
+
+export const f32 = (...shape: number[]): TensorType => ({ shape, dtype: "f32" });
+export const i32 = (...shape: number[]): TensorType => ({ shape, dtype: "i32" });
+
+/** Workgroup size of elementwise kernels. */
+export const ELEMENTWISE = 64;

@@ -1,0 +1,16 @@
+/** The registry: every op by name. An op without a row does not compile. */
+
+import type { OpDef, OpName } from "../graph/op.ts";
+import { addOp } from "./add.ts";
+import { scaleOp } from "./scale.ts";
+import { siluBackwardOp, siluOp } from "./silu.ts";
+import { packOp, viewOp } from "./view.ts";
+
+export const OPS: Readonly<Record<OpName, OpDef>> = {
+  add: addOp,
+  pack: packOp,
+  scale: scaleOp,
+  silu: siluOp,
+  silu_backward: siluBackwardOp,
+  view: viewOp,
+};
