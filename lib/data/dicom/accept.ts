@@ -1,0 +1,82 @@
+/** Which DICOM files are axial CT slices, and why the others are not. */
+
+import type { DicomHeader, Vec3 } from "./header.ts";
+import { TRANSFER_SYNTAXES, unreadable } from "./transfer_syntax.ts";
+
+const CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2";
+const NAMED: Record<string, string> = {
+  "1.2.840.10008.1.3.10": "a DICOMDIR",
+  "1.2.840.10008.5.1.4.1.1.1": "a computed radiograph (CR)",
+  "1.2.840.10008.5.1.4.1.1.1.1": "a digital X-ray (DX)",
+  "1.2.840.10008.5.1.4.1.1.2.1": "an enhanced multi-frame CT",
+  "1.2.840.10008.5.1.4.1.1.2.2": "a legacy converted enhanced multi-frame CT",
+  "1.2.840.10008.5.1.4.1.1.7": "a secondary capture",
+  "1.2.840.10008.5.1.4.1.1.66.4": "a segmentation object",
+  "1.2.840.10008.5.1.4.1.1.481.3": "a structure set",
+};
+/** cos 26°: a tilted gantry (up to 25°) is axial, a coronal or sagittal reformat is not. */
+const MIN_AXIAL_COSINE = 0.898;
+const MAX_SIDE = 4096;
+const MIN_SIDE = 16;
+
+/** Row direction × column direction: the direction in which slices are stacked. */
+export function normalOf(row: Vec3, column: Vec3): Vec3 {
+  return [
+    row[1] * column[2] - row[2] * column[1],
+    row[2] * column[0] - row[0] * column[2],
+    row[0] * column[1] - row[1] * column[0],
+  ];
+}
+
+/** Why this file is no axial CT slice that can be read, or null where it is one. */
+export function rejection(h: DicomHeader): string | null {
+  if (h.sopClass !== CT_IMAGE) {
+    const what = NAMED[h.sopClass] ?? `SOP class ${h.sopClass || "(none)"}`;
+    return `${what}${h.modality ? `, modality ${h.modality}` : ""}, not a CT image`;
+  }
+  // Some real CT files have no Modality tag; their SOP class says what they are.
+  if (h.modality !== "" && h.modality !== "CT") return `modality ${h.modality}, not CT`;
+  if (h.imageType.some((part) => part.includes("LOCALIZER"))) return "a localizer";
+  const derived = derivation(h);
+  if (derived) return derived;
+  if (h.frames !== 1) return `${h.frames} frames, not one slice`;
+  if (h.samplesPerPixel !== 1) return `${h.samplesPerPixel} samples per pixel, not 1`;
+  if (h.photometric !== "" && h.photometric !== "MONOCHROME2") {
+    return `photometric interpretation ${h.photometric}, not MONOCHROME2`;
+  }
+  for (const [name, size] of [["Rows", h.rows], ["Columns", h.columns]] as const) {
+    if (size < MIN_SIDE || size > MAX_SIDE) {
+      return `${name} is ${size}, not ${MIN_SIDE}…${MAX_SIDE}`;
+    }
+  }
+  const bits = `BitsAllocated ${h.bitsAllocated}, BitsStored ${h.bitsStored}, HighBit ${h.highBit}`;
+  const bitsFit = (h.bitsAllocated === 8 || h.bitsAllocated === 16) && h.bitsStored >= 1 &&
+    h.bitsStored <= h.bitsAllocated && h.highBit >= h.bitsStored - 1 &&
+    h.highBit < h.bitsAllocated;
+  if (!bitsFit) return `${bits} do not describe a CT slice`;
+  if (h.slope === 0) return "RescaleSlope is 0";
+  if (!h.seriesUid || !h.sopInstance) return "no SeriesInstanceUID or no SOPInstanceUID";
+  if (!h.position) return "no readable ImagePositionPatient";
+  if (!h.row || !h.column) return "no readable ImageOrientationPatient";
+  if (!h.pixelSpacing) return "no readable PixelSpacing";
+  if (h.pixelSpacing.some((mm) => mm < 0.05 || mm > 10)) {
+    return `PixelSpacing ${h.pixelSpacing.join("\\")} mm is not one of a CT`;
+  }
+  const normal = normalOf(h.row, h.column);
+  const length = Math.hypot(...normal);
+  if (Math.abs(length - 1) > 0.05) return "ImageOrientationPatient is not two unit vectors at 90°";
+  if (Math.abs(normal[2]) < MIN_AXIAL_COSINE) return "not axial";
+  if (!h.pixelData) return "no pixel data";
+  return unreadable(h.transferSyntax);
+}
+
+function derivation(h: DicomHeader): string | null {
+  const [pixels, patient, flavour] = h.imageType;
+  if (patient === "SECONDARY") return `a secondary image (${h.imageType.join("\\")})`;
+  if (pixels !== "DERIVED") return null;
+  // Compressors that follow PS3.3 C.7.6.1.1.2 set DERIVED\PRIMARY\AXIAL: still the scanner's slice.
+  const compressed = !["raw", undefined, null].includes(
+    TRANSFER_SYNTAXES[h.transferSyntax]?.coding,
+  );
+  return compressed && flavour === "AXIAL" ? null : `a derived image (${h.imageType.join("\\")})`;
+}

@@ -1,0 +1,144 @@
+/**
+ * The codecs that come as WebAssembly: JPEG 2000, JPEG-LS and baseline JPEG. Loaded on first use
+ * (they read their .wasm beside the package, so --allow-read is all they need). What a codestream
+ * claims about itself is checked against the DICOM header before any decoder sees it: a damaged
+ * size must not make one allocate gigabytes.
+ */
+
+import charls from "@cornerstonejs/codec-charls/decodewasmjs";
+import turbo from "@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs";
+import openjpeg from "@cornerstonejs/codec-openjpeg/decodewasmjs";
+
+export type WasmCoding = "jpeg-2000" | "jpeg-ls" | "jpeg-baseline";
+
+interface Decoder {
+  getEncodedBuffer(length: number): Uint8Array;
+  getDecodedBuffer(): Uint8Array;
+  getFrameInfo(): { width: number; height: number; bitsPerSample: number; componentCount: number };
+  decode(): void;
+  delete(): void;
+}
+interface Loaded {
+  create(): Decoder;
+  /** What is behind an exception thrown as a pointer. */
+  explain(error: unknown): string;
+}
+// deno-lint-ignore no-explicit-any -- the packages ship no types
+type Factory = (options: Record<string, unknown>) => Promise<any>;
+
+const SOURCES: Record<WasmCoding, { factory: Factory; decoder: string }> = {
+  "jpeg-2000": { factory: openjpeg as Factory, decoder: "J2KDecoder" },
+  "jpeg-ls": { factory: charls as Factory, decoder: "JpegLSDecoder" },
+  "jpeg-baseline": { factory: turbo as Factory, decoder: "JPEGDecoder" },
+};
+const loaded = new Map<WasmCoding, Promise<Loaded>>();
+
+function load(coding: WasmCoding): Promise<Loaded> {
+  let module = loaded.get(coding);
+  if (!module) {
+    const { factory, decoder } = SOURCES[coding];
+    // The decoders print their complaints; the error that follows is enough.
+    const silent = () => {};
+    module = factory({ print: silent, printErr: silent }).then((m) => ({
+      create: () => new m[decoder](),
+      explain: (error) =>
+        typeof error === "number" && m.getExceptionMessage
+          ? String(m.getExceptionMessage(error))
+          : error instanceof Error
+          ? error.message
+          : "damaged data",
+    }));
+    loaded.set(coding, module);
+  }
+  return module;
+}
+
+/**
+ * Decodes one frame of one component into little-endian samples of 1 (up to 8 bits) or 2 bytes.
+ * @throws Error with the reason.
+ */
+export async function decodeWasm(
+  coding: WasmCoding,
+  code: Uint8Array,
+  rows: number,
+  columns: number,
+): Promise<{ samples: Uint8Array; bytesPerSample: 1 | 2 }> {
+  if (coding === "jpeg-2000") checkJpeg2000(code, rows, columns);
+  else checkJpeg(code, rows, columns, coding);
+  const module = await load(coding);
+  let decoder: Decoder | undefined;
+  try {
+    decoder = module.create();
+    decoder.getEncodedBuffer(code.length).set(code);
+    decoder.decode();
+    const info = decoder.getFrameInfo();
+    const bytesPerSample = info.bitsPerSample > 8 ? 2 : 1;
+    const samples = decoder.getDecodedBuffer();
+    const shape = `${info.width}×${info.height}×${info.componentCount}`;
+    if (
+      info.width !== columns || info.height !== rows || info.componentCount !== 1 ||
+      samples.length !== rows * columns * bytesPerSample
+    ) {
+      throw new Error(`decoded to ${shape}, not ${columns}×${rows}×1`);
+    }
+    const copy = samples.slice(); // the decoder's memory goes with it
+    decoder.delete();
+    return { samples: copy, bytesPerSample };
+  } catch (error) {
+    // After an abort a module's memory cannot be trusted: start afresh next time.
+    loaded.delete(coding);
+    throw new Error(module.explain(error));
+  }
+}
+
+/** ISO/IEC 15444-1 A.5.1: SIZ is the first segment of the codestream. */
+function checkJpeg2000(code: Uint8Array, rows: number, columns: number) {
+  let at = 0;
+  const limit = Math.min(code.length, 4096); // a JP2 box or two may precede it
+  while (
+    at + 4 <= limit && !(code[at] === 0xff && code[at + 1] === 0x4f && code[at + 2] === 0xff)
+  ) {
+    at++;
+  }
+  if (at + 42 > code.length || at + 4 > limit || code[at + 3] !== 0x51) {
+    throw new Error("no JPEG 2000 codestream");
+  }
+  const view = new DataView(code.buffer, code.byteOffset + at + 4);
+  const [x1, y1, x0, y0, tileW, tileH, tileX, tileY] = [4, 8, 12, 16, 20, 24, 28, 32]
+    .map((offset) => view.getUint32(offset));
+  if (x1 - x0 !== columns || y1 - y0 !== rows) {
+    throw new Error(`JPEG 2000 image of ${x1 - x0}×${y1 - y0}, not ${columns}×${rows}`);
+  }
+  if (view.getUint16(36) !== 1) throw new Error(`JPEG 2000 of ${view.getUint16(36)} components`);
+  const tiles = Math.ceil((x1 - tileX) / tileW) * Math.ceil((y1 - tileY) / tileH);
+  if (!(tiles >= 1 && tiles <= 1024)) throw new Error(`JPEG 2000 of ${tiles} tiles, at most 1024`);
+}
+
+/** T.81 B.2.2 and T.87 C.2.2: the frame header has the same form in JPEG and JPEG-LS. */
+function checkJpeg(code: Uint8Array, rows: number, columns: number, coding: WasmCoding) {
+  const wanted = coding === "jpeg-ls" ? [0xf7] : [0xc0, 0xc1, 0xc2];
+  const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
+  let at = 2;
+  while (at + 11 <= code.length) {
+    if (code[at] !== 0xff) throw new Error(`no JPEG marker at byte ${at}`);
+    const marker = code[at + 1];
+    if (marker === 0xff) {
+      at++;
+      continue;
+    }
+    if (wanted.includes(marker)) {
+      const height = view.getUint16(at + 5), width = view.getUint16(at + 7);
+      if (height !== rows || width !== columns || code[at + 9] !== 1) {
+        throw new Error(
+          `JPEG frame of ${width}×${height}×${code[at + 9]}, not ${columns}×${rows}×1`,
+        );
+      }
+      if (coding === "jpeg-baseline" && code[at + 4] !== 8) {
+        throw new Error(`JPEG of ${code[at + 4]} bits, only 8 are supported`);
+      }
+      return;
+    }
+    at += 2 + view.getUint16(at + 2);
+  }
+  throw new Error("no JPEG frame header");
+}

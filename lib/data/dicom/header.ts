@@ -1,0 +1,189 @@
+/** What the importer needs of a DICOM file's header, on dicom-parser, safe on any bytes. */
+
+import dicomParser from "dicom-parser";
+import { inflateRawSync } from "node:zlib";
+import { InputError } from "../../errors.ts";
+import { TRANSFER_SYNTAXES } from "./transfer_syntax.ts";
+
+/** Vectors are in DICOM patient coordinates: millimetres, +x to the patient's left, +z to the head. */
+export type Vec3 = [number, number, number];
+
+export interface DicomHeader {
+  file: string;
+  transferSyntax: string;
+  sopClass: string;
+  sopInstance: string;
+  studyUid: string;
+  seriesUid: string;
+  patientId: string;
+  modality: string;
+  imageType: string[];
+  /** Pixels; 0 where the tag is missing, like every number below unless said otherwise. */
+  rows: number;
+  columns: number;
+  samplesPerPixel: number;
+  photometric: string;
+  frames: number;
+  bitsAllocated: number;
+  bitsStored: number;
+  highBit: number;
+  signed: boolean;
+  /** HU = raw · slope + intercept; 1 and 0 where missing. */
+  slope: number;
+  intercept: number;
+  instanceNumber: number;
+  /** Centre of the first pixel; null where missing or unreadable. */
+  position: Vec3 | null;
+  /** Direction of increasing column, then of increasing row. */
+  row: Vec3 | null;
+  column: Vec3 | null;
+  /** Millimetres between rows, then between columns. */
+  pixelSpacing: [number, number] | null;
+  /** Where the pixel data starts and its length in bytes; -1 when encapsulated; null when absent. */
+  pixelData: { offset: number; length: number } | null;
+}
+
+/** A header with the bytes its offsets point into (inflated, if the file was deflated). */
+export interface ParsedDicom {
+  header: DicomHeader;
+  bytes: Uint8Array;
+}
+
+interface Element {
+  tag: string;
+  length: number;
+  dataOffset: number;
+  hadUndefinedLength?: boolean;
+}
+interface DataSet {
+  byteArray: Uint8Array;
+  elements: Record<string, Element>;
+  string(tag: string): string | undefined;
+  uint16(tag: string): number | undefined;
+}
+
+/** 1.2.840.10008.1.2 … : digits and dots, at most 64 characters (PS3.5 section 9). */
+const UID = /^[0-9.]{1,64}$/;
+const MAX_TEXT = 1024;
+/** A 512² CT slice is 0.5 MB; nothing that is one slice comes near this. */
+export const MAX_DICOM_BYTES = 2 ** 28;
+
+/** Is this, by its first 132 bytes, a DICOM file (PS3.10 section 7.1)? */
+export function hasDicomMarker(bytes: Uint8Array): boolean {
+  return bytes.length >= 132 && bytes[128] === 0x44 && bytes[129] === 0x49 && bytes[130] === 0x43 &&
+    bytes[131] === 0x4d;
+}
+
+/**
+ * Parses everything before the pixel data. `bytes` may end anywhere after the start of the pixel
+ * data; {@link parseHeader} of a shorter piece throws.
+ * @param file the file's name, for messages.
+ * @throws InputError naming `file` and the reason, whatever the bytes are.
+ */
+export function parseHeader(bytes: Uint8Array, file: string): ParsedDicom {
+  const fail = (why: string) => new InputError(`Cannot read "${file}": ${why}`);
+  if (!hasDicomMarker(bytes)) throw fail("not a DICOM file (no DICM marker)");
+  let data: DataSet;
+  try {
+    data = dicomParser.parseDicom(bytes, { untilTag: "x7fe00010", inflater });
+  } catch (error) {
+    // dicom-parser throws strings, { exception, dataSet } and, on deep nesting, RangeError.
+    const reason = error instanceof Error
+      ? error.message
+      : String((error as { exception?: unknown })?.exception ?? error);
+    throw fail(`damaged DICOM header: ${reason}`);
+  }
+  try {
+    return { header: headerOf(data, file), bytes: data.byteArray };
+  } catch (error) {
+    throw fail(`damaged DICOM header: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** For dicom-parser: the meta group as it is, then the inflated rest. */
+function inflater(bytes: Uint8Array, position: number): Uint8Array {
+  const rest = inflateRawSync(bytes.subarray(position), { maxOutputLength: MAX_DICOM_BYTES });
+  const whole = new Uint8Array(position + rest.length);
+  whole.set(bytes.subarray(0, position));
+  whole.set(rest, position);
+  return whole;
+}
+
+function headerOf(data: DataSet, file: string): DicomHeader {
+  const text = (tag: string): string => {
+    const element = data.elements[tag];
+    if (!element || element.length === 0) return "";
+    if (element.length > MAX_TEXT) throw new Error(`${tag} is ${element.length} bytes long`);
+    return (data.string(tag) ?? "").trim();
+  };
+  const uid = (tag: string): string => {
+    const value = text(tag);
+    if (value !== "" && !UID.test(value)) throw new Error(`${tag} is not a UID`);
+    return value;
+  };
+  const numbers = (tag: string, count: number): number[] | null => {
+    const value = text(tag);
+    if (value === "") return null;
+    const parts = value.split("\\").map(decimal);
+    return parts.length === count && parts.every(Number.isFinite) ? parts : null;
+  };
+  const short = (tag: string): number => {
+    const element = data.elements[tag];
+    return element && element.length >= 2 ? data.uint16(tag) ?? 0 : 0;
+  };
+  const scalar = (tag: string, missing: number): number => {
+    const value = text(tag);
+    if (value === "") return missing;
+    const number = decimal(value.split("\\")[0]);
+    if (!Number.isFinite(number)) throw new Error(`${tag} "${value}" is not a number`);
+    return number;
+  };
+  const orientation = numbers("x00200037", 6);
+  const pixels = data.elements.x7fe00010;
+  const bitsAllocated = short("x00280100");
+  const bitsStored = short("x00280101") || bitsAllocated;
+  return {
+    file,
+    transferSyntax: uid("x00020010"),
+    sopClass: uid("x00080016"),
+    sopInstance: uid("x00080018"),
+    studyUid: uid("x0020000d"),
+    seriesUid: uid("x0020000e"),
+    patientId: text("x00100020"),
+    modality: text("x00080060"),
+    imageType: text("x00080008").split("\\").map((part) => part.trim().toUpperCase())
+      .filter((part) => part !== ""),
+    rows: short("x00280010"),
+    columns: short("x00280011"),
+    samplesPerPixel: short("x00280002") || 1,
+    photometric: text("x00280004"),
+    frames: scalar("x00280008", 1),
+    bitsAllocated,
+    bitsStored,
+    highBit: data.elements.x00280102 ? short("x00280102") : bitsStored - 1,
+    signed: short("x00280103") === 1,
+    slope: scalar("x00281053", 1),
+    intercept: scalar("x00281052", 0),
+    instanceNumber: scalar("x00200013", 0),
+    position: numbers("x00200032", 3) as Vec3 | null,
+    row: orientation && orientation.slice(0, 3) as Vec3,
+    column: orientation && orientation.slice(3) as Vec3,
+    pixelSpacing: numbers("x00280030", 2) as [number, number] | null,
+    pixelData: pixels
+      ? {
+        offset: pixels.dataOffset,
+        length: pixels.hadUndefinedLength ? -1 : pixels.length,
+      }
+      : null,
+  };
+}
+
+/** A DS or IS value. Number() alone would take "" and "0x10". */
+function decimal(text: string): number {
+  return /^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/.test(text) ? Number(text) : NaN;
+}
+
+/** Does the header's transfer syntax keep the data set after the meta group deflated? */
+export function isDeflated(uid: string): boolean {
+  return TRANSFER_SYNTAXES[uid]?.deflated === true;
+}
