@@ -116,3 +116,21 @@ Deno.test("a kernel declares the library files it is joined with", () => {
   assert.deepEqual(messages(text), []);
   assert.deepEqual(joinedFiles(GOOD + "// Joins: kernels/lib/late.wgsl\n"), []);
 });
+
+function wgslFiles(folder: URL): URL[] {
+  return [...Deno.readDirSync(folder)].flatMap((entry) =>
+    entry.isDirectory
+      ? wgslFiles(new URL(`${entry.name}/`, folder))
+      : entry.name.endsWith(".wgsl")
+      ? [new URL(entry.name, folder)]
+      : []
+  );
+}
+
+Deno.test("every kernel of the project has the right form", () => {
+  const found = wgslFiles(new URL("../../kernels/", import.meta.url)).flatMap((file) => {
+    const path = file.pathname.slice(file.pathname.lastIndexOf("/kernels/") + 1);
+    return messages(Deno.readTextFileSync(file), path).map((message) => `${path}:${message}`);
+  });
+  assert.deepEqual(found, []);
+});
