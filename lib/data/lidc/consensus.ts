@@ -1,0 +1,207 @@
+/** From the readers' marks to nodules on the volume: one mask, one set of ratings for each lesion. */
+
+import type { CtVolume } from "../dicom/series.ts";
+import { clusterMarks } from "./cluster.ts";
+import { emptyPatch, noduleOnSlice, type PixelPatch } from "./contour.ts";
+import {
+  type Characteristic,
+  CHARACTERISTICS,
+  type Characteristics,
+  type NoduleMark,
+  type Reader,
+} from "./xml.ts";
+
+/** What of a volume the annotations are laid upon. */
+export type Grid = Pick<
+  CtVolume,
+  "rows" | "columns" | "pixelSpacing" | "sliceSpacing" | "slices"
+>;
+
+export interface Nodule {
+  /** How many of the readers marked it. */
+  readers: number;
+  /** Means over the marks. */
+  characteristics: Characteristics;
+  volumeMm3: number;
+  /** Of the sphere of the same volume. */
+  diameterMm: number;
+  /** By slice index: the consensus. */
+  patches: Map<number, PixelPatch>;
+}
+
+export interface Annotation {
+  nodules: Nodule[];
+  /** Slices that a mark of a nodule below 3 mm names. */
+  smallSlices: Set<number>;
+  smallMarks: number;
+  nonNodules: number;
+  /** Marks on nodules of 3 mm or more, before clustering. */
+  marks: number;
+  notes: string[];
+}
+
+export interface ConsensusOptions {
+  /** Share of the marking readers who must agree on a pixel. */
+  threshold: number;
+  /** mm within which outlines are of one nodule; 0 or less: the slice spacing. */
+  tolerance: number;
+}
+
+export const CONSENSUS_DEFAULTS: ConsensusOptions = { threshold: 0.5, tolerance: 0 };
+
+interface Mark {
+  reader: number;
+  mark: NoduleMark;
+  patches: Map<number, PixelPatch>;
+  cloud: Float64Array;
+}
+
+/** Lays `readers` upon the slices by SOP instance UID; what matches no slice is reported. */
+export function annotate(
+  readers: readonly Reader[],
+  grid: Grid,
+  options: ConsensusOptions = CONSENSUS_DEFAULTS,
+): Annotation {
+  const bySop = new Map(grid.slices.map((slice, i) => [slice.sopInstance, i]));
+  const marks: Mark[] = [], smallSlices = new Set<number>(), notes: string[] = [];
+  let smallMarks = 0, nonNodules = 0;
+  for (const reader of readers) {
+    nonNodules += reader.nonNodules.length;
+    for (const nodule of reader.nodules) {
+      const where = `reader ${reader.index + 1}, nodule "${nodule.id}"`;
+      const onGrid = placeRois(nodule, bySop, grid, where, notes);
+      if (nodule.characteristics) {
+        const mark = drawMark(reader.index, nodule, onGrid, grid);
+        if (mark.patches.size > 0) marks.push(mark);
+        else notes.push(`${where}: its outlines hold no pixel`);
+      } else {
+        smallMarks++;
+        for (const slice of onGrid.keys()) smallSlices.add(slice);
+      }
+    }
+  }
+  const tolerance = options.tolerance > 0 ? options.tolerance : grid.sliceSpacing || 1;
+  const { clusters } = clusterMarks(marks.map((m) => m.cloud), tolerance);
+  const nodules = clusters.map((members) => {
+    if (members.length > 4) notes.push(`${members.length} marks could not be told apart`);
+    return lesion(members.map((i) => marks[i]), grid, options.threshold);
+  });
+  return { nodules, smallSlices, smallMarks, nonNodules, marks: marks.length, notes };
+}
+
+function placeRois(
+  nodule: NoduleMark,
+  bySop: Map<string, number>,
+  grid: Grid,
+  where: string,
+  notes: string[],
+): Map<number, NoduleMark["rois"]> {
+  const placed = new Map<number, NoduleMark["rois"]>();
+  for (const roi of nodule.rois) {
+    const slice = bySop.get(roi.sopInstance);
+    if (slice === undefined) {
+      notes.push(`${where}: no slice has SOP instance UID "${roi.sopInstance}"`);
+      continue;
+    }
+    const { points } = roi;
+    let isInside = true;
+    for (let i = 0; i < points.length; i += 2) {
+      const x = points[i], y = points[i + 1];
+      // The border may run one pixel outside a nodule that lies at the edge of the image.
+      isInside &&= x >= -1 && y >= -1 && x <= grid.columns && y <= grid.rows;
+    }
+    if (isInside) placed.set(slice, [...placed.get(slice) ?? [], roi]);
+    else notes.push(`${where}: an outline lies outside the ${grid.columns}×${grid.rows} image`);
+  }
+  return placed;
+}
+
+function drawMark(
+  reader: number,
+  mark: NoduleMark,
+  rois: Map<number, NoduleMark["rois"]>,
+  grid: Grid,
+): Mark {
+  const patches = new Map<number, PixelPatch>(), cloud: number[] = [];
+  const [dy, dx] = grid.pixelSpacing;
+  for (const [slice, outlines] of rois) {
+    const patch = noduleOnSlice(outlines);
+    if (patch) patches.set(slice, patch);
+    for (const { points, inclusion } of outlines) {
+      if (!inclusion) continue;
+      for (let i = 0; i < points.length; i += 2) {
+        cloud.push(points[i] * dx, points[i + 1] * dy, grid.slices[slice].z);
+      }
+    }
+  }
+  return { reader, mark, patches, cloud: Float64Array.from(cloud) };
+}
+
+function lesion(marks: Mark[], grid: Grid, threshold: number): Nodule {
+  // A reader who marked one lesion in two parts has one vote.
+  const readers = [...new Set(marks.map((m) => m.reader))];
+  const slices = [...new Set(marks.flatMap((m) => [...m.patches.keys()]))].sort((a, b) => a - b);
+  const patches = new Map<number, PixelPatch>();
+  let pixels = 0;
+  for (const slice of slices) {
+    const votes = emptyPatch(
+      marks.flatMap((m) => m.patches.get(slice) ?? []),
+    );
+    for (const reader of readers) {
+      const own = marks.filter((m) => m.reader === reader)
+        .flatMap((m) => m.patches.get(slice) ?? []);
+      if (own.length > 0) vote(votes, own);
+    }
+    // Rounding must not turn 2 of 4 at 50% into a miss.
+    const needed = Math.max(1, threshold * readers.length - 1e-9);
+    votes.bits = votes.bits.map((count) => count >= needed ? 1 : 0);
+    const count = votes.bits.reduce((a, b) => a + b, 0);
+    if (count === 0) continue;
+    pixels += count;
+    patches.set(slice, votes);
+  }
+  const volumeMm3 = pixels * grid.pixelSpacing[0] * grid.pixelSpacing[1] * (grid.sliceSpacing || 1);
+  return {
+    readers: readers.length,
+    characteristics: meanCharacteristics(marks),
+    volumeMm3,
+    diameterMm: Math.cbrt(6 * volumeMm3 / Math.PI),
+    patches,
+  };
+}
+
+/** Adds 1 where any of one reader's patches is set. */
+function vote(votes: PixelPatch, own: PixelPatch[]) {
+  const counted = new Set<number>();
+  for (const { x0, y0, width, height, bits } of own) {
+    for (let i = 0; i < width * height; i++) {
+      if (!bits[i]) continue;
+      const x = x0 + i % width - votes.x0, y = y0 + Math.floor(i / width) - votes.y0;
+      counted.add(y * votes.width + x);
+    }
+  }
+  for (const at of counted) votes.bits[at]++;
+}
+
+function meanCharacteristics(marks: Mark[]): Characteristics {
+  const mean = (name: Characteristic) =>
+    marks.reduce((sum, m) => sum + m.mark.characteristics![name], 0) / marks.length;
+  return Object.fromEntries(
+    Object.keys(CHARACTERISTICS).map((name) => [name, mean(name as Characteristic)]),
+  ) as Characteristics;
+}
+
+/** The nodules of one slice as a plane of rows × columns: 0, or 1 where any nodule is. */
+export function nodulePlane(nodules: readonly Nodule[], slice: number, grid: Grid): Uint8Array {
+  const plane = new Uint8Array(grid.rows * grid.columns);
+  for (const nodule of nodules) {
+    const patch = nodule.patches.get(slice);
+    if (!patch) continue;
+    for (let i = 0; i < patch.bits.length; i++) {
+      const x = patch.x0 + i % patch.width, y = patch.y0 + Math.floor(i / patch.width);
+      const isInside = x >= 0 && y >= 0 && x < grid.columns && y < grid.rows;
+      if (patch.bits[i] && isInside) plane[y * grid.columns + x] = 1;
+    }
+  }
+  return plane;
+}
