@@ -69,6 +69,14 @@ export type OpName =
   | "scale"
   | "silu"
   | "silu_backward"
+  | "accumulate"
+  | "adamw"
+  | "guidance"
+  | "log_scalar"
+  | "q_sample"
+  | "random_bits"
+  | "random_normal"
+  | "scheduler_step"
   | "view";
 
 export interface OpDef {

@@ -2,6 +2,9 @@
 
 import type { OpDef, OpName } from "../graph/op.ts";
 import { addOp } from "./add.ts";
+import { guidanceOp, qSampleOp, schedulerStepOp } from "./diffusion.ts";
+import { accumulateOp, adamwOp, logScalarOp } from "./optimizer.ts";
+import { randomBitsOp, randomNormalOp } from "./random.ts";
 import { scaleOp } from "./scale.ts";
 import { siluBackwardOp, siluOp } from "./silu.ts";
 import { packOp, viewOp } from "./view.ts";
@@ -12,5 +15,13 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   scale: scaleOp,
   silu: siluOp,
   silu_backward: siluBackwardOp,
+  accumulate: accumulateOp,
+  adamw: adamwOp,
+  guidance: guidanceOp,
+  log_scalar: logScalarOp,
+  q_sample: qSampleOp,
+  random_bits: randomBitsOp,
+  random_normal: randomNormalOp,
+  scheduler_step: schedulerStepOp,
   view: viewOp,
 };

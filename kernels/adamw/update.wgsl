@@ -1,0 +1,51 @@
+// Equation: m' = b1 m + (1 - b1) g, v' = b2 v + (1 - b2) g^2,
+//   p' = (1 - lr wd) p - (lr / (1 - b1^t)) m' / (sqrt(v') / sqrt(1 - b2^t) + eps),
+//   ema' = decay ema + (1 - decay) p'
+//   where hyper.apply = 0, only ema changes (a micro-batch that does not end an optimizer step)
+// Source: Loshchilov & Hutter 2019, arXiv:1711.05101; torch.optim.AdamW (single tensor form).
+// Bindings:
+//   g: f32 [n], the gradient
+//   hyper: f32 [12]: lr, 1 - b1, b2, 1 - b2, eps, 1 - lr wd, lr / (1 - b1^t), sqrt(1 - b2^t),
+//     decay, 1 - decay, apply, gradient factor (clipping, loss scale)
+//   p, m, v, ema: f32 [n], updated in place, read as vec4
+// Grid: one invocation per 4 elements, folded over x and y.
+// Numerics: f32; m' = m + (1 - b1)(g - m), as torch's lerp; bias corrections come from float64.
+// Shapes: any; padding is updated along with the rest and stays zero.
+// Writes: every output element.
+
+struct Params {
+  count4: u32,
+}
+
+override WORKGROUP: u32 = 64;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> hyper: array<f32>;
+@group(0) @binding(3) var<storage, read_write> p: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> m: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> ema: array<vec4<f32>>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = (wid.y * groups.x + wid.x) * WORKGROUP + lane;
+  if (i >= params.count4) {
+    return;
+  }
+  var weight = p[i];
+  if (hyper[10] != 0.0) {
+    let gradient = g[i] * hyper[11];
+    let m_new = m[i] + hyper[1] * (gradient - m[i]);
+    let v_new = hyper[2] * v[i] + hyper[3] * gradient * gradient;
+    weight = weight * hyper[5] - hyper[6] * m_new / (sqrt(v_new) / hyper[7] + hyper[4]);
+    m[i] = m_new;
+    v[i] = v_new;
+    p[i] = weight;
+  }
+  ema[i] = hyper[8] * ema[i] + hyper[9] * weight;
+}
