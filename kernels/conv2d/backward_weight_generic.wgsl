@@ -3,7 +3,7 @@
 // Source: gradient of the cross-correlation in forward_generic.wgsl; sum_partials.wgsl adds up.
 // Bindings:
 //   x: f32 [N,Ci,H,W]; dy: f32 [N,Co,Ho,Wo]
-//   partial: f32 [chunks,Co,Ci*Kh*Kw]
+//   partial: f32 [chunks, slice], a slice being [Co,Ci*Kh*Kw] and padding
 // Grid: one invocation per kernel position k, 8 output channels and chunk.
 // Numerics: f32; a sum for each row, then a sum of rows, then one of chunks, so that the error grows
 //   with the root of a row's length and not with that of N*Ho*Wo.
@@ -25,6 +25,7 @@ struct Params {
   left: i32,
   rows_per_chunk: u32,
   chunks: u32,
+  slice: u32,
 }
 
 override WORKGROUP: u32 = 64;
@@ -36,7 +37,7 @@ override WORKGROUP: u32 = 64;
 
 fn store(sum: f32, chunk: u32, co: u32, k: u32) {
   if (co < params.co) {
-    partial[(chunk * params.co + co) * params.ci * params.kh * params.kw + k] = sum;
+    partial[chunk * params.slice + co * params.ci * params.kh * params.kw + k] = sum;
   }
 }
 

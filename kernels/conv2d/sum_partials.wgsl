@@ -1,16 +1,16 @@
-// Equation: dw[i] = sum over c of partial[c*stride + i]
+// Equation: dw[i] = sum over c of partial[c*slice + i]
 // Source: second step of the weight gradients, which sum over chunks of pixels first.
 // Bindings:
-//   partial: f32 [chunks, stride], read as vec4
-//   dw: f32 [count], the weight's gradient, as vec4 (buffers are padded to 16 bytes)
+//   partial: f32 [chunks, slice], read as vec4
+//   dw: f32 [count], the weight's gradient, as vec4 (buffers are padded to 16 bytes, with zeros here)
 // Grid: one invocation per 4 elements, folded over x and y.
 // Numerics: f32; sums of 16 neighbours, then a sum of those sums.
-// Shapes: stride a multiple of 4; chunks below 60,000.
+// Shapes: slice a multiple of 4; chunks below 60,000.
 // Writes: every output element.
 
 struct Params {
-  count4: u32,
-  stride4: u32,
+  count: u32,
+  slice4: u32,
   chunks: u32,
 }
 
@@ -27,17 +27,18 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let i = (wid.y * groups.x + wid.x) * WORKGROUP + lane;
-  if (i >= params.count4) {
+  if (i * 4 >= params.count) {
     return;
   }
   var sum = vec4(0.0);
   var block = vec4(0.0);
   for (var c = 0u; c < params.chunks; c++) {
-    block += partial[c * params.stride4 + i];
+    block += partial[c * params.slice4 + i];
     if (c % 16 == 15) {
       sum += block;
       block = vec4(0.0);
     }
   }
-  dw[i] = sum + block;
+  let inside = vec4(i * 4) + vec4(0u, 1u, 2u, 3u) < vec4(params.count);
+  dw[i] = select(vec4(0.0), sum + block, inside);
 }

@@ -65,6 +65,10 @@ export interface OpCase {
 /** Every op there is; the registry in `lib/ops/mod.ts` must have a row for each. */
 export type OpName =
   | "add"
+  | "conv2d"
+  | "conv2d_backward_bias"
+  | "conv2d_backward_data"
+  | "conv2d_backward_weight"
   | "pack"
   | "scale"
   | "silu"

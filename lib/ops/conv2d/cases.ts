@@ -1,0 +1,117 @@
+/**
+ * Shapes that every convolution variant is tested at. One list of convolutions gives the cases of
+ * all three ops.
+ */
+
+import type { Fill, OpCase } from "../../graph/op.ts";
+import { f32 } from "../common.ts";
+import { geometry, type Padding, sides } from "./geometry.ts";
+
+interface Convolution {
+  readonly name: string;
+  readonly x: readonly number[];
+  readonly weight: readonly number[];
+  readonly stride?: number;
+  readonly padding?: Padding;
+  readonly bias?: boolean;
+  readonly fill?: Fill;
+  /** Too large for finite differences in float64. */
+  readonly large?: boolean;
+}
+
+const CONVOLUTIONS: readonly Convolution[] = [
+  { name: "odd 3×3", x: [3, 6, 11, 17], weight: [5, 6, 3, 3], padding: 1, bias: true },
+  { name: "3×3", x: [1, 20, 8, 8], weight: [18, 20, 3, 3], padding: 1, bias: true },
+  { name: "3×3 whole tiles", x: [2, 16, 16, 32], weight: [32, 16, 3, 3], padding: 1, bias: true },
+  { name: "3×3 one channel", x: [2, 1, 9, 12], weight: [1, 1, 3, 3], padding: 1 },
+  { name: "3×3 no padding", x: [2, 4, 7, 9], weight: [3, 4, 3, 3] },
+  { name: "3×3 stride 2", x: [2, 7, 12, 16], weight: [17, 7, 3, 3], stride: 2, padding: 1 },
+  {
+    name: "3×3 stride 2, odd",
+    x: [1, 6, 9, 17],
+    weight: [4, 6, 3, 3],
+    stride: 2,
+    padding: 1,
+    bias: true,
+  },
+  {
+    name: "3×3 stride 2, asymmetric",
+    x: [2, 5, 10, 12],
+    weight: [6, 5, 3, 3],
+    stride: 2,
+    padding: [0, 0, 1, 1],
+  },
+  { name: "3×3 asymmetric", x: [1, 3, 6, 8], weight: [4, 3, 3, 3], padding: [2, 1, 0, 1] },
+  { name: "1×1", x: [3, 6, 5, 17], weight: [7, 6, 1, 1], bias: true },
+  { name: "1×1 whole tiles", x: [2, 32, 8, 16], weight: [48, 32, 1, 1], bias: true },
+  { name: "1×1 stride 2", x: [2, 3, 7, 8], weight: [5, 3, 1, 1], stride: 2 },
+  { name: "1×7", x: [1, 4, 5, 9], weight: [3, 4, 1, 7], padding: [0, 3, 0, 3] },
+  { name: "7×1", x: [1, 4, 9, 5], weight: [3, 4, 7, 1], padding: [3, 0, 3, 0] },
+  { name: "5×5 stride 4", x: [1, 3, 19, 21], weight: [9, 3, 5, 5], stride: 4, padding: 2 },
+  {
+    name: "constant",
+    x: [1, 8, 8, 12],
+    weight: [8, 8, 3, 3],
+    padding: 1,
+    fill: { kind: "constant", value: 3 },
+  },
+  {
+    name: "large mean",
+    x: [1, 8, 8, 12],
+    weight: [8, 8, 3, 3],
+    padding: 1,
+    fill: { kind: "normal", mean: 100, std: 1 },
+  },
+  // 8·128·128 = 131,072 products a weight: past the 65,535 loop iterations of Mesa 22, had one
+  // invocation to do them all.
+  { name: "large", x: [8, 4, 128, 128], weight: [4, 4, 3, 3], padding: 1, large: true },
+  { name: "deep", x: [1, 256, 8, 8], weight: [32, 256, 3, 3], padding: 1, large: true },
+];
+
+// A float32 sum of K products in blocks errs by 2^-24 times a small root of K: 2e-7 to 4e-7 for
+// K = 54, under 1.2e-6 for K = 2,304 (256 channels, 3×3).
+const TOLERANCE = 1.2e-6;
+
+const weightFill = (shape: readonly number[]): Fill => ({
+  kind: "normal",
+  std: 1 / Math.sqrt(shape[1] * shape[2] * shape[3]),
+});
+
+function outputShape({ x, weight, stride = 1, padding = 0 }: Convolution): number[] {
+  const { n, co, ho, wo } = geometry(x, weight, stride, padding);
+  return [n, co, ho, wo];
+}
+
+const attrsOf = ({ stride = 1, padding = 0 }: Convolution) => ({
+  stride,
+  padding: sides(padding),
+});
+
+export const FORWARD_CASES: readonly OpCase[] = CONVOLUTIONS.map((c) => ({
+  name: c.name,
+  inputs: [
+    { ...f32(...c.x), fill: c.fill },
+    { ...f32(...c.weight), fill: weightFill(c.weight) },
+    ...(c.bias ? [f32(c.weight[0])] : []),
+  ],
+  attrs: attrsOf(c),
+  tolerance: TOLERANCE,
+  checkGradient: !c.large,
+}));
+
+export const BACKWARD_DATA_CASES: readonly OpCase[] = CONVOLUTIONS.map((c) => ({
+  name: c.name,
+  inputs: [
+    { ...f32(...outputShape(c)), fill: c.fill },
+    { ...f32(...c.weight), fill: weightFill(c.weight) },
+  ],
+  attrs: { ...attrsOf(c), inputShape: c.x },
+  tolerance: TOLERANCE,
+}));
+
+export const BACKWARD_WEIGHT_CASES: readonly OpCase[] = CONVOLUTIONS.map((c) => ({
+  name: c.name,
+  inputs: [{ ...f32(...c.x), fill: c.fill }, f32(...outputShape(c))],
+  attrs: { ...attrsOf(c), weightShape: c.weight },
+  tolerance: TOLERANCE,
+}));
