@@ -1,0 +1,271 @@
+/**
+ * DDPM, DDIM and DPM-Solver++ 2M as lists of coefficients for the one `scheduler_step` kernel, from
+ * configurations as diffusers writes them (`scheduler_config.json`).
+ */
+
+import { InputError } from "../errors.ts";
+import { STEP_COEFFICIENTS } from "../ops/diffusion.ts";
+import { alphasCumprod, betas, type BetaSchedule } from "./noise_schedule.ts";
+
+export type SchedulerName = "DDPMScheduler" | "DDIMScheduler" | "DPMSolverMultistepScheduler";
+export type PredictionType = "epsilon" | "v_prediction" | "sample";
+export type TimestepSpacing = "leading" | "linspace" | "trailing";
+
+/** Keys and defaults of diffusers' schedulers, those that change the numbers. */
+export interface SchedulerConfig {
+  _class_name: SchedulerName;
+  num_train_timesteps: number;
+  beta_start: number;
+  beta_end: number;
+  beta_schedule: BetaSchedule;
+  prediction_type: PredictionType;
+  timestep_spacing: TimestepSpacing;
+  steps_offset: number;
+  /** DDPM and DDIM. */
+  clip_sample: boolean;
+  clip_sample_range: number;
+  /** DDPM. */
+  variance_type: "fixed_small" | "fixed_large";
+  /** DDIM. */
+  set_alpha_to_one: boolean;
+  /** DPM-Solver++. */
+  solver_order: 1 | 2;
+  lower_order_final: boolean;
+  final_sigmas_type: "zero" | "sigma_min";
+  euler_at_final: boolean;
+}
+
+const COMMON = {
+  num_train_timesteps: 1000,
+  beta_start: 0.0001,
+  beta_end: 0.02,
+  beta_schedule: "linear",
+  prediction_type: "epsilon",
+  timestep_spacing: "leading",
+  steps_offset: 0,
+  clip_sample: true,
+  clip_sample_range: 1,
+  variance_type: "fixed_small",
+  set_alpha_to_one: true,
+  solver_order: 2,
+  lower_order_final: true,
+  final_sigmas_type: "zero",
+  euler_at_final: false,
+} as const;
+
+/** Values that other keys of diffusers may have: those that leave the numbers as they are here. */
+const HARMLESS: Record<string, unknown[]> = {
+  trained_betas: [null],
+  thresholding: [false],
+  dynamic_thresholding_ratio: [0.995],
+  sample_max_value: [1],
+  rescale_betas_zero_snr: [false],
+  algorithm_type: ["dpmsolver++"],
+  solver_type: ["midpoint"],
+  use_karras_sigmas: [false, null],
+  use_exponential_sigmas: [false, null],
+  use_beta_sigmas: [false, null],
+  use_lu_lambdas: [false, null],
+  use_flow_sigmas: [false, null],
+  use_dynamic_shifting: [false],
+  flow_shift: [1],
+  time_shift_type: ["exponential"],
+  lambda_min_clipped: [null, "-Infinity", -Infinity],
+  variance_type: [null],
+};
+
+const CHOICES: Record<string, readonly unknown[]> = {
+  _class_name: ["DDPMScheduler", "DDIMScheduler", "DPMSolverMultistepScheduler"],
+  beta_schedule: ["linear", "scaled_linear", "squaredcos_cap_v2"],
+  prediction_type: ["epsilon", "v_prediction", "sample"],
+  timestep_spacing: ["leading", "linspace", "trailing"],
+  variance_type: ["fixed_small", "fixed_large"],
+  clip_sample: [true, false],
+  set_alpha_to_one: [true, false],
+  solver_order: [1, 2],
+  lower_order_final: [true, false],
+  final_sigmas_type: ["zero", "sigma_min"],
+  euler_at_final: [true, false],
+};
+
+/**
+ * Checks a scheduler configuration and fills in diffusers' defaults.
+ *
+ * @throws InputError naming the file, the key and what it may be.
+ */
+export function schedulerConfig(raw: Record<string, unknown>, name: string): SchedulerConfig {
+  const solver = raw._class_name === "DPMSolverMultistepScheduler";
+  const config: Record<string, unknown> = {
+    ...COMMON,
+    timestep_spacing: solver ? "linspace" : "leading",
+    clip_sample: !solver,
+  };
+  for (const [key, value] of Object.entries(raw)) {
+    if (key.startsWith("_") && key !== "_class_name") continue;
+    if (Object.hasOwn(HARMLESS, key) && HARMLESS[key].includes(value)) continue;
+    const known = key === "_class_name" || Object.hasOwn(COMMON, key);
+    if (!known) {
+      const what = Object.hasOwn(HARMLESS, key) ? `${JSON.stringify(value)} of ` : "";
+      throw new InputError(`${name}: ${what}scheduler key "${key}" is not supported`);
+    }
+    const choices = CHOICES[key];
+    const numeric = typeof value === "number" && Number.isFinite(value) && value >= 0;
+    if (choices ? !choices.includes(value) : !numeric) {
+      throw new InputError(
+        `${name}: ${key} is ${JSON.stringify(value)}, it must be ` +
+          (choices ? choices.map((c) => JSON.stringify(c)).join(" or ") : "a number"),
+      );
+    }
+    config[key] = value;
+  }
+  if (!config._class_name) throw new InputError(`${name}: _class_name is missing`);
+  const timesteps = config.num_train_timesteps as number;
+  if (!Number.isInteger(timesteps) || timesteps < 2 || timesteps > 100_000) {
+    throw new InputError(`${name}: num_train_timesteps ${timesteps} must be a whole number from 2`);
+  }
+  return config as unknown as SchedulerConfig;
+}
+
+export function schedulerAlphas(config: SchedulerConfig): number[] {
+  const { beta_schedule, beta_start, beta_end, num_train_timesteps } = config;
+  return alphasCumprod(betas(beta_schedule, beta_start, beta_end, num_train_timesteps));
+}
+
+/** One reverse step: the timestep that the model is asked at, and the kernel's coefficients. */
+export interface ReverseStep {
+  readonly t: number;
+  readonly coefficients: Float32Array<ArrayBuffer>;
+  /** Whether noise is added (its coefficient is not zero). */
+  readonly stochastic: boolean;
+}
+
+/** numpy's round: halves go to the even neighbour. */
+function roundEven(x: number): number {
+  const floor = Math.floor(x);
+  if (x - floor !== 0.5) return Math.round(x);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+/** The timesteps that `set_timesteps(steps)` of the scheduler picks, from noisy to clean. */
+export function inferenceTimesteps(config: SchedulerConfig, steps: number): number[] {
+  const total = config.num_train_timesteps;
+  if (!Number.isInteger(steps) || steps < 1 || steps > total) {
+    throw new InputError(
+      `number of sampling steps ${steps} must be a whole number from 1 to ${total}`,
+    );
+  }
+  const solver = config._class_name === "DPMSolverMultistepScheduler";
+  const range = (n: number) => Array.from({ length: n }, (_, i) => i);
+  switch (config.timestep_spacing) {
+    case "linspace": {
+      const count = solver ? steps + 1 : steps;
+      const step = (total - 1) / Math.max(count - 1, 1);
+      const up = range(count).map((i) =>
+        roundEven(i === count - 1 && i > 0 ? total - 1 : i * step)
+      );
+      return up.reverse().slice(0, steps);
+    }
+    case "leading": {
+      const ratio = Math.floor(total / (solver ? steps + 1 : steps));
+      const from = solver ? 1 : 0;
+      return range(steps).map((i) => (i + from) * ratio + config.steps_offset).reverse();
+    }
+    case "trailing": {
+      const ratio = total / steps;
+      return range(steps).map((i) => roundEven(total - i * ratio) - 1);
+    }
+  }
+}
+
+/** No clipping: larger than any value met, yet finite in float32. */
+const NO_CLIP = 3e38;
+
+/** How x0 and ε follow from the model output: [kx, ke, lx, le] for √ᾱ = alpha, √(1−ᾱ) = sigma. */
+function conversion(type: PredictionType, alpha: number, sigma: number): number[] {
+  switch (type) {
+    case "epsilon":
+      return [1 / alpha, -sigma / alpha, 0, 1];
+    case "sample":
+      return [0, 1, 1 / sigma, -alpha / sigma];
+    case "v_prediction":
+      return [alpha, -sigma, sigma, alpha];
+  }
+}
+
+/**
+ * All reverse steps of a run of `steps` steps.
+ *
+ * @param eta DDIM's η: 0 deterministic, 1 as noisy as DDPM.
+ */
+export function reverseSteps(config: SchedulerConfig, steps: number, eta = 0): ReverseStep[] {
+  const bar = schedulerAlphas(config);
+  const times = inferenceTimesteps(config, steps);
+  const clip = config.clip_sample ? config.clip_sample_range : NO_CLIP;
+  const make = (
+    t: number,
+    [kx, ke, lx, le]: number[],
+    { a = 0, b = 0, c = 0, d = 0, s = 0 },
+  ): ReverseStep => {
+    const coefficients = new Float32Array(STEP_COEFFICIENTS);
+    coefficients.set([kx, ke, clip, lx, le, a, b, c, d, s]);
+    return { t, coefficients, stochastic: s !== 0 };
+  };
+  if (config._class_name === "DPMSolverMultistepScheduler") {
+    return solverSteps(config, times, bar, make);
+  }
+
+  return times.map((t, i) => {
+    const at = bar[t];
+    const convert = conversion(config.prediction_type, Math.sqrt(at), Math.sqrt(1 - at));
+    if (config._class_name === "DDPMScheduler") {
+      // Ho et al. 2020, eq. 7; `previous_timestep` is the next one in the list.
+      const previous = times[i + 1] ?? -1;
+      const before = previous >= 0 ? bar[previous] : 1;
+      const alpha = at / before;
+      const beta = 1 - alpha;
+      const variance = Math.max((1 - before) / (1 - at) * beta, 1e-20);
+      return make(t, convert, {
+        a: Math.sqrt(alpha) * (1 - before) / (1 - at),
+        b: Math.sqrt(before) * beta / (1 - at),
+        s: t > 0 ? Math.sqrt(config.variance_type === "fixed_large" ? beta : variance) : 0,
+      });
+    }
+    // Song et al. 2021, eq. 12 and 16.
+    const previous = t - Math.floor(config.num_train_timesteps / steps);
+    const before = previous >= 0 ? bar[previous] : config.set_alpha_to_one ? 1 : bar[0];
+    const variance = (1 - before) / (1 - at) * (1 - at / before);
+    const s = eta * Math.sqrt(Math.max(variance, 0));
+    return make(t, convert, {
+      b: Math.sqrt(before),
+      c: Math.sqrt(Math.max(1 - before - s * s, 0)),
+      s,
+    });
+  });
+}
+
+type Terms = { a?: number; b?: number; c?: number; d?: number; s?: number };
+
+/** Lu et al. 2022, arXiv:2211.01095, algorithm 2 (midpoint), with diffusers' lower-order ends. */
+function solverSteps(
+  config: SchedulerConfig,
+  times: number[],
+  bar: number[],
+  make: (t: number, convert: number[], terms: Terms) => ReverseStep,
+): ReverseStep[] {
+  const sigmaOf = (alpha: number) => Math.sqrt((1 - alpha) / alpha);
+  const sigmas = times.map((t) => sigmaOf(bar[t]));
+  sigmas.push(config.final_sigmas_type === "zero" ? 0 : sigmaOf(bar[0]));
+  const alpha = sigmas.map((s) => 1 / Math.sqrt(s * s + 1));
+  const lambda = sigmas.map((s) => -Math.log(s)); // log α − log(σα); ∞ at σ = 0
+  return times.map((t, i) => {
+    const convert = conversion(config.prediction_type, alpha[i], sigmas[i] * alpha[i]);
+    const h = lambda[i + 1] - lambda[i];
+    const a = sigmas[i + 1] * alpha[i + 1] / (sigmas[i] * alpha[i]);
+    const first = -alpha[i + 1] * Math.expm1(-h);
+    const last = i === times.length - 1 && (config.final_sigmas_type === "zero" ||
+      config.euler_at_final || (config.lower_order_final && times.length < 15));
+    if (config.solver_order === 1 || i === 0 || last) return make(t, convert, { a, b: first });
+    const half = 0.5 * first * h / (lambda[i] - lambda[i - 1]); // D1 = (x0 − previous x0) / r0
+    return make(t, convert, { a, b: first + half, d: -half });
+  });
+}

@@ -1,0 +1,198 @@
+/** diffusers' `UNet2DModel` configuration, key for key; what is not supported is refused by name. */
+
+import { InputError } from "../errors.ts";
+
+export type DownBlockType = "DownBlock2D" | "AttnDownBlock2D";
+export type UpBlockType = "UpBlock2D" | "AttnUpBlock2D";
+
+/** Keys and meanings are those of diffusers 0.40 `UNet2DModel.__init__`. */
+export interface UNet2DConfig {
+  sample_size: number | [number, number] | null;
+  in_channels: number;
+  out_channels: number;
+  center_input_sample: false;
+  time_embedding_type: "positional";
+  time_embedding_dim: number | null;
+  freq_shift: number;
+  flip_sin_to_cos: boolean;
+  down_block_types: DownBlockType[];
+  mid_block_type: "UNetMidBlock2D" | null;
+  up_block_types: UpBlockType[];
+  block_out_channels: number[];
+  layers_per_block: number;
+  mid_block_scale_factor: number;
+  downsample_padding: number;
+  downsample_type: "conv";
+  upsample_type: "conv";
+  dropout: 0;
+  act_fn: "silu" | "swish";
+  attention_head_dim: number | null;
+  norm_num_groups: number;
+  attn_norm_num_groups: number | null;
+  norm_eps: number;
+  resnet_time_scale_shift: "default";
+  add_attention: boolean;
+  class_embed_type: null;
+  num_class_embeds: null;
+  num_train_timesteps: number | null;
+}
+
+const DEFAULTS: UNet2DConfig = {
+  sample_size: null,
+  in_channels: 3,
+  out_channels: 3,
+  center_input_sample: false,
+  time_embedding_type: "positional",
+  time_embedding_dim: null,
+  freq_shift: 0,
+  flip_sin_to_cos: true,
+  down_block_types: ["DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"],
+  mid_block_type: "UNetMidBlock2D",
+  up_block_types: ["AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
+  block_out_channels: [224, 448, 672, 896],
+  layers_per_block: 2,
+  mid_block_scale_factor: 1,
+  downsample_padding: 1,
+  downsample_type: "conv",
+  upsample_type: "conv",
+  dropout: 0,
+  act_fn: "silu",
+  attention_head_dim: 8,
+  norm_num_groups: 32,
+  attn_norm_num_groups: null,
+  norm_eps: 1e-5,
+  resnet_time_scale_shift: "default",
+  add_attention: true,
+  class_embed_type: null,
+  num_class_embeds: null,
+  num_train_timesteps: null,
+};
+
+/** What each key may hold, beside its default. */
+const RULES: Record<keyof UNet2DConfig, (v: unknown) => string | undefined> = {
+  sample_size: (v) =>
+    v === null || isCount(v) || (isArray(v, isCount) && (v as number[]).length === 2)
+      ? undefined
+      : "a positive integer or a pair [height, width]",
+  in_channels: count,
+  out_channels: count,
+  center_input_sample: exactly(false),
+  time_embedding_type: exactly("positional"),
+  time_embedding_dim: countOrNull,
+  freq_shift: (v) => typeof v === "number" && Number.isFinite(v) ? undefined : "a number",
+  flip_sin_to_cos: boolean,
+  down_block_types: list(["DownBlock2D", "AttnDownBlock2D"]),
+  mid_block_type: exactly("UNetMidBlock2D", null),
+  up_block_types: list(["UpBlock2D", "AttnUpBlock2D"]),
+  block_out_channels: (v) => isArray(v, isCount) ? undefined : "a list of positive integers",
+  layers_per_block: count,
+  mid_block_scale_factor: positive,
+  downsample_padding: exactly(0, 1),
+  downsample_type: exactly("conv"),
+  upsample_type: exactly("conv"),
+  dropout: exactly(0),
+  act_fn: exactly("silu", "swish"),
+  attention_head_dim: countOrNull,
+  norm_num_groups: count,
+  attn_norm_num_groups: countOrNull,
+  norm_eps: positive,
+  resnet_time_scale_shift: exactly("default"),
+  add_attention: boolean,
+  class_embed_type: exactly(null),
+  num_class_embeds: exactly(null),
+  num_train_timesteps: countOrNull,
+};
+
+function isCount(v: unknown): v is number {
+  return typeof v === "number" && Number.isInteger(v) && v > 0 && v < 2 ** 20;
+}
+function isArray(v: unknown, test: (item: unknown) => boolean): boolean {
+  return Array.isArray(v) && v.length > 0 && v.length <= 16 && v.every(test);
+}
+function count(v: unknown) {
+  return isCount(v) ? undefined : "a positive integer";
+}
+function countOrNull(v: unknown) {
+  return v === null || isCount(v) ? undefined : "a positive integer or null";
+}
+function positive(v: unknown) {
+  return typeof v === "number" && v > 0 && Number.isFinite(v) ? undefined : "a positive number";
+}
+function boolean(v: unknown) {
+  return typeof v === "boolean" ? undefined : "true or false";
+}
+function exactly(...allowed: unknown[]) {
+  const words = allowed.map((a) => JSON.stringify(a)).join(" or ");
+  return (v: unknown) => allowed.includes(v) ? undefined : `${words} (others are not supported)`;
+}
+function list(allowed: string[]) {
+  return (v: unknown) =>
+    isArray(v, (item) => allowed.includes(item as string))
+      ? undefined
+      : `a list of ${allowed.join(" or ")} (others are not supported)`;
+}
+
+/**
+ * Checks a configuration and fills in diffusers' defaults. Keys that start with `_` are notes of
+ * diffusers and ignored.
+ *
+ * @param name of the file, for errors.
+ * @throws InputError that names the file, the key, what it holds and what it may hold.
+ */
+export function unet2DConfig(raw: unknown, name: string): UNet2DConfig {
+  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) {
+    throw new InputError(`${name}: the model configuration must be a JSON object`);
+  }
+  const config: Record<string, unknown> = { ...DEFAULTS };
+  for (const [key, value] of Object.entries(raw)) {
+    if (key.startsWith("_")) {
+      if (key === "_class_name" && value !== "UNet2DModel") {
+        throw new InputError(
+          `${name}: _class_name is ${JSON.stringify(value)}, ` +
+            `only "UNet2DModel" is supported`,
+        );
+      }
+      continue;
+    }
+    const rule = Object.hasOwn(RULES, key) ? RULES[key as keyof UNet2DConfig] : undefined;
+    if (!rule) throw new InputError(`${name}: unknown configuration key "${key}"`);
+    const required = rule(value);
+    if (required) {
+      throw new InputError(`${name}: ${key} is ${JSON.stringify(value)}, it must be ${required}`);
+    }
+    config[key] = value;
+  }
+  const result = config as unknown as UNet2DConfig;
+  const { down_block_types: down, up_block_types: up, block_out_channels: channels } = result;
+  if (down.length !== up.length || down.length !== channels.length) {
+    throw new InputError(
+      `${name}: down_block_types (${down.length}), up_block_types ` +
+        `(${up.length}) and block_out_channels (${channels.length}) must be equally long`,
+    );
+  }
+  if (channels.some((c) => c % result.norm_num_groups)) {
+    throw new InputError(
+      `${name}: block_out_channels [${channels}] must be divisible by ` +
+        `norm_num_groups ${result.norm_num_groups}`,
+    );
+  }
+  const attnGroups = result.attn_norm_num_groups;
+  if (attnGroups !== null && channels.at(-1)! % attnGroups) {
+    throw new InputError(
+      `${name}: block_out_channels [${channels}] must end in a multiple of ` +
+        `attn_norm_num_groups ${attnGroups}`,
+    );
+  }
+  return result;
+}
+
+/** Throws unless both sides can be halved at every level. */
+export function checkImageSize(config: UNet2DConfig, height: number, width: number): void {
+  const step = 2 ** (config.block_out_channels.length - 1);
+  if (height < step || width < step || height % step || width % step) {
+    throw new InputError(
+      `image size ${height}×${width}: height and width must be multiples of ` +
+        `${step} for a model of ${config.block_out_channels.length} levels`,
+    );
+  }
+}

@@ -1,0 +1,109 @@
+/** All parameters of a model in one flat buffer, under diffusers' state-dict names. */
+
+import { Graph } from "../graph/graph.ts";
+import { sizeOf, type Tensor } from "../graph/tensor.ts";
+import { view } from "../ops/view.ts";
+import type { PhiloxStream } from "../random/philox.ts";
+
+/** Initial distribution: uniform in [−bound, bound] (PyTorch's default) or a constant. */
+export type Init = { readonly bound: number } | { readonly value: number };
+
+export interface ParameterSpec {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly init: Init;
+  /** First element within the flat buffer. */
+  readonly offset: number;
+}
+
+/** Elements between which parameters start: 256 bytes, WebGPU's binding alignment. */
+const STEP = 64;
+
+export class ParameterLayout {
+  readonly specs: readonly ParameterSpec[];
+  readonly #byName: Map<string, ParameterSpec>;
+  /** Length of the flat buffer, gaps included. */
+  readonly size: number;
+
+  constructor(items: readonly Omit<ParameterSpec, "offset">[]) {
+    let offset = 0;
+    this.specs = items.map((item) => {
+      const spec = { ...item, offset };
+      offset += Math.ceil(sizeOf(item.shape) / STEP) * STEP;
+      return spec;
+    });
+    this.size = offset;
+    this.#byName = new Map(this.specs.map((s) => [s.name, s]));
+  }
+
+  get(name: string): ParameterSpec {
+    const spec = this.#byName.get(name);
+    if (!spec) throw new Error(`The model has no parameter "${name}"`);
+    return spec;
+  }
+
+  has(name: string): boolean {
+    return this.#byName.has(name);
+  }
+
+  /** Number of parameters, gaps not counted. */
+  get count(): number {
+    return this.specs.reduce((sum, s) => sum + sizeOf(s.shape), 0);
+  }
+
+  /** The part of a flat buffer that belongs to a parameter. */
+  part<T extends Float32Array | Float64Array>(flat: T, name: string): T {
+    const { offset, shape } = this.get(name);
+    return flat.subarray(offset, offset + sizeOf(shape)) as T;
+  }
+
+  /** Fresh values, each parameter from its own distribution. */
+  initialise(random: PhiloxStream): Float32Array<ArrayBuffer> {
+    const flat = new Float32Array(this.size);
+    for (const { name, init } of this.specs) {
+      const part = this.part(flat, name);
+      if ("value" in init) part.fill(init.value);
+      else for (let i = 0; i < part.length; i++) part[i] = (2 * random.uniform() - 1) * init.bound;
+    }
+    return flat;
+  }
+}
+
+/** Where building blocks get their parameters from: named after the graph's scope. */
+export interface ParameterSource {
+  get(name: string, shape: readonly number[], init: Init): Tensor;
+}
+
+/** Parameters as views of one flat state or input of the graph. */
+export class FlatParameters implements ParameterSource {
+  /** The views handed out, by name. */
+  readonly views = new Map<string, Tensor>();
+
+  constructor(readonly flat: Tensor, readonly layout: ParameterLayout) {}
+
+  get(name: string, shape: readonly number[]): Tensor {
+    const full = `${this.flat.graph.scopeName}.${name}`;
+    let tensor = this.views.get(full);
+    if (!tensor) {
+      const { offset } = this.layout.get(full);
+      this.views.set(full, tensor = view(this.flat, shape, offset));
+    }
+    return tensor;
+  }
+}
+
+/** Builds a model once, only to learn which parameters it asks for. */
+export function collectParameters(
+  build: (graph: Graph, source: ParameterSource) => void,
+): ParameterLayout {
+  const graph = new Graph();
+  const items: Omit<ParameterSpec, "offset">[] = [];
+  build(graph, {
+    get(name, shape, init) {
+      const full = `${graph.scopeName}.${name}`;
+      items.push({ name: full, shape: [...shape], init });
+      return graph.input(full, { shape, dtype: "f32" });
+    },
+  });
+  return new ParameterLayout(items);
+}

@@ -1,0 +1,95 @@
+/** One micro-batch of training as a graph: noise, forward, loss, backward, AdamW, EMA. */
+
+import { gradients } from "../graph/autograd.ts";
+import { Graph } from "../graph/graph.ts";
+import type { Tensor } from "../graph/tensor.ts";
+import type { UNet2DConfig } from "../nn/config.ts";
+import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
+import { unet2D } from "../nn/unet_2d.ts";
+import { concat } from "../ops/concat.ts";
+import { qSample } from "../ops/diffusion.ts";
+import { mse } from "../ops/mse.ts";
+import { OPS } from "../ops/mod.ts";
+import { accumulate, adamw, ADAMW_HYPER, logScalar } from "../ops/optimizer.ts";
+import { randomNormal } from "../ops/random.ts";
+import { pack } from "../ops/view.ts";
+
+export interface TrainingGraphOptions {
+  readonly config: UNet2DConfig;
+  readonly layout: ParameterLayout;
+  readonly batch: number;
+  readonly height: number;
+  readonly width: number;
+  readonly timesteps: number;
+  /** Micro-batches to an optimizer step; above 1 gradients are summed in a state `sum`. */
+  readonly accumulation: number;
+  /** Where the noise comes from: made on the device, or an input `noise` (for reference cases). */
+  readonly noise: "device" | "input";
+  /** Losses kept on the device until they are read back. */
+  readonly logSize: number;
+}
+
+/** Told apart from other draws with the same seed and step. */
+export const TRAINING_NOISE_STREAM = 1;
+
+/**
+ * Inputs: `ct`, `lung_mask`, `class_map` [N,1,H,W]; `t` i32 [N]; `rng` u32 [4] and `images` u32 [N]
+ * (or `noise` [N,1,H,W]); `table` [T,2] of q_sample; `hyper` of adamw; `control` of accumulate where
+ * accumulation > 1; `log_index` i32 [1]; `loss_gradient` [1], dL/dloss, 1.
+ * States: `params`, `m`, `v`, `ema` (flat, see ParameterLayout), `sum`, `losses` [logSize].
+ * Outputs: `loss` [1].
+ */
+export function trainingGraph(options: TrainingGraphOptions): Graph {
+  const { config, layout, batch, height, width } = options;
+  const graph = new Graph();
+  const image = { shape: [batch, 1, height, width], dtype: "f32" } as const;
+  const flat = { shape: [layout.size], dtype: "f32" } as const;
+  const [ct, mask, classMap] = ["ct", "lung_mask", "class_map"].map((n) => graph.input(n, image));
+  const t = graph.input("t", { shape: [batch], dtype: "i32" });
+  const table = graph.input("table", { shape: [options.timesteps, 2], dtype: "f32" });
+  const states = ["params", "m", "v", "ema"].map((n) => graph.state(n, flat));
+  const parameters = new FlatParameters(states[0], layout);
+
+  const noise = graph.scope("noise", () =>
+    options.noise === "input"
+      ? graph.input("noise", image)
+      : randomNormal(
+        graph.input("rng", { shape: [4], dtype: "u32" }),
+        graph.input("images", { shape: [batch], dtype: "u32" }),
+        image.shape,
+        TRAINING_NOISE_STREAM,
+      ));
+  const noisy = graph.scope("q_sample", () => qSample(ct, noise, t, table));
+  const sample = graph.scope("model_input", () => concat([mask, classMap, noisy], 1));
+  const prediction = unet2D(config, parameters, sample, t);
+  const loss = graph.scope("loss", () => mse(prediction, noise));
+  graph.output("loss", loss);
+
+  const gradient = flatGradient(graph, parameters, loss);
+  graph.within("optimizer", "update", () => {
+    let total = gradient;
+    if (options.accumulation > 1) {
+      const control = graph.input("control", { shape: [2], dtype: "f32" });
+      total = accumulate(gradient, control, graph.state("sum", flat));
+      graph.update("sum", total);
+    }
+    const hyper = graph.input("hyper", { shape: [ADAMW_HYPER], dtype: "f32" });
+    const [p, m, v, ema] = states;
+    const updated = adamw(total, hyper, [p, m, v, ema]);
+    ["params", "m", "v", "ema"].forEach((name, i) => graph.update(name, updated[i]));
+    const losses = graph.state("losses", { shape: [options.logSize], dtype: "f32" });
+    const index = graph.input("log_index", { shape: [1], dtype: "i32" });
+    graph.update("losses", logScalar(loss, index, losses));
+  });
+  return graph;
+}
+
+/** Gradients of all parameters in one flat tensor, at the parameters' own offsets. */
+export function flatGradient(graph: Graph, parameters: FlatParameters, loss: Tensor): Tensor {
+  const seed = graph.input("loss_gradient", loss);
+  const { layout, views } = parameters;
+  const wrt = layout.specs.map((s) => views.get(s.name)!);
+  const grads = gradients(graph, OPS, loss, seed, wrt);
+  return graph.within("gradients", "backward", () =>
+    pack(grads, layout.specs.map((s) => s.offset), layout.size));
+}
