@@ -23,7 +23,7 @@ export const PHANTOM_SLICES = 8;
 export const PHANTOM_FIELD_MM = 350;
 const MAX_RADIUS = 15;
 /** z of the lungs from the apex, mm, that the slices of phantomSlice are spread over. */
-const Z_RANGE = [36, 212] as const;
+const Z_RANGE = [36, 204] as const;
 const BAND = (Z_RANGE[1] - Z_RANGE[0]) / PHANTOM_SLICES;
 /** Keeps the phantom's streams apart from other uses of the same seed. */
 const STREAM_BASE = 0x7A00 * 2 ** 32;

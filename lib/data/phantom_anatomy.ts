@@ -42,17 +42,18 @@ export function drawAnatomy(random: PhiloxStream): Anatomy {
   const r = (low: number, high: number) => random.range(low, high);
   const bodyHalfWidth = r(142, 170);
   const fat = r(5, 20);
+  const bodyHalfDepth = bodyHalfWidth * r(0.67, 0.77);
   return {
     noiseSeed: random.nextUint32(),
     bodyHalfWidth,
-    bodyHalfDepth: bodyHalfWidth * r(0.67, 0.77),
+    bodyHalfDepth,
     fat,
     wall: r(15, 21),
     chestPower: r(2.1, 2.5),
     domes: [r(174, 194), r(186, 206)],
     heart: {
       x: r(20, 30),
-      y: r(-24, -14),
+      y: -bodyHalfDepth * r(0.19, 0.29), // it lies on the front wall of the chest
       z: r(158, 176),
       rx: r(50, 62),
       ry: r(38, 47),
@@ -232,9 +233,14 @@ export class SliceAnatomy {
 
   /** Both lungs; the sign of x tells which. */
   lung(x: number, y: number): number {
-    const inChest = this.chest(x, y) + 2.5;
-    if (inChest > 12) return inChest;
-    return Math.max(inChest, -this.mediastinum(x, y), -this.diaphragm(x, y));
+    const chest = this.chest(x, y);
+    if (chest > 12) return chest;
+    return SliceAnatomy.lungOf(chest, this.mediastinum(x, y), this.diaphragm(x, y));
+  }
+
+  /** The lungs' distance from those of their boundaries: chest wall, mediastinum, diaphragm. */
+  static lungOf(chest: number, mediastinum: number, diaphragm: number): number {
+    return Math.max(chest + 2.5, -mediastinum, -diaphragm);
   }
 
   /**

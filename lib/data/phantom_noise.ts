@@ -9,17 +9,16 @@ function hash(x: number, y: number, z: number, seed: number): number {
 }
 
 const at = (x: number, y: number, z: number, seed: number) => hash(x, y, z, seed) / 2 ** 31 - 1;
+const mix = (a: number, b: number, t: number) => a + t * (b - a);
 const fade = (t: number) => t * t * (3 - 2 * t);
 
 /** Value noise in [-1, 1]: one value a lattice point, smooth between; feature size 1. */
 export function noise3(x: number, y: number, z: number, seed: number): number {
   const x0 = Math.floor(x), y0 = Math.floor(y), z0 = Math.floor(z);
   const u = fade(x - x0), v = fade(y - y0), w = fade(z - z0);
-  const row = (dy: number, dz: number) => {
-    const a = at(x0, y0 + dy, z0 + dz, seed);
-    return a + u * (at(x0 + 1, y0 + dy, z0 + dz, seed) - a);
-  };
-  const a = row(0, 0), b = row(0, 1);
-  const near = a + v * (row(1, 0) - a), far = b + v * (row(1, 1) - b);
-  return near + w * (far - near);
+  const a = mix(at(x0, y0, z0, seed), at(x0 + 1, y0, z0, seed), u);
+  const b = mix(at(x0, y0 + 1, z0, seed), at(x0 + 1, y0 + 1, z0, seed), u);
+  const c = mix(at(x0, y0, z0 + 1, seed), at(x0 + 1, y0, z0 + 1, seed), u);
+  const d = mix(at(x0, y0 + 1, z0 + 1, seed), at(x0 + 1, y0 + 1, z0 + 1, seed), u);
+  return mix(mix(a, b, v), mix(c, d, v), w);
 }

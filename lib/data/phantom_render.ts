@@ -212,11 +212,15 @@ export function renderSlice(
         let lung = 1e3;
         if (chest <= px) {
           const below = s.diaphragm(x, y), between = s.mediastinum(x, y);
-          lung = s.lung(x, y);
-          let soft = mediastinumHu(s, x, y, px);
-          if (below < 0 && between > -8) soft = belowDiaphragm(s, x, y);
-          if (chest > -3) soft = 45; // pleura and intercostal muscle
-          inside += clamp01(0.5 - chest / px) * (soft - inside);
+          lung = SliceAnatomy.lungOf(chest, between, below);
+          if (lung > -px) {
+            let soft = 45; // pleura and intercostal muscle
+            if (chest <= -3) {
+              const abdomen = below < 0 && between > -8;
+              soft = abdomen ? belowDiaphragm(s, x, y) : mediastinumHu(s, x, y, px);
+            }
+            inside += clamp01(0.5 - chest / px) * (soft - inside);
+          }
         }
         if (lung > -2) inside = bones(s, x, y, chest, inside, px);
         const lungCover = clamp01(0.5 - lung / px);
