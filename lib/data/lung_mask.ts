@@ -83,8 +83,7 @@ function segment(input: LungInput, threshold: number, closingMm: number): Segmen
   // Airways join the lungs to each other, so they go before the pieces are put together.
   const walled = hu.map((value, i) => airways[i] ? 0 : value);
   const found = labelRegions(walled, slices, rows, columns, threshold);
-  const { labels: regionOf, regions } = found;
-  const kept = joinSlices(found, area, (i) => !isOutside(regions[i]));
+  const kept = joinSlices(found, area, (i) => !isOutside(found.regions[i]));
 
   const { labels, air } = twoLungs(hu, found, kept, input);
   for (let z = 0; z < slices; z++) {
