@@ -1,0 +1,58 @@
+// Equation: y[n, c, i, j] = mean over a, b of x[n, c, i S - P + a, j S - P + b], inside x only
+// Source: torch.nn.functional.avg_pool2d with count_include_pad=False.
+// Bindings:
+//   x: f32 [N, C, H, W]
+//   y: f32 [N, C, Ho, Wo]
+// Grid: one invocation per element of y, folded over x and y.
+// Numerics: rows are summed first, then the sums of the rows, then one division.
+// Shapes: any; padding at most half the window, so that no window is empty.
+// Writes: every output element.
+
+struct Params {
+  count: u32,
+  height: u32,
+  width: u32,
+  out_height: u32,
+  out_width: u32,
+  window_height: u32,
+  window_width: u32,
+  stride: u32,
+  padding: u32,
+}
+
+override WORKGROUP: u32 = 64;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let at = (wid.y * groups.x + wid.x) * WORKGROUP + lane;
+  if (at >= params.count) {
+    return;
+  }
+  let row = at / params.out_width;
+  let plane = row / params.out_height;
+  // Unsigned: the padding is added to what it is compared with instead of taken away.
+  let top = (row % params.out_height) * params.stride;
+  let left = (at % params.out_width) * params.stride;
+  let first_row = max(top, params.padding) - params.padding;
+  let first_column = max(left, params.padding) - params.padding;
+  let last_row = min(top + params.window_height - params.padding, params.height);
+  let last_column = min(left + params.window_width - params.padding, params.width);
+  var sum = 0.0;
+  for (var r = first_row; r < last_row; r++) {
+    let start = (plane * params.height + r) * params.width;
+    var along = 0.0;
+    for (var c = first_column; c < last_column; c++) {
+      along += x[start + c];
+    }
+    sum += along;
+  }
+  y[at] = sum / f32((last_row - first_row) * (last_column - first_column));
+}

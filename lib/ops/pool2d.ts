@@ -1,0 +1,151 @@
+/** Pooling over windows. Inference only: the networks that measure images are never trained here. */
+
+import { gridFor, input, output } from "../graph/kernel_call.ts";
+import { type OpCase, type OpDef, type OpName, trafficOf } from "../graph/op.ts";
+import { show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
+import { ELEMENTWISE, f32, kernel, only, requireFloat, requireRank } from "./common.ts";
+import averageText from "../../kernels/pool2d/average.wgsl" with { type: "text" };
+import maxText from "../../kernels/pool2d/max.wgsl" with { type: "text" };
+
+export interface Pool2dOptions {
+  /** A side, or [height, width]. */
+  readonly window: number | readonly [number, number];
+  readonly stride?: number;
+  /** On all sides; what is added takes no part in the maximum or the mean. */
+  readonly padding?: number;
+}
+
+/** Largest value of each window: x [N,C,H,W] → [N,C,Ho,Wo], rounded down as PyTorch does. */
+export function maxPool2d(x: Tensor, options: Pool2dOptions): Tensor {
+  return x.graph.append(maxPool2dOp, [x], attrsOf(options))[0];
+}
+
+/** Mean of each window's pixels inside x (`count_include_pad=False`). */
+export function averagePool2d(x: Tensor, options: Pool2dOptions): Tensor {
+  return x.graph.append(averagePool2dOp, [x], attrsOf(options))[0];
+}
+
+function attrsOf({ window, stride = 1, padding = 0 }: Pool2dOptions) {
+  return { window: typeof window === "number" ? [window, window] : [...window], stride, padding };
+}
+
+interface Attrs {
+  window: [number, number];
+  stride: number;
+  padding: number;
+}
+
+function infer(x: TensorType, { window, stride, padding }: Attrs): TensorType {
+  requireFloat("x", x);
+  requireRank("x", x, 4);
+  if (![...window, stride].every((v) => Number.isInteger(v) && v > 0)) {
+    throw new Error(`window [${window}] and stride ${stride} must be whole and positive`);
+  }
+  if (!Number.isInteger(padding) || padding < 0 || 2 * padding > Math.min(...window)) {
+    throw new Error(`padding ${padding} must be whole and at most half the window [${window}]`);
+  }
+  const [n, c, h, w] = x.shape;
+  const [height, width] = [h, w].map((side, i) =>
+    Math.floor((side + 2 * padding - window[i]) / stride) + 1
+  );
+  if (height < 1 || width < 1) {
+    throw new Error(`window [${window}] must fit in ${show("x", x)} with padding ${padding}`);
+  }
+  return f32(n, c, height, width);
+}
+
+/** Folds the pixels of every window that are inside x; `done` gets the fold and their number. */
+function fold(
+  x: Float64Array,
+  { shape: [n, c, h, w] }: TensorType,
+  { shape: [, , height, width] }: TensorType,
+  { window, stride, padding }: Attrs,
+  start: number,
+  step: (so_far: number, value: number) => number,
+  done: (folded: number, count: number) => number,
+): Float64Array {
+  const y = new Float64Array(n * c * height * width);
+  for (let at = 0; at < y.length; at++) {
+    const plane = Math.floor(at / (height * width));
+    const top = Math.floor(at / width) % height * stride - padding;
+    const left = at % width * stride - padding;
+    let folded = start, count = 0;
+    for (let r = Math.max(0, top); r < Math.min(h, top + window[0]); r++) {
+      for (let k = Math.max(0, left); k < Math.min(w, left + window[1]); k++) {
+        folded = step(folded, x[(plane * h + r) * w + k]);
+        count++;
+      }
+    }
+    y[at] = done(folded, count);
+  }
+  return y;
+}
+
+const CASES: [name: string, shape: number[], attrs: Attrs][] = [
+  ["3x3 stride 2", [2, 3, 17, 9], { window: [3, 3], stride: 2, padding: 0 }],
+  ["3x3 padded", [1, 5, 6, 7], { window: [3, 3], stride: 1, padding: 1 }],
+  ["2x2 padded, stride 3", [2, 1, 5, 8], { window: [2, 2], stride: 3, padding: 1 }],
+  ["whole plane", [2, 3, 8, 5], { window: [8, 5], stride: 1, padding: 0 }],
+  ["one pixel", [1, 1, 1, 1], { window: [1, 1], stride: 1, padding: 0 }],
+];
+
+function pool(name: OpName & `${string}_pool2d`, text: string, file: string, rest: {
+  reference: OpDef["reference"];
+  tolerance: number;
+}): OpDef {
+  const source = kernel(`pool2d/${file}.wgsl`, text);
+  return {
+    name,
+    infer: ([x], attrs) => [infer(x, attrs as Attrs)],
+    vjp: "non-differentiable",
+    reference: rest.reference,
+    lower({ inputs: [x], outputs: [y], attrs: { window, stride, padding } }) {
+      const count = sizeOf(y.shape);
+      return only("window", () => ({
+        calls: [{
+          kernel: source,
+          params: {
+            count,
+            height: x.shape[2],
+            width: x.shape[3],
+            out_height: y.shape[2],
+            out_width: y.shape[3],
+            window_height: window[0],
+            window_width: window[1],
+            stride,
+            padding,
+          },
+          bindings: { x: input(0), y: output() },
+          workgroups: gridFor(count, ELEMENTWISE),
+        }],
+      }));
+    },
+    cost: (inputs, outputs, { window }) => ({
+      flops: sizeOf(outputs[0].shape) * window[0] * window[1],
+      bytes: trafficOf(inputs, outputs),
+    }),
+    cases: CASES.map(([name, shape, attrs]): OpCase => ({
+      name,
+      inputs: [f32(...shape)],
+      attrs: { ...attrs },
+      tolerance: rest.tolerance,
+    })),
+  };
+}
+
+export const maxPool2dOp: OpDef = pool("max_pool2d", maxText, "max", {
+  reference: (
+    [x],
+    attrs,
+    [from],
+    [to],
+  ) => [fold(x, from, to, attrs as Attrs, -Infinity, Math.max, (v) => v)],
+  tolerance: 0, // a choice, no arithmetic
+});
+
+export const averagePool2dOp: OpDef = pool("average_pool2d", averageText, "average", {
+  reference: ([x], attrs, [from], [to]) => [
+    fold(x, from, to, attrs as Attrs, 0, (a, b) => a + b, (sum, count) => sum / count),
+  ],
+  tolerance: 5e-7, // sums of up to 40 numbers of random sign, then a division
+});

@@ -1,0 +1,42 @@
+/** max(x, 0). Inference only: the networks that measure images are never trained here. */
+
+import { gridFor, input, output } from "../graph/kernel_call.ts";
+import { type OpDef, trafficOf } from "../graph/op.ts";
+import { sizeOf, type Tensor } from "../graph/tensor.ts";
+import { ELEMENTWISE, f32, kernel, only, requireFloat } from "./common.ts";
+import text from "../../kernels/relu/forward.wgsl" with { type: "text" };
+
+const FORWARD = kernel("relu/forward.wgsl", text);
+
+export function relu(x: Tensor): Tensor {
+  return x.graph.append(reluOp, [x])[0];
+}
+
+export const reluOp: OpDef = {
+  name: "relu",
+  infer([x]) {
+    requireFloat("x", x);
+    return [x];
+  },
+  vjp: "non-differentiable",
+  reference: ([x]) => [x.map((v) => v < 0 ? 0 : v)],
+  lower({ inputs: [x] }) {
+    const count4 = Math.ceil(sizeOf(x.shape) / 4);
+    return only("vec4", () => ({
+      calls: [{
+        kernel: FORWARD,
+        params: { count4 },
+        bindings: { x: input(0), y: output() },
+        workgroups: gridFor(count4, ELEMENTWISE),
+      }],
+    }));
+  },
+  cost: (inputs, outputs) => ({
+    flops: sizeOf(outputs[0].shape),
+    bytes: trafficOf(inputs, outputs),
+  }),
+  cases: [
+    { name: "odd", inputs: [f32(3, 6, 17)], attrs: {}, tolerance: 0 }, // a choice, no arithmetic
+    { name: "one", inputs: [f32(1)], attrs: {}, tolerance: 0 },
+  ],
+};
