@@ -81,7 +81,23 @@ export type OpName =
   | "random_bits"
   | "random_normal"
   | "scheduler_step"
-  | "view";
+  | "view"
+  | "group_norm_stats"
+  | "group_norm_apply"
+  | "group_norm_sums"
+  | "group_norm_parameter_gradients"
+  | "group_norm_data_gradient"
+  | "upsample_nearest_2x"
+  | "upsample_nearest_2x_backward"
+  | "concat"
+  | "slice"
+  | "slice_backward"
+  | "add_channel"
+  | "sum_spatial"
+  | "sum_batch"
+  | "average_pool2d"
+  | "max_pool2d"
+  | "relu";
 
 export interface OpDef {
   readonly name: OpName;

@@ -14,6 +14,17 @@ import { randomBitsOp, randomNormalOp } from "./random.ts";
 import { scaleOp } from "./scale.ts";
 import { siluBackwardOp, siluOp } from "./silu.ts";
 import { packOp, viewOp } from "./view.ts";
+import { groupNormApplyOp, groupNormStatsOp } from "./group_norm.ts";
+import {
+  groupNormDataGradientOp,
+  groupNormParameterGradientsOp,
+  groupNormSumsOp,
+} from "./group_norm_backward.ts";
+import { upsampleNearest2xBackwardOp, upsampleNearest2xOp } from "./upsample.ts";
+import { concatOp, sliceBackwardOp, sliceOp } from "./concat.ts";
+import { addChannelOp, sumBatchOp, sumSpatialOp } from "./channel.ts";
+import { averagePool2dOp, maxPool2dOp } from "./pool2d.ts";
+import { reluOp } from "./relu.ts";
 
 export const OPS: Readonly<Record<OpName, OpDef>> = {
   add: addOp,
@@ -34,4 +45,20 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   random_normal: randomNormalOp,
   scheduler_step: schedulerStepOp,
   view: viewOp,
+  group_norm_stats: groupNormStatsOp,
+  group_norm_apply: groupNormApplyOp,
+  group_norm_sums: groupNormSumsOp,
+  group_norm_parameter_gradients: groupNormParameterGradientsOp,
+  group_norm_data_gradient: groupNormDataGradientOp,
+  upsample_nearest_2x: upsampleNearest2xOp,
+  upsample_nearest_2x_backward: upsampleNearest2xBackwardOp,
+  concat: concatOp,
+  slice: sliceOp,
+  slice_backward: sliceBackwardOp,
+  add_channel: addChannelOp,
+  sum_spatial: sumSpatialOp,
+  sum_batch: sumBatchOp,
+  average_pool2d: averagePool2dOp,
+  max_pool2d: maxPool2dOp,
+  relu: reluOp,
 };

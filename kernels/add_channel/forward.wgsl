@@ -1,0 +1,44 @@
+// Equation: y[n, c, h, w] = x[n, c, h, w] + v[n, c]
+// Source: the time embedding in diffusers' ResnetBlock2D: hidden_states + temb[:, :, None, None].
+// Bindings:
+//   x: f32 [N, C, H, W], read as Value (vec4 where H * W is a multiple of 4)
+//   v: f32 [N, C]
+//   y: f32, the shape of x
+// Grid: a workgroup takes 8 * WORKGROUP Values of one row (n, c); `chunks` workgroups a row.
+// Numerics: one sum, f32.
+// Shapes: any.
+// Writes: every output element.
+
+struct Params {
+  rows: u32,
+  length: u32,
+  chunks: u32,
+}
+
+override WORKGROUP: u32 = 64;
+alias Value = vec4<f32>; // @specialize
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Value>;
+@group(0) @binding(2) var<storage, read> v: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Value>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let id = wid.y * groups.x + wid.x;
+  let row = id / params.chunks;
+  if (row >= params.rows) {
+    return;
+  }
+  let add = v[row];
+  let end = (row + 1u) * params.length;
+  var i = row * params.length + (id % params.chunks) * 8u * WORKGROUP + lane;
+  for (var k = 0u; k < 8u && i < end; k++) {
+    y[i] = x[i] + add;
+    i += WORKGROUP;
+  }
+}

@@ -1,0 +1,158 @@
+/** A value per image and channel added to its pixels, and the sums that are its gradient. */
+
+import { gridFor, input, output } from "../graph/kernel_call.ts";
+import { type OpDef, trafficOf } from "../graph/op.ts";
+import { sameShape, show, sizeOf, type Tensor } from "../graph/tensor.ts";
+import { ELEMENTWISE, f32, kernel, only, requireFloat, requireRank } from "./common.ts";
+import { foldGrid, reductionWorkgroup, requireLoop, rowGrid, rowVectors } from "./rows.ts";
+import addText from "../../kernels/add_channel/forward.wgsl" with { type: "text" };
+import rowsText from "../../kernels/sum/rows.wgsl" with { type: "text" };
+import columnsText from "../../kernels/sum/columns.wgsl" with { type: "text" };
+
+const ADD = kernel("add_channel/forward.wgsl", addText);
+const ROWS = kernel("sum/rows.wgsl", rowsText);
+const COLUMNS = kernel("sum/columns.wgsl", columnsText);
+
+/** x [N,C,H,W] + v [N,C], the same for all pixels. */
+export function addChannel(x: Tensor, v: Tensor): Tensor {
+  return x.graph.append(addChannelOp, [x, v])[0];
+}
+
+/** [N,C]: the sum of each channel of x [N,C,H,W]. */
+export function sumSpatial(x: Tensor): Tensor {
+  return x.graph.append(sumSpatialOp, [x])[0];
+}
+
+/** [C]: the sum over the batch of x [N,C]. */
+export function sumBatch(x: Tensor): Tensor {
+  return x.graph.append(sumBatchOp, [x])[0];
+}
+
+export const addChannelOp: OpDef = {
+  name: "add_channel",
+  infer([x, v]) {
+    requireFloat("x", x);
+    requireRank("x", x, 4);
+    requireFloat("v", v);
+    if (!sameShape(v.shape, x.shape.slice(0, 2))) {
+      throw new Error(`${show("v", v)} must be [${x.shape.slice(0, 2)}], for ${show("x", x)}`);
+    }
+    return [x];
+  },
+  vjp: (_, [dy], needs) => [dy, needs[1] ? sumSpatial(dy!) : undefined],
+  reference([x, v], _, [{ shape: [, , height, width] }]) {
+    return [x.map((a, i) => a + v[Math.floor(i / (height * width))])];
+  },
+  lower({ inputs: [{ shape: [batch, channels, height, wide] }] }) {
+    const { name, width, value } = rowVectors(height * wide);
+    const [rows, length] = [batch * channels, height * wide / width];
+    const { chunks, workgroups } = rowGrid(rows, length, ELEMENTWISE);
+    return only(name, () => ({
+      calls: [{
+        kernel: ADD,
+        specialize: value,
+        params: { rows, length, chunks },
+        bindings: { x: input(0), v: input(1), y: output() },
+        workgroups,
+      }],
+    }));
+  },
+  cost: (inputs, outputs) => ({
+    flops: sizeOf(outputs[0].shape),
+    bytes: trafficOf(inputs, outputs),
+  }),
+  // One rounding of 2^-24.
+  cases: [
+    { name: "odd", inputs: [f32(3, 6, 5, 17), f32(3, 6)], attrs: {}, tolerance: 1e-7 },
+    { name: "across chunks", inputs: [f32(1, 2, 50, 52), f32(1, 2)], attrs: {}, tolerance: 1e-7 },
+  ],
+};
+
+export const sumSpatialOp: OpDef = {
+  name: "sum_spatial",
+  infer([x]) {
+    requireFloat("x", x);
+    requireRank("x", x, 4);
+    return [f32(x.shape[0], x.shape[1])];
+  },
+  vjp: "non-differentiable",
+  reference([x], _, [{ shape: [batch, channels, height, width] }]) {
+    const y = new Float64Array(batch * channels);
+    x.forEach((v, i) => y[Math.floor(i / (height * width))] += v);
+    return [y];
+  },
+  lower({ inputs: [{ shape: [batch, channels, height, wide] }], device }) {
+    const { name, width, value, lanes } = rowVectors(height * wide);
+    const rows = batch * channels;
+    return only(name, () => ({
+      calls: [{
+        kernel: ROWS,
+        constants: { WORKGROUP: reductionWorkgroup(device) },
+        specialize: { ...value, ...lanes },
+        params: { rows, length: height * wide / width },
+        bindings: { x: input(0), y: output() },
+        workgroups: foldGrid(rows),
+      }],
+    }));
+  },
+  cost: (inputs, outputs) => ({
+    flops: sizeOf(inputs[0].shape),
+    bytes: trafficOf(inputs, outputs),
+  }),
+  // Sums of numbers of both signs: a chain of k additions adds about √(k/2)·2^-25 of the result's
+  // usual size; trees of 8, blocks of 16 and few blocks give at most 3e-7.
+  cases: [
+    { name: "odd", inputs: [f32(3, 6, 5, 17)], attrs: {}, tolerance: 3e-7 },
+    { name: "batch 1", inputs: [f32(1, 2, 40, 40)], attrs: {}, tolerance: 3e-7 },
+    { name: "one pixel", inputs: [f32(3, 6, 1, 1)], attrs: {}, tolerance: 0 },
+    {
+      name: "large mean",
+      inputs: [{ ...f32(2, 3, 128, 128), fill: { kind: "normal", mean: 1000 } }],
+      attrs: {},
+      tolerance: 3e-7,
+    },
+    {
+      // One element an iteration, 8 lanes would each take 65,728: past the limit of 65,535.
+      name: "long loop",
+      inputs: [{ ...f32(1, 1, 513, 1025), fill: { kind: "uniform", low: 0, high: 1 } }],
+      attrs: {},
+      tolerance: 3e-7,
+    },
+  ],
+};
+
+export const sumBatchOp: OpDef = {
+  name: "sum_batch",
+  infer([x]) {
+    requireFloat("x", x);
+    requireRank("x", x, 2);
+    requireLoop("17/16 of the batch", Math.ceil(x.shape[0] * 17 / 16));
+    return [f32(x.shape[1])];
+  },
+  vjp: "non-differentiable",
+  reference([x], _, [{ shape: [, channels] }]) {
+    const y = new Float64Array(channels);
+    x.forEach((v, i) => y[i % channels] += v);
+    return [y];
+  },
+  lower({ inputs: [{ shape: [batch, channels] }] }) {
+    return only("columns", () => ({
+      calls: [{
+        kernel: COLUMNS,
+        params: { batch, channels },
+        bindings: { x: input(0), y: output() },
+        workgroups: gridFor(channels, ELEMENTWISE),
+      }],
+    }));
+  },
+  cost: (inputs, outputs) => ({
+    flops: sizeOf(inputs[0].shape),
+    bytes: trafficOf(inputs, outputs),
+  }),
+  // As in sum_spatial.
+  cases: [
+    { name: "odd", inputs: [f32(3, 6)], attrs: {}, tolerance: 3e-7 },
+    { name: "batch 1", inputs: [f32(1, 6)], attrs: {}, tolerance: 0 },
+    { name: "many", inputs: [f32(1000, 70)], attrs: {}, tolerance: 4e-7 },
+  ],
+};

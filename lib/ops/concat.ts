@@ -1,0 +1,241 @@
+/** Joining and cutting along the batch or the channels. */
+
+import { input, type KernelCall, output } from "../graph/kernel_call.ts";
+import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
+import { show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
+import { ELEMENTWISE, f32, i32, kernel, only } from "./common.ts";
+import text from "../../kernels/copy/rows.wgsl" with { type: "text" };
+
+const COPY = kernel("copy/rows.wgsl", text);
+
+/** Tensors of one dtype, of one shape but for `axis`, one after the other along it. */
+export function concat(tensors: Tensor[], axis: 0 | 1): Tensor {
+  return tensors[0].graph.append(concatOp, tensors, { axis })[0];
+}
+
+/** Elements [start, start + length) of x along `axis`. */
+export function slice(x: Tensor, axis: 0 | 1, start: number, length: number): Tensor {
+  return x.graph.append(sliceOp, [x], { axis, start, length })[0];
+}
+
+/** x as rows over the axes before `axis`: their number, and the elements of one step along `axis`. */
+function split({ shape }: TensorType, axis: number) {
+  return { rows: sizeOf(shape.slice(0, axis)), unit: sizeOf(shape.slice(axis + 1)) };
+}
+
+const withLength = ({ shape, dtype }: TensorType, axis: number, length: number): TensorType => ({
+  shape: shape.with(axis, length),
+  dtype,
+});
+
+function requireAxis(x: TensorType, axis: number): void {
+  if (!(axis === 0 || axis === 1) || axis >= x.shape.length) {
+    throw new Error(`axis ${axis} must be 0 or 1 and an axis of ${show("x", x)}`);
+  }
+  if (x.dtype === "f16") throw new Error(`${show("x", x)} must be of a 4-byte type`);
+}
+
+interface CopyParams {
+  count: number;
+  x_stride: number;
+  x_start: number;
+  x_count: number;
+  y_stride: number;
+  y_offset: number;
+}
+
+/** The call that copies `rows` rows; lengths in elements. */
+function copy(rows: number, from: number, params: CopyParams): KernelCall {
+  const width = Object.values(params).every((n) => n % 4 === 0) ? 4 : 1;
+  const scaled = Object.fromEntries(Object.entries(params).map(([k, n]) => [k, n / width]));
+  return {
+    kernel: COPY,
+    specialize: { Value: width === 4 ? "vec4<u32>" : "u32" },
+    params: scaled,
+    bindings: { x: input(from), y: output() },
+    workgroups: [Math.ceil(params.count / width / (8 * ELEMENTWISE)), rows, 1],
+  };
+}
+
+export const concatOp: OpDef = {
+  name: "concat",
+  infer(inputs, { axis }) {
+    const [first] = inputs;
+    requireAxis(first, axis);
+    inputs.forEach((t, i) => {
+      const fits = t.dtype === first.dtype && t.shape.length === first.shape.length &&
+        t.shape.every((n, k) => k === axis || n === first.shape[k]);
+      if (!fits) {
+        throw new Error(
+          `${show(`input ${i}`, t)} must equal ${show("input 0", first)} but for axis ${axis}`,
+        );
+      }
+    });
+    return [withLength(first, axis, inputs.reduce((sum, t) => sum + t.shape[axis], 0))];
+  },
+  vjp({ inputs, attrs: { axis } }, [dy], needs) {
+    let start = 0;
+    return inputs.map((t, i) => {
+      const length = t.shape[axis];
+      start += length;
+      return needs[i] ? slice(dy!, axis, start - length, length) : undefined;
+    });
+  },
+  reference(inputs, { axis }, types, [type]) {
+    const { rows, unit } = split(type, axis);
+    const y = new Float64Array(sizeOf(type.shape));
+    let at = 0;
+    for (let r = 0; r < rows; r++) {
+      inputs.forEach((x, i) => {
+        const count = types[i].shape[axis] * unit;
+        y.set(x.subarray(r * count, (r + 1) * count), at);
+        at += count;
+      });
+    }
+    return [y];
+  },
+  lower({ inputs, outputs: [y], attrs: { axis } }) {
+    const { rows, unit } = split(y, axis);
+    return only("copies", () => {
+      let offset = 0;
+      const calls = inputs.map((t, i) => {
+        const count = t.shape[axis] * unit;
+        offset += count;
+        return copy(rows, i, {
+          count,
+          x_stride: count,
+          x_start: 0,
+          x_count: count,
+          y_stride: y.shape[axis] * unit,
+          y_offset: offset - count,
+        });
+      });
+      return { calls };
+    });
+  },
+  cost: (inputs, outputs) => ({ flops: 0, bytes: trafficOf(inputs, outputs) }),
+  // Copies are exact.
+  cases: [
+    { name: "odd", inputs: [f32(3, 6, 17), f32(3, 1, 17)], attrs: { axis: 1 }, tolerance: 0 },
+    {
+      name: "three, vec4",
+      inputs: [f32(2, 3, 4, 4), f32(2, 5, 4, 4), f32(2, 1, 4, 4)],
+      attrs: { axis: 1 },
+      tolerance: 0,
+    },
+    { name: "batch", inputs: [f32(1, 6, 17), f32(3, 6, 17)], attrs: { axis: 0 }, tolerance: 0 },
+    { name: "one", inputs: [f32(2, 3)], attrs: { axis: 1 }, tolerance: 0 },
+    {
+      name: "integers",
+      inputs: [i32(3), i32(2)],
+      attrs: { axis: 0 },
+      tolerance: 0,
+      checkGradient: false,
+    },
+    {
+      name: "long rows",
+      inputs: [f32(1, 2, 2052), f32(1, 1, 2052)],
+      attrs: { axis: 1 },
+      tolerance: 0,
+    },
+  ],
+};
+
+export const sliceOp: OpDef = {
+  name: "slice",
+  infer([x], { axis, start, length }) {
+    requireAxis(x, axis);
+    if (!(start >= 0 && length > 0 && start + length <= x.shape[axis])) {
+      throw new Error(
+        `start ${start} and length ${length} must lie within axis ${axis} of ${show("x", x)}`,
+      );
+    }
+    return [withLength(x, axis, length)];
+  },
+  vjp: ({ inputs: [x], attrs: { axis, start } }, [dy]) => [
+    x.graph.append(sliceBackwardOp, [dy!], { axis, start, length: x.shape[axis] })[0],
+  ],
+  reference([x], { axis, start }, [from], [to]) {
+    const { rows, unit } = split(to, axis);
+    const [stride, count] = [from.shape[axis] * unit, to.shape[axis] * unit];
+    const y = new Float64Array(rows * count);
+    for (let r = 0; r < rows; r++) {
+      const at = r * stride + start * unit;
+      y.set(x.subarray(at, at + count), r * count);
+    }
+    return [y];
+  },
+  lower({ inputs: [x], outputs: [y], attrs: { axis, start } }) {
+    const { rows, unit } = split(y, axis);
+    const [stride, count] = [x.shape[axis] * unit, y.shape[axis] * unit];
+    return only("copy", () => ({
+      calls: [copy(rows, 0, {
+        count,
+        x_stride: stride,
+        x_start: -start * unit,
+        x_count: stride,
+        y_stride: count,
+        y_offset: 0,
+      })],
+    }));
+  },
+  cost: (_, outputs) => ({ flops: 0, bytes: 2 * trafficOf([], outputs) }),
+  cases: [
+    ["odd", [3, 6, 17], 1, 2, 3],
+    ["vec4", [2, 5, 4, 4], 1, 1, 2],
+    ["batch", [3, 6, 17], 0, 1, 2],
+    ["end", [1, 6, 4], 1, 5, 1],
+  ].map(([name, shape, axis, start, length]) => ({
+    name,
+    inputs: [f32(...shape as number[])],
+    attrs: { axis, start, length },
+    tolerance: 0,
+  } as OpCase)),
+};
+
+/** dy within zeros: the gradient of a slice. */
+export const sliceBackwardOp: OpDef = {
+  name: "slice_backward",
+  infer([dy], { axis, start, length }) {
+    requireAxis(dy, axis);
+    if (start + dy.shape[axis] > length) {
+      throw new Error(`${show("dy", dy)} at ${start} must end by ${length} on axis ${axis}`);
+    }
+    return [withLength(dy, axis, length)];
+  },
+  vjp: "non-differentiable",
+  reference([dy], { axis, start }, [from], [to]) {
+    const { rows, unit } = split(to, axis);
+    const [count, stride] = [from.shape[axis] * unit, to.shape[axis] * unit];
+    const dx = new Float64Array(rows * stride);
+    for (let r = 0; r < rows; r++) {
+      dx.set(dy.subarray(r * count, (r + 1) * count), r * stride + start * unit);
+    }
+    return [dx];
+  },
+  lower({ inputs: [dy], outputs: [dx], attrs: { axis, start } }) {
+    const { rows, unit } = split(dx, axis);
+    const [count, stride] = [dy.shape[axis] * unit, dx.shape[axis] * unit];
+    return only("copy", () => ({
+      calls: [copy(rows, 0, {
+        count: stride,
+        x_stride: count,
+        x_start: start * unit,
+        x_count: count,
+        y_stride: stride,
+        y_offset: 0,
+      })],
+    }));
+  },
+  cost: (inputs, outputs) => ({ flops: 0, bytes: trafficOf(inputs, outputs) }),
+  cases: [
+    ["odd", [3, 2, 17], 1, 2, 6],
+    ["vec4", [2, 3, 4, 4], 1, 1, 5],
+    ["batch", [1, 6, 17], 0, 1, 3],
+  ].map(([name, shape, axis, start, length]) => ({
+    name,
+    inputs: [f32(...shape as number[])],
+    attrs: { axis, start, length },
+    tolerance: 0,
+  } as OpCase)),
+};

@@ -1,0 +1,223 @@
+/** The gradient of group normalisation: sums per channel, then parameters and input from them. */
+
+import { gridFor, input, type Lowering, output, scratch } from "../graph/kernel_call.ts";
+import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
+import { sizeOf, type TensorType } from "../graph/tensor.ts";
+import { ELEMENTWISE, f32, kernel, only, requireRank, requireSame } from "./common.ts";
+import { dimensions, positive, requireParts } from "./group_norm_shared.ts";
+import { foldGrid, reductionWorkgroup, rowGrid, rowVectors } from "./rows.ts";
+import sumsText from "../../kernels/group_norm/backward_sums.wgsl" with { type: "text" };
+import parametersText from "../../kernels/group_norm/backward_parameters.wgsl" with {
+  type: "text",
+};
+import meansText from "../../kernels/group_norm/backward_means.wgsl" with { type: "text" };
+import dataText from "../../kernels/group_norm/backward_data.wgsl" with { type: "text" };
+
+const SUMS = kernel("group_norm/backward_sums.wgsl", sumsText);
+const PARAMETERS = kernel("group_norm/backward_parameters.wgsl", parametersText);
+const MEANS = kernel("group_norm/backward_means.wgsl", meansText);
+const DATA = kernel("group_norm/backward_data.wgsl", dataText);
+
+/** x, dy, stats, weight, bias of the backward ops. */
+const BACKWARD_INPUTS = {
+  x: input(0),
+  dy: input(1),
+  stats: input(2),
+  weight: input(3),
+  bias: input(4),
+};
+
+/** dL/dz per element, given dL/dy: through SiLU where it was applied. */
+function normalised(
+  [x, dy, stats, weight, bias]: readonly Float64Array[],
+  silu: boolean,
+  type: TensorType,
+  groups: number,
+) {
+  const { channels, pixels, groupChannels } = dimensions(type, groups);
+  return (i: number) => {
+    const row = Math.floor(i / pixels), c = row % channels, group = Math.floor(row / groupChannels);
+    const rstd = stats[2 * group + 1];
+    const xhat = (x[i] - stats[2 * group]) * rstd;
+    const z = xhat * weight[c] + bias[c];
+    const s = 1 / (1 + Math.exp(-z));
+    const g = silu ? dy[i] * s * (1 + z * (1 - s)) : dy[i];
+    return { row, c, group, rstd, xhat, g };
+  };
+}
+
+/** Cases of the two ops that read x, dy, stats, weight, bias (and `more`). */
+function backwardCases(
+  more: (batch: number, channels: number) => TensorType[],
+  tolerance: number,
+): OpCase[] {
+  const make = (name: string, shape: number[], groups: number, silu: boolean): OpCase => ({
+    name,
+    inputs: [
+      f32(...shape),
+      f32(...shape),
+      positive(shape[0], groups, 2),
+      f32(shape[1]),
+      f32(shape[1]),
+      ...more(shape[0], shape[1]),
+    ],
+    attrs: { silu },
+    tolerance,
+  });
+  return [
+    make("odd", [3, 6, 5, 17], 3, false),
+    make("odd silu", [3, 6, 5, 17], 3, true),
+    make("vec4 across chunks", [1, 4, 50, 52], 2, true),
+    // One element an iteration, 8 lanes would each take 65,728: past the limit of 65,535.
+    make("long loop", [1, 1, 513, 1025], 1, true),
+  ];
+}
+
+export const groupNormSumsOp: OpDef = {
+  name: "group_norm_sums",
+  infer([x, dy, stats, weight, bias]) {
+    requireParts(x, stats, weight, bias);
+    requireSame("dy", dy, "x", x);
+    return [f32(x.shape[0], x.shape[1], 2)];
+  },
+  vjp: "non-differentiable",
+  reference(inputs, { silu }, [type, , { shape: [, groups] }]) {
+    const at = normalised(inputs, silu, type, groups);
+    const sums = new Float64Array(2 * type.shape[0] * type.shape[1]);
+    for (let i = 0; i < inputs[0].length; i++) {
+      const { row, g, xhat } = at(i);
+      sums[2 * row] += g;
+      sums[2 * row + 1] += g * xhat;
+    }
+    return [sums];
+  },
+  lower({ inputs: [x, , stats], attrs: { silu }, device }) {
+    const { batch, channels, pixels, groupChannels } = dimensions(x, stats.shape[1]);
+    const { name, width, value, lanes } = rowVectors(pixels);
+    const rows = batch * channels;
+    return only(name, () => ({
+      calls: [{
+        kernel: SUMS,
+        constants: { WORKGROUP: reductionWorkgroup(device) },
+        specialize: { ...value, ...lanes },
+        params: {
+          rows,
+          length: pixels / width,
+          channels,
+          group_channels: groupChannels,
+          silu: Number(silu),
+        },
+        bindings: { ...BACKWARD_INPUTS, sums: output() },
+        workgroups: foldGrid(rows),
+      }],
+    }));
+  },
+  cost: (inputs, outputs) => ({
+    flops: 14 * sizeOf(inputs[0].shape),
+    bytes: trafficOf(inputs, outputs),
+  }),
+  // Sums of terms of both signs: exp's few 2^-24 an element, and chains of at most 16 + length/4096.
+  cases: backwardCases(() => [], 1e-6),
+};
+
+export const groupNormParameterGradientsOp: OpDef = {
+  name: "group_norm_parameter_gradients",
+  infer([sums]) {
+    requireRank("sums", sums, 3);
+    return [f32(sums.shape[1]), f32(sums.shape[1])];
+  },
+  vjp: "non-differentiable",
+  reference([sums], _, [{ shape: [batch, channels] }]) {
+    const [dweight, dbias] = [new Float64Array(channels), new Float64Array(channels)];
+    for (let i = 0; i < batch * channels; i++) {
+      dbias[i % channels] += sums[2 * i];
+      dweight[i % channels] += sums[2 * i + 1];
+    }
+    return [dweight, dbias];
+  },
+  lower({ inputs: [{ shape: [batch, channels] }] }) {
+    return only("serial", () => ({
+      calls: [{
+        kernel: PARAMETERS,
+        params: { batch, channels },
+        bindings: { sums: input(0), dweight: output(0), dbias: output(1) },
+        workgroups: gridFor(channels, ELEMENTWISE),
+      }],
+    }));
+  },
+  cost: (inputs, outputs) => ({
+    flops: sizeOf(inputs[0].shape),
+    bytes: trafficOf(inputs, outputs),
+  }),
+  cases: [
+    { name: "odd", inputs: [f32(3, 6, 2)], attrs: {}, tolerance: 3e-7 },
+    { name: "batch 1", inputs: [f32(1, 70, 2)], attrs: {}, tolerance: 0 },
+  ],
+};
+
+export const groupNormDataGradientOp: OpDef = {
+  name: "group_norm_data_gradient",
+  infer([x, dy, stats, weight, bias, sums]) {
+    requireParts(x, stats, weight, bias);
+    requireSame("dy", dy, "x", x);
+    const required = f32(x.shape[0], x.shape[1], 2);
+    requireSame("sums", sums, "required", required);
+    return [x];
+  },
+  vjp: "non-differentiable",
+  reference(inputs, { silu }, [type, , { shape: [, groups] }]) {
+    const [weight, sums] = [inputs[3], inputs[5]];
+    const { batch, channels, groupChannels, size } = dimensions(type, groups);
+    const means = new Float64Array(2 * batch * groups);
+    for (let row = 0; row < batch * channels; row++) {
+      const g = Math.floor(row / groupChannels);
+      for (const k of [0, 1]) means[2 * g + k] += weight[row % channels] * sums[2 * row + k] / size;
+    }
+    const at = normalised(inputs, silu, type, groups);
+    return [inputs[0].map((_, i) => {
+      const { c, group, rstd, xhat, g } = at(i);
+      return rstd * (weight[c] * g - means[2 * group] - xhat * means[2 * group + 1]);
+    })];
+  },
+  lower({ inputs: [x, , stats], attrs: { silu } }) {
+    const groups = stats.shape[1];
+    const { batch, channels, pixels, groupChannels, size } = dimensions(x, groups);
+    const { name, width, value } = rowVectors(pixels);
+    const [rows, length] = [batch * channels, pixels / width];
+    const { chunks, workgroups } = rowGrid(rows, length, ELEMENTWISE);
+    return only(name, (): Lowering => ({
+      scratch: [8 * batch * groups],
+      calls: [{
+        kernel: MEANS,
+        params: {
+          rows: batch * groups,
+          channels,
+          group_channels: groupChannels,
+          factor: 1 / size,
+        },
+        bindings: { sums: input(5), weight: input(3), means: scratch() },
+        workgroups: gridFor(batch * groups, ELEMENTWISE),
+        note: "means",
+      }, {
+        kernel: DATA,
+        specialize: value,
+        params: {
+          rows,
+          length,
+          chunks,
+          channels,
+          group_channels: groupChannels,
+          silu: Number(silu),
+        },
+        bindings: { ...BACKWARD_INPUTS, means: scratch(), dx: output() },
+        workgroups,
+      }],
+    }));
+  },
+  cost: (inputs, outputs) => ({
+    flops: 16 * sizeOf(outputs[0].shape),
+    bytes: trafficOf(inputs, outputs),
+  }),
+  // About ten roundings, and exp's 3 + 2|z| ULP.
+  cases: backwardCases((batch, channels) => [f32(batch, channels, 2)], 1e-6),
+};
