@@ -97,7 +97,13 @@ export type OpName =
   | "sum_batch"
   | "average_pool2d"
   | "max_pool2d"
-  | "relu";
+  | "relu"
+  | "linear"
+  | "linear_data_gradient"
+  | "linear_weight_gradient"
+  | "timestep_embedding"
+  | "mse"
+  | "mse_backward";
 
 export interface OpDef {
   readonly name: OpName;

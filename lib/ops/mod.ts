@@ -25,6 +25,9 @@ import { concatOp, sliceBackwardOp, sliceOp } from "./concat.ts";
 import { addChannelOp, sumBatchOp, sumSpatialOp } from "./channel.ts";
 import { averagePool2dOp, maxPool2dOp } from "./pool2d.ts";
 import { reluOp } from "./relu.ts";
+import { linearDataGradientOp, linearOp, linearWeightGradientOp } from "./linear.ts";
+import { timestepEmbeddingOp } from "./embedding.ts";
+import { mseBackwardOp, mseOp } from "./mse.ts";
 
 export const OPS: Readonly<Record<OpName, OpDef>> = {
   add: addOp,
@@ -61,4 +64,10 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   average_pool2d: averagePool2dOp,
   max_pool2d: maxPool2dOp,
   relu: reluOp,
+  linear: linearOp,
+  linear_data_gradient: linearDataGradientOp,
+  linear_weight_gradient: linearWeightGradientOp,
+  timestep_embedding: timestepEmbeddingOp,
+  mse: mseOp,
+  mse_backward: mseBackwardOp,
 };
