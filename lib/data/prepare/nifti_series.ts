@@ -1,0 +1,80 @@
+/** A NIfTI volume with, perhaps, a mask of its nodules, in the place of a DICOM series. */
+
+import { InputError } from "../../errors.ts";
+import { components3d } from "../lung/components.ts";
+import type { CtSlice, CtVolume } from "../dicom/series.ts";
+import { HU_FLOOR } from "../dicom/pixels.ts";
+import { AXIAL, readNifti } from "../nifti.ts";
+import type { Findings } from "./series_job.ts";
+
+/** @throws InputError naming the file and the reason. */
+export async function loadNiftiSeries(
+  source: { volume: string; nodules: string | null },
+  seriesUid: string,
+  patientId: string,
+): Promise<{ volume: CtVolume; findings: Findings }> {
+  const nifti = await readNifti(source.volume);
+  const { slices: count, rows, columns, values: hu, pixelSpacing, sliceSpacing, origin } = nifti;
+  for (let i = 0; i < hu.length; i++) if (hu[i] < HU_FLOOR) hu[i] = HU_FLOOR;
+  const slices = Array.from({ length: count }, (_, i): CtSlice => ({
+    file: source.volume,
+    sopInstance: `${seriesUid}.${i}`,
+    instanceNumber: i + 1,
+    z: origin[2] + i * sliceSpacing,
+    position: [origin[0], origin[1], origin[2] + i * sliceSpacing],
+  }));
+  const volume: CtVolume = {
+    patientId,
+    studyUid: "",
+    seriesUid,
+    rows,
+    columns,
+    pixelSpacing,
+    sliceSpacing,
+    ...AXIAL,
+    slices,
+    hu,
+    rejected: [],
+    notes: [],
+  };
+  const mask = new Uint8Array(hu.length);
+  if (source.nodules) {
+    const given = await readNifti(source.nodules);
+    const shape = [given.slices, given.rows, given.columns];
+    if (shape.join() !== [count, rows, columns].join()) {
+      throw new InputError(
+        `Cannot use "${source.nodules}": shape [${shape}] must be the volume's, ` +
+          `[${[count, rows, columns]}]`,
+      );
+    }
+    for (let i = 0; i < mask.length; i++) mask[i] = given.values[i] > 0 ? 1 : 0;
+  }
+  const area = rows * columns;
+  const voxel = pixelSpacing[0] * pixelSpacing[1] * (sliceSpacing || 1);
+  const { labels, sizes } = components3d(mask, count, rows, columns);
+  const onSlices = sizes.map(() => new Set<number>());
+  for (let i = 0; i < labels.length; i++) {
+    if (labels[i]) onSlices[labels[i]].add(Math.floor(i / area));
+  }
+  const nodules = sizes.slice(1).map((size, i) => ({
+    entry: {
+      readers: 1,
+      volumeMm3: size * voxel,
+      diameterMm: Math.cbrt(6 * size * voxel / Math.PI),
+      slices: onSlices[i + 1].size,
+      characteristics: null,
+    },
+    slices: onSlices[i + 1],
+  }));
+  return {
+    volume,
+    findings: {
+      nodules,
+      plane: (slice) => mask.slice(slice * area, (slice + 1) * area),
+      smallSlices: new Set(),
+      smallMarks: 0,
+      nonNodules: 0,
+      marks: nodules.length,
+    },
+  };
+}

@@ -1,0 +1,137 @@
+/** `deno task prepare`: from a folder of CT scans to training slices. */
+
+import { Command, InvalidArgumentError } from "commander";
+import { resolve } from "node:path";
+import { main, type Progress, progressBar } from "../lib/cli/main.ts";
+import { prepare } from "../lib/data/prepare/prepare.ts";
+import { DEFAULT_SETTINGS } from "../lib/data/prepare/types.ts";
+import { InputError } from "../lib/errors.ts";
+
+const number = (low: number, high: number, isWhole = false) => (text: string): number => {
+  const value = text.trim() === "" ? NaN : Number(text);
+  if (!(value >= low && value <= high) || isWhole && !Number.isInteger(value)) {
+    throw new InvalidArgumentError(`a ${isWhole ? "whole " : ""}number in ${low} … ${high} needed`);
+  }
+  return value;
+};
+
+const d = DEFAULT_SETTINGS;
+const program = new Command("prepare")
+  .description(
+    "Turns a folder of chest CT (DICOM with LIDC annotations, or NIfTI) into training slices.",
+  )
+  .option(
+    "--dicom <dir>",
+    "DICOM files in any folder layout, with LIDC XML and metadata.csv if any",
+  )
+  .option("--nifti <dir>", "NIfTI volumes (.nii, .nii.gz) with nodule masks, instead of DICOM")
+  .requiredOption("--out <dir>", "folder to write; an interrupted run goes on in it")
+  .option(
+    "--lung-masks <dir>",
+    "lung masks made elsewhere: .npy, .png or NIfTI (default: by rules)",
+  )
+  .option(
+    "--min-lung <share>",
+    "leave out slices with less lung than this",
+    number(0, 1),
+    d.minLung,
+  )
+  .option("--consensus <share>", "readers who must agree on a pixel", number(0.01, 1), d.consensus)
+  .option("--min-readers <n>", "readers who must mark a nodule", number(1, 4, true), d.minReaders)
+  .option(
+    "--tolerance <mm>",
+    "outlines this close are one nodule (0: slice spacing)",
+    number(0, 50),
+    0,
+  )
+  .option(
+    "--closing <mm>",
+    "radius that closes the lung mask over nodules",
+    number(0, 30),
+    d.closing,
+  )
+  .option("--seed <n>", "of the split by patient", number(0, 2 ** 32 - 1, true), 0)
+  .option("--val <share>", "of the patients, to validate", number(0, 0.5), 0.1)
+  .option("--test <share>", "of the patients, to test", number(0, 0.5), 0.1)
+  .option("--jobs <n>", "series at a time", number(1, 64, true), 1)
+  .option("--contact-sheet <n>", "slices on contact_sheet.png (0: none)", number(0, 400, true), 48)
+  .addHelpText(
+    "after",
+    `
+Examples:
+  deno task prepare --dicom LIDC-IDRI --out data/lidc
+  deno task prepare --dicom scans --out data/own --lung-masks masks --min-lung 0.1 --jobs 2
+  deno task prepare --nifti Task06_Lung --out data/msd
+
+Writes {patient}_slice_{n}.npy and its masks, {train,val,test}_patients.txt, manifest.json and
+contact_sheet.png. Exit codes: 0 done, 2 wrong use or unreadable input.`,
+  );
+
+await main(async () => {
+  program.exitOverride((error) => {
+    if (error.exitCode === 0) Deno.exit(0);
+    throw new InputError(error.message.replace(/^error: /, ""));
+  });
+  program.configureOutput({ writeErr: () => {} });
+  program.parse(Deno.args, { from: "user" });
+  const o = program.opts();
+  if ((o.dicom === undefined) === (o.nifti === undefined)) {
+    throw new InputError("give either --dicom or --nifti (see --help)");
+  }
+  let bar: Progress | undefined, done = 0, slices = 0;
+  const start = performance.now();
+  let lastCount = performance.now();
+  const result = await prepare({
+    input: resolve(o.dicom ?? o.nifti),
+    kind: o.dicom === undefined ? "nifti" : "dicom",
+    out: resolve(o.out),
+    lungMasks: o.lungMasks && resolve(o.lungMasks),
+    settings: {
+      minLung: o.minLung,
+      consensus: o.consensus,
+      minReaders: o.minReaders,
+      tolerance: o.tolerance,
+      closing: o.closing,
+    },
+    seed: o.seed,
+    val: o.val,
+    test: o.test,
+    jobs: o.jobs,
+    contactSheet: o.contactSheet,
+    onFile(count) {
+      if (performance.now() - lastCount < 5000) return;
+      lastCount = performance.now();
+      console.error(`looking: ${count} files`);
+    },
+    onStart(series, resumed) {
+      if (resumed > 0) console.error(`${resumed} of ${series} series are done already`);
+      done = resumed;
+      bar = progressBar("series", series, "{slices} slices");
+    },
+    onSeries(record) {
+      slices += record.slices.length;
+      bar?.update(++done, { slices });
+    },
+  }).finally(() => bar?.stop());
+
+  const { totals: t, splits } = result;
+  for (const note of result.notes.slice(0, 20)) console.log(`note: ${note}`);
+  if (result.notes.length > 20) console.log(`… ${result.notes.length - 20} more in manifest.json`);
+  for (const { seriesUid, reason } of result.failures.slice(0, 20)) {
+    console.log(`not used: series ${seriesUid}: ${reason}`);
+  }
+  const seconds = (performance.now() - start) / 1000;
+  console.log(
+    `${t.patients} patients, ${t.series} series, ${t.slices} slices: ${t.written} written ` +
+      `(${t.positive} with a nodule), ${t.littleLung} left out for little lung, ` +
+      `${t.smallNodulesOnly} for small nodules only`,
+  );
+  console.log(
+    `${t.nodules} nodules from ${t.marks} marks, ${t.smallMarks} marks below 3 mm, ` +
+      `${t.nonNodules} non-nodules; ${t.rejectedFiles} files rejected (reasons in manifest.json)`,
+  );
+  console.log(
+    `train ${splits.train.length}, val ${splits.val.length}, test ${splits.test.length} patients; ` +
+      `${seconds.toFixed(1)} s` + (slices > 0 ? `, ${(slices / seconds).toFixed(1)} slices/s` : ""),
+  );
+});
