@@ -9,19 +9,9 @@ import { lpipsDistance } from "../../lib/metrics/lpips.ts";
 import { gaussianMmd } from "../../lib/metrics/mmd.ts";
 import { PhiloxStream } from "../../lib/random/philox.ts";
 import golden from "../fixtures/metrics/feature_metrics.json" with { type: "json" };
+import { uniforms } from "./shared.ts";
 
-/** `uniforms` of tests/reference/make_feature_metrics.py. */
-function uniforms(count: number, seed: number): Float64Array {
-  return Float64Array.from({ length: count }, (_, i) => {
-    let x = (i + seed * 1000003) >>> 0;
-    x = Math.imul(x ^ (x >>> 16), 0x7feb352d) >>> 0;
-    x = Math.imul(x ^ (x >>> 15), 0x846ca68b) >>> 0;
-    x = (x ^ (x >>> 16)) >>> 0;
-    return (x >>> 8) / 2 ** 24;
-  });
-}
-
-/** `features` of the same file. */
+/** `features` of tests/reference/make_feature_metrics.py. */
 function features(count: number, size: number, seed: number, shift: number): Features {
   const own = uniforms(count * size, seed), groups = size / 4;
   const common = uniforms(count * groups, seed + 7);

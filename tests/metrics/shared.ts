@@ -17,3 +17,14 @@ export function shared(name: string): string | null {
   console.log(`skipped: shared data not found: ${name}`);
   return null;
 }
+
+/** `uniforms` of tests/reference/make_feature_metrics.py. */
+export function uniforms(count: number, seed: number): Float64Array {
+  return Float64Array.from({ length: count }, (_, i) => {
+    let x = (i + seed * 1000003) >>> 0;
+    x = Math.imul(x ^ (x >>> 16), 0x7feb352d) >>> 0;
+    x = Math.imul(x ^ (x >>> 15), 0x846ca68b) >>> 0;
+    x = (x ^ (x >>> 16)) >>> 0;
+    return (x >>> 8) / 2 ** 24;
+  });
+}

@@ -1,0 +1,158 @@
+/** InceptionV3 and AlexNet on the GPU, stage by stage, against PyTorch with seeded weights. */
+
+import assert from "node:assert/strict";
+import { openGpu } from "../../lib/gpu/device.ts";
+import { plan } from "../../lib/gpu/planner.ts";
+import { Executable } from "../../lib/gpu/runtime.ts";
+import { Graph } from "../../lib/graph/graph.ts";
+import { alexnet, alexnetStates, lpipsHeads, lpipsInput } from "../../lib/metrics/alexnet.ts";
+import { foldInception, inception, type NamedTensors } from "../../lib/metrics/inception.ts";
+import { LPIPS_CHANNELS, lpipsDistance } from "../../lib/metrics/lpips.ts";
+import { OPS } from "../../lib/ops/mod.ts";
+import golden from "../fixtures/metrics/networks.json" with { type: "json" };
+import { uniforms } from "./shared.ts";
+
+const TOLERANCE = 1e-4;
+
+interface Summary {
+  shape: number[];
+  norm: number;
+  values: number[];
+}
+
+/** Relative error of the values kept, and of the norm. */
+function compare(actual: Float32Array, expected: Summary, what: string): number {
+  const { shape, values } = expected;
+  assert.equal(actual.length, shape.reduce((a, b) => a * b, 1), `${what}: size`);
+  let difference = 0, size = 0, squares = 0;
+  values.forEach((value, i) => {
+    const at = values.length < 48 ? i : Math.floor(i * (actual.length - 1) / 47);
+    difference += (actual[at] - value) ** 2;
+    size += value ** 2;
+  });
+  for (const value of actual) squares += value ** 2;
+  const error = Math.max(
+    Math.sqrt(difference / size),
+    Math.abs(Math.sqrt(squares) - expected.norm) / expected.norm,
+  );
+  assert.ok(error <= TOLERANCE, `${what}: relative error ${error}`);
+  return error;
+}
+
+/** `fill` of tests/reference/make_networks.py. */
+function fill(shapes: Map<string, number[]>): NamedTensors {
+  const names = [...shapes.keys()].sort();
+  return new Map(names.map((name, seed) => {
+    const shape = shapes.get(name)!;
+    const u = uniforms(shape.reduce((a, b) => a * b, 1), seed);
+    const spread = Math.sqrt(6 / shape.slice(1).reduce((a, b) => a * b, 1));
+    const value = shape.length > 1
+      ? (v: number) => (2 * v - 1) * spread
+      : name.endsWith("running_var")
+      ? (v: number) => 0.5 + v
+      : name.endsWith("bn.weight")
+      ? (v: number) => 0.75 + v / 2
+      : (v: number) => (v - 0.5) / 4;
+    return [name, { shape, data: Float32Array.from(u, value) }];
+  }));
+}
+
+/** `image` of the same file. */
+function image(channels: number, side: number, seed: number): Float32Array {
+  return Float32Array.from(
+    uniforms(channels * side * side, seed),
+    (v) => (Math.floor(v * 256) - 128) / 128,
+  );
+}
+
+/** torch-fidelity's tensor names and shapes for the states of a graph. */
+function fidelityShapes(graph: Graph, classes: number): Map<string, number[]> {
+  const shapes = new Map<string, number[]>([["fc.bias", [classes]]]);
+  for (const [name, { shape }] of graph.states) {
+    if (name === "fc.weight") shapes.set(name, shape.slice(0, 2));
+    else if (name.endsWith(".weight")) {
+      const path = name.slice(0, -".weight".length);
+      const input = path === "Conv2d_1a_3x3" ? 3 : shape[1];
+      shapes.set(`${path}.conv.weight`, [shape[0], input, shape[2], shape[3]]);
+      for (const part of ["weight", "bias", "running_mean", "running_var"]) {
+        shapes.set(`${path}.bn.${part}`, [shape[0]]);
+      }
+    }
+  }
+  return shapes;
+}
+
+Deno.test("Inception agrees with torch-fidelity's in every stage, narrow and whole", async (t) => {
+  const gpu = await openGpu();
+  for (const { divisor, classes, side, grey, stages, features, logits } of golden.inception) {
+    const channels = grey ? 1 : 3;
+    await t.step(`width 1/${divisor}, ${side}², ${channels} channels`, async () => {
+      const graph = new Graph();
+      const config = { divisor, classes, channels } as const;
+      const x = graph.input("x", { shape: [1, channels, side, side], dtype: "f32" });
+      const built = inception(graph, x, config);
+      for (const [name, tensor] of built.stages) graph.output(name, tensor);
+      graph.output("features", built.features);
+      graph.output("logits", built.logits);
+      const states = foldInception(graph, fill(fidelityShapes(graph, classes)), config);
+      const exe = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile }));
+      for (const [name, data] of states) exe.write(name, data);
+      exe.write("x", image(channels, side, 99));
+      exe.run();
+      const expected: [string, Summary][] = [
+        ...Object.entries(stages),
+        ["features", features],
+        ["logits", logits],
+      ];
+      assert.equal(expected.length, 18);
+      let worst = 0;
+      for (const [name, summary] of expected) {
+        worst = Math.max(worst, compare(await exe.read(name), summary, name));
+      }
+      console.log(`    largest relative error ${worst.toExponential(1)}`);
+      exe.destroy();
+    });
+  }
+  gpu.destroy();
+});
+
+Deno.test("LPIPS agrees with the lpips package in every tap and in the distance", async (t) => {
+  const gpu = await openGpu();
+  for (const { side, taps, value } of golden.lpips) {
+    await t.step(`${side}²`, async () => {
+      const graph = new Graph();
+      const x = graph.input("x", { shape: [2, 3, side, side], dtype: "f32" });
+      alexnet(graph, x).forEach((tap, layer) => graph.output(`tap${layer}`, tap));
+      const shapes = new Map([...graph.states].map(([name, { shape }]) => [name, [...shape]]));
+      const states = alexnetStates(graph, fill(shapes));
+      const exe = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile }));
+      for (const [name, data] of states) exe.write(name, data);
+      const [a, b] = [101, 102].map((seed) => lpipsInput(image(1, side, seed)));
+      const both = new Float32Array(2 * a.length);
+      both.set(a);
+      both.set(b, a.length);
+      exe.write("x", both);
+      exe.run();
+      const heads = lpipsHeads(
+        new Map(LPIPS_CHANNELS.map((channels, layer) => [
+          `lin${layer}.model.1.weight`,
+          {
+            shape: [1, channels, 1, 1],
+            data: Float32Array.from(uniforms(channels, 50 + layer)),
+          },
+        ])),
+      );
+      const sides: { channels: number; data: Float32Array }[][] = [[], []];
+      for (const [layer, summary] of taps.entries()) {
+        const data = await exe.read(`tap${layer}`), half = data.length / 2;
+        compare(data.subarray(0, half), summary, `tap ${layer}`);
+        sides[0].push({ channels: LPIPS_CHANNELS[layer], data: data.subarray(0, half) });
+        sides[1].push({ channels: LPIPS_CHANNELS[layer], data: data.subarray(half) });
+      }
+      const distance = lpipsDistance(sides[0], sides[1], heads);
+      assert.ok(Math.abs(distance - value) / value <= TOLERANCE, `${distance}, lpips ${value}`);
+      exe.destroy();
+    });
+  }
+  gpu.destroy();
+});
