@@ -107,6 +107,7 @@ await main(async () => {
       if (resumed > 0) console.error(`${resumed} of ${series} series are done already`);
       done = resumed;
       bar = progressBar("series", series, "{slices} slices");
+      bar.update(done, { slices });
     },
     onSeries(record) {
       slices += record.slices.length;
