@@ -3,7 +3,7 @@
 // Bindings:
 //   value: f32 [1]
 //   index: i32 [1]
-//   log: f32 [n], updated in place
+//   log_values: f32 [n], updated in place
 // Grid: a single invocation.
 // Numerics: a copy.
 // Shapes: index outside the log is held to its ends.

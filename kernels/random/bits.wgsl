@@ -1,6 +1,7 @@
 // Equation: bits[4 i .. 4 i + 3] = philox4x32_10(counter[i], key)
 // Source: Salmon, Moraes, Dror, Shaw, SC 2011. Exists so that the generator itself can be pinned
 //   to the published vectors on the device.
+// Joins: kernels/lib/philox.wgsl
 // Bindings:
 //   counters: u32 [n, 4]
 //   key: u32 [2]

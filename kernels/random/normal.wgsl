@@ -1,6 +1,7 @@
 // Equation: z = sqrt(-2 ln u1) (cos 2 pi u2, sin 2 pi u2), u = (bits >> 8 + 1/2) / 2^24
 //   with bits = philox4x32_10(counter (block, step, image, stream), key = seed)
 // Source: Box & Muller 1958; Philox of Salmon et al., SC 2011.
+// Joins: kernels/lib/philox.wgsl
 // Bindings:
 //   rng: u32 [4]: seed low, seed high, step, unused
 //   images: u32 [n]: what each image is called, so that its noise depends neither on its place in

@@ -1,16 +1,15 @@
 // Equation: x0 = clamp(kx x + ke e, -clip, clip), eps = lx x + le e,
 //   x' = a x + b x0 + c eps + d previous + s z, previous' = x0
-//   for a model output e; the ten coefficients say which scheduler this is and how far it is.
-// Source: DDPM: Ho et al. 2020 eq. 7; DDIM: Song et al. 2021 eq. 12; DPM-Solver++ 2M: Lu et al. 2022
-//   algorithm 2; as in diffusers scheduling_{ddpm,ddim,dpmsolver_multistep}.py.
+//   for a model output e; the coefficients say which scheduler this is and how far it is.
+// Source: DDPM: Ho et al. 2020 eq. 7; DDIM: Song et al. 2021 eq. 12; DPM-Solver++ 2M: Lu et al.
+//   2022 algorithm 2; as in diffusers scheduling_{ddpm,ddim,dpmsolver_multistep}.py.
 // Bindings:
 //   e: f32 [n, ...], the model output
 //   noise: f32 [n, ...], z
 //   k: f32 [12]: kx, ke, clip, lx, le, a, b, c, d, s, and two unused
 //   x, previous: f32 [n, ...], updated in place
 // Grid: one invocation per element, folded over x and y.
-// Numerics: f32; coefficients rounded once from float64. For DPM-Solver++ 2M, lambda differences are
-//   taken in float64 on the host.
+// Numerics: f32; coefficients are rounded once from float64.
 // Shapes: any.
 // Writes: every output element.
 

@@ -6,6 +6,10 @@ import { CheckFailedError, EXIT, InputError, NoGpuError } from "../errors.ts";
 /** Runs a script's body and turns errors into one clear line and the exit code of their kind. */
 export async function main(body: () => Promise<void>): Promise<never> {
   try {
+    // `deno task` runs in the repository's root; paths on the command line are the caller's.
+    const allowed = Deno.permissions.querySync({ name: "env", variable: "INIT_CWD" });
+    const caller = allowed.state === "granted" ? Deno.env.get("INIT_CWD") : undefined;
+    if (caller) Deno.chdir(caller);
     await body();
   } catch (error) {
     if (error instanceof InputError || error instanceof Deno.errors.NotCapable) {

@@ -1,6 +1,6 @@
 /** Memory seen otherwise: `view` (slice or reshape, no copy) and `pack` (many tensors, one buffer). */
 
-import { type OpDef } from "../graph/op.ts";
+import type { OpDef } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 
 /**

@@ -50,15 +50,16 @@ export function trainingGraph(options: TrainingGraphOptions): Graph {
   const states = ["params", "m", "v", "ema"].map((n) => graph.state(n, flat));
   const parameters = new FlatParameters(states[0], layout);
 
-  const noise = graph.scope("noise", () =>
-    options.noise === "input"
-      ? graph.input("noise", image)
-      : randomNormal(
+  const noise = graph.scope(
+    "noise",
+    () =>
+      options.noise === "input" ? graph.input("noise", image) : randomNormal(
         graph.input("rng", { shape: [4], dtype: "u32" }),
         graph.input("images", { shape: [batch], dtype: "u32" }),
         image.shape,
         TRAINING_NOISE_STREAM,
-      ));
+      ),
+  );
   const noisy = graph.scope("q_sample", () => qSample(ct, noise, t, table));
   const sample = graph.scope("model_input", () => concat([mask, classMap, noisy], 1));
   const prediction = unet2D(config, parameters, sample, t);
@@ -90,6 +91,9 @@ export function flatGradient(graph: Graph, parameters: FlatParameters, loss: Ten
   const { layout, views } = parameters;
   const wrt = layout.specs.map((s) => views.get(s.name)!);
   const grads = gradients(graph, OPS, loss, seed, wrt);
-  return graph.within("gradients", "backward", () =>
-    pack(grads, layout.specs.map((s) => s.offset), layout.size));
+  return graph.within(
+    "gradients",
+    "backward",
+    () => pack(grads, layout.specs.map((s) => s.offset), layout.size),
+  );
 }

@@ -30,8 +30,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "lib/train": ["@program", "@machine"],
   "lib/data": ["@program", "@machine"],
   "lib/metrics": ["@program", "@machine"],
+  "lib/verify": ["@program", "@machine"],
 
-  "scripts": ["@program", "@machine", "lib/cli", "lib/lint"],
+  "scripts": ["@program", "@machine", "lib/verify", "lib/cli", "lib/lint"],
   "mod.ts": ["@program", "@machine"],
 };
 

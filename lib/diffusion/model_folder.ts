@@ -1,0 +1,86 @@
+/** Finds a model to sample from: in a training run, or in a diffusers folder. */
+
+import { join } from "node:path";
+import { InputError } from "../errors.ts";
+import { loadPretrained, type PretrainedModel, readJsonObject } from "../nn/pretrained.ts";
+import { type SchedulerConfig, schedulerConfig } from "./scheduler.ts";
+
+export interface SamplingModel extends PretrainedModel {
+  /** Where the weights came from. */
+  readonly folder: string;
+  /** What it was trained for: noise schedule and prediction type. */
+  readonly scheduler: Record<string, unknown>;
+  /** Height and width it was trained at. */
+  readonly resolution: readonly [number, number];
+}
+
+/** The newest checkpoint of a run, its averaged weights (or the plain ones). */
+export async function loadRunModel(run: string, ema: boolean): Promise<SamplingModel> {
+  const root = join(run, "checkpoints");
+  const names: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(root)) if (/^step-\d+$/.test(name)) names.push(name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const newest = names.sort().at(-1);
+  if (!newest) throw new InputError(`${run}: no training run: ${root} holds no checkpoint`);
+  const folder = join(root, newest, ema ? "unet_ema" : "unet");
+  const scheduler = join(root, newest, "scheduler", "scheduler_config.json");
+  return await describe(folder, await readJsonObject(scheduler));
+}
+
+/** A diffusers folder: the UNet itself, or a pipeline with `unet/` and `scheduler/`. */
+export async function loadModelFolder(folder: string): Promise<SamplingModel> {
+  const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
+  const unet = await exists(join(folder, "unet", "config.json")) ? join(folder, "unet") : folder;
+  const path = join(folder, "scheduler", "scheduler_config.json");
+  const scheduler = await exists(path)
+    ? await readJsonObject(path)
+    : { _class_name: "DDPMScheduler" };
+  return await describe(unet, scheduler);
+}
+
+async function describe(
+  folder: string,
+  scheduler: Record<string, unknown>,
+): Promise<SamplingModel> {
+  const model = await loadPretrained(folder);
+  const { sample_size: size, in_channels, out_channels } = model.config;
+  if (in_channels !== 3 || out_channels !== 1) {
+    throw new InputError(
+      `${folder}: in_channels ${in_channels} and out_channels ${out_channels} ` +
+        `must be 3 (lung mask, class map, noisy CT) and 1 (noise)`,
+    );
+  }
+  const resolution = Array.isArray(size) ? size : [size ?? 128, size ?? 128] as const;
+  return { ...model, folder, scheduler, resolution: [resolution[0], resolution[1]] };
+}
+
+const SCHEDULERS = {
+  ddpm: "DDPMScheduler",
+  ddim: "DDIMScheduler",
+  "dpm++": "DPMSolverMultistepScheduler",
+} as const;
+export type SchedulerChoice = keyof typeof SCHEDULERS;
+export const SCHEDULER_CHOICES = Object.keys(SCHEDULERS) as SchedulerChoice[];
+
+/** The model's noise schedule under another sampler. */
+export function chooseScheduler(
+  model: SamplingModel,
+  choice: SchedulerChoice,
+  spacing?: string,
+): SchedulerConfig {
+  const name = join(model.folder, "..", "scheduler", "scheduler_config.json");
+  const trained = schedulerConfig(model.scheduler, name);
+  const { num_train_timesteps, beta_start, beta_end, beta_schedule, prediction_type } = trained;
+  return schedulerConfig({
+    _class_name: SCHEDULERS[choice],
+    num_train_timesteps,
+    beta_start,
+    beta_end,
+    beta_schedule,
+    prediction_type,
+    ...(spacing ? { timestep_spacing: spacing } : {}),
+  }, name);
+}

@@ -1,0 +1,202 @@
+/**
+ * Checkpoints: one folder a step, written under a temporary name and renamed when whole.
+ *
+ *   step-00000400/
+ *     unet/, unet_ema/          diffusers folders (config.json, safetensors)
+ *     scheduler/scheduler_config.json
+ *     optimizer.safetensors     AdamW's moments and the gradient sum, flat
+ *     state.json                where the run is, and the SHA-256 of the files above
+ */
+
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { InputError } from "../errors.ts";
+import type { SamplerState } from "../data/sampler.ts";
+import { writeFileAtomic } from "../io/atomic.ts";
+import { readFileBounded } from "../io/read.ts";
+import {
+  readSafetensors,
+  type SafeTensor,
+  toFloat32,
+  writeSafetensors,
+} from "../io/safetensors.ts";
+import type { UNet2DConfig } from "../nn/config.ts";
+import type { ParameterLayout } from "../nn/parameters.ts";
+import {
+  CONFIG_NAME,
+  loadPretrained,
+  readJsonObject,
+  savePretrained,
+  WEIGHTS_NAME,
+} from "../nn/pretrained.ts";
+
+/** Where a run is: with the weights and moments, all that the rest of the run depends on. */
+export interface Progress {
+  /** Optimizer steps done. */
+  readonly step: number;
+  /** Micro-batches done: also the counter of noise and timesteps. */
+  readonly microStep: number;
+  readonly sampler: SamplerState;
+}
+
+export interface TrainingState {
+  readonly progress: Progress;
+  readonly params: Float32Array<ArrayBuffer>;
+  readonly ema: Float32Array<ArrayBuffer>;
+  readonly m: Float32Array<ArrayBuffer>;
+  readonly v: Float32Array<ArrayBuffer>;
+  /** Gradients summed so far, in the middle of an accumulation; null where there is none. */
+  readonly sum: Float32Array<ArrayBuffer> | null;
+}
+
+export const CHECKPOINTS = "checkpoints";
+const STATE_NAME = "state.json";
+const OPTIMIZER_NAME = "optimizer.safetensors";
+const FILES = [
+  `unet/${CONFIG_NAME}`,
+  `unet/${WEIGHTS_NAME}`,
+  `unet_ema/${CONFIG_NAME}`,
+  `unet_ema/${WEIGHTS_NAME}`,
+  "scheduler/scheduler_config.json",
+  OPTIMIZER_NAME,
+];
+
+const hashOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+const nameOf = (step: number) => `step-${String(step).padStart(8, "0")}`;
+
+/** Writes a checkpoint of a run, whole or not at all. @returns its folder. */
+export async function saveCheckpoint(
+  run: string,
+  config: UNet2DConfig,
+  layout: ParameterLayout,
+  scheduler: Record<string, unknown>,
+  state: TrainingState,
+): Promise<string> {
+  const root = join(run, CHECKPOINTS);
+  const target = join(root, nameOf(state.progress.step));
+  const temporary = join(root, `.${crypto.randomUUID()}.tmp`);
+  await Deno.mkdir(temporary, { recursive: true });
+  try {
+    await savePretrained(join(temporary, "unet"), { config, layout, params: state.params });
+    await savePretrained(join(temporary, "unet_ema"), { config, layout, params: state.ema });
+    const json = JSON.stringify(scheduler, null, 2) + "\n";
+    await writeFileAtomic(join(temporary, "scheduler", "scheduler_config.json"), json);
+    const tensor = (data: Float32Array): SafeTensor => ({
+      dtype: "F32",
+      shape: [data.length],
+      data,
+    });
+    const tensors: [string, SafeTensor][] = [
+      ["m", tensor(state.m)],
+      ["v", tensor(state.v)],
+    ];
+    if (state.sum) tensors.push(["sum", tensor(state.sum)]);
+    await writeSafetensors(join(temporary, OPTIMIZER_NAME), tensors);
+    const sha256: Record<string, string> = {};
+    for (const file of FILES) sha256[file] = hashOf(await Deno.readFile(join(temporary, file)));
+    const record = { ...state.progress, sha256 };
+    await writeFileAtomic(join(temporary, STATE_NAME), JSON.stringify(record, null, 2) + "\n");
+    // A folder cannot be renamed over another: one of the same step gives way first.
+    await Deno.remove(target, { recursive: true }).catch(() => {});
+    await Deno.rename(temporary, target);
+  } catch (error) {
+    await Deno.remove(temporary, { recursive: true }).catch(() => {});
+    throw error;
+  }
+  return target;
+}
+
+/** Checkpoint folders of a run, newest first; also removes what a killed run left half-written. */
+export async function listCheckpoints(run: string): Promise<string[]> {
+  const root = join(run, CHECKPOINTS);
+  const names: string[] = [];
+  try {
+    for await (const entry of Deno.readDir(root)) {
+      if (/^step-\d{8}$/.test(entry.name)) names.push(entry.name);
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+  return names.sort().reverse().map((name) => join(root, name));
+}
+
+/** Removes half-written checkpoints of a run that was killed. */
+export async function removeLeftovers(run: string): Promise<void> {
+  const root = join(run, CHECKPOINTS);
+  try {
+    for await (const entry of Deno.readDir(root)) {
+      if (/^\..*\.tmp$/.test(entry.name)) {
+        await Deno.remove(join(root, entry.name), { recursive: true });
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Loads a checkpoint after checking every file against its SHA-256. @throws InputError. */
+export async function loadCheckpoint(
+  folder: string,
+  layout: ParameterLayout,
+): Promise<TrainingState> {
+  const statePath = join(folder, STATE_NAME);
+  const record = await readJsonObject(statePath);
+  const sha256 = record.sha256 as Record<string, string> | undefined;
+  for (const file of FILES) {
+    const bytes = await readFileBounded(join(folder, file), 2 ** 33);
+    if (hashOf(bytes) !== sha256?.[file]) {
+      throw new InputError(`${join(folder, file)}: its SHA-256 is not the one in ${STATE_NAME}`);
+    }
+  }
+  const { step, microStep, sampler } = record as unknown as Progress;
+  if (!Number.isInteger(step) || !Number.isInteger(microStep) || typeof sampler !== "object") {
+    throw new InputError(`${statePath}: step, microStep or sampler is missing`);
+  }
+  const read = async (part: string) => {
+    const model = await loadPretrained(join(folder, part));
+    if (model.layout.size !== layout.size) {
+      throw new InputError(`${folder}/${part}: another model than the run's configuration says`);
+    }
+    return model.params;
+  };
+  const path = join(folder, OPTIMIZER_NAME);
+  const { tensors } = await readSafetensors(path);
+  const flat = (name: string): Float32Array<ArrayBuffer> => {
+    const tensor = tensors.get(name);
+    const values = tensor && toFloat32(tensor);
+    if (values?.length !== layout.size) {
+      throw new InputError(`${path}: tensor "${name}" must have ${layout.size} elements`);
+    }
+    return Float32Array.from(values);
+  };
+  return {
+    progress: { step, microStep, sampler },
+    params: await read("unet"),
+    ema: await read("unet_ema"),
+    m: flat("m"),
+    v: flat("v"),
+    sum: tensors.has("sum") ? flat("sum") : null,
+  };
+}
+
+/**
+ * The newest checkpoint of a run that is whole; damaged ones are passed over and told to `onDamaged`.
+ *
+ * @throws InputError where there is none.
+ */
+export async function latestCheckpoint(
+  run: string,
+  layout: ParameterLayout,
+  onDamaged: (reason: string) => void,
+): Promise<TrainingState> {
+  for (const folder of await listCheckpoints(run)) {
+    try {
+      return await loadCheckpoint(folder, layout);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      onDamaged(error.message);
+    }
+  }
+  throw new InputError(`${join(run, CHECKPOINTS)}: there is no checkpoint to go on from`);
+}

@@ -1,0 +1,198 @@
+/** Everything that decides a training run, in one JSON file; every key is a command-line flag too. */
+
+import { InputError } from "../errors.ts";
+import { type UNet2DConfig, unet2DConfig } from "../nn/config.ts";
+
+/** Names as in diffusers' examples/unconditional_image_generation/train_unconditional.py. */
+export interface RunConfig {
+  /** Height and width of the images, multiples of 2^(levels − 1). */
+  resolution: [number, number];
+  train_batch_size: number;
+  gradient_accumulation_steps: number;
+  num_epochs: number;
+  /** Optimizer steps; overrides num_epochs unless null. */
+  max_train_steps: number | null;
+  learning_rate: number;
+  adam_beta1: number;
+  adam_beta2: number;
+  adam_weight_decay: number;
+  adam_epsilon: number;
+  ema_decay: number;
+  ddpm_num_steps: number;
+  /** Steps of the sample grids made during training (DDIM). */
+  ddpm_num_inference_steps: number;
+  cfg_scale: number;
+  /** Pairs of generated slices in a grid: one with a nodule, one without. */
+  eval_pairs: number;
+  save_images_epochs: number;
+  save_model_epochs: number;
+  /** HU. */
+  window_level: number;
+  window_width: number;
+  /** Look at all pixels when shrinking the CT; the original does not. */
+  antialias: boolean;
+  seed: number;
+  /** Slices of the built-in phantom, where no data folder is given. */
+  phantom_slices: number;
+  /** Leave out kernels that round differently from the plain sum. */
+  exact: boolean;
+  /** diffusers' UNet2DModel configuration. */
+  unet: UNet2DConfig;
+}
+
+type Rule = { readonly help: string; readonly check: (v: unknown) => string | undefined };
+
+const whole = (help: string, least = 1, most = 2 ** 31): Rule => ({
+  help,
+  check: (v) =>
+    Number.isInteger(v) && (v as number) >= least && (v as number) <= most
+      ? undefined
+      : `a whole number from ${least} to ${most}`,
+});
+const real = (help: string, least: number, most: number): Rule => ({
+  help,
+  check: (v) =>
+    typeof v === "number" && v >= least && v <= most
+      ? undefined
+      : `a number from ${least} to ${most}`,
+});
+const flag = (help: string): Rule => ({
+  help,
+  check: (v) => typeof v === "boolean" ? undefined : "true or false",
+});
+
+/** Keys that are numbers or switches, with what they mean and may hold. */
+export const RUN_RULES: Readonly<Record<Exclude<keyof RunConfig, "unet" | "resolution">, Rule>> = {
+  train_batch_size: whole("slices in a micro-batch", 1, 4096),
+  gradient_accumulation_steps: whole("micro-batches in an optimizer step", 1, 4096),
+  num_epochs: whole("passes over the balanced data"),
+  max_train_steps: {
+    help: "optimizer steps, instead of epochs",
+    check: (v) => v === null ? undefined : whole("").check(v),
+  },
+  learning_rate: real("AdamW's learning rate", 0, 1),
+  adam_beta1: real("AdamW's β1", 0, 0.999999),
+  adam_beta2: real("AdamW's β2", 0, 0.9999999),
+  adam_weight_decay: real("decoupled weight decay", 0, 10),
+  adam_epsilon: real("AdamW's ε", 1e-16, 1),
+  ema_decay: real("decay of the averaged weights, per micro-batch", 0, 1),
+  ddpm_num_steps: whole("timesteps of the forward process", 2, 100_000),
+  ddpm_num_inference_steps: whole("DDIM steps of the grids made while training", 1, 100_000),
+  cfg_scale: real("classifier-free guidance scale of the grids", 0, 100),
+  eval_pairs: whole("generated pairs (nodule, no nodule) in a grid", 1, 64),
+  save_images_epochs: whole("epochs between sample grids"),
+  save_model_epochs: whole("epochs between checkpoints"),
+  window_level: real("centre of the HU window", -2000, 4000),
+  window_width: real("width of the HU window", 1, 8000),
+  antialias: flag("antialiased resize of the CT (the original has none)"),
+  seed: whole("what weights, order, timesteps and noise follow from", 0, 2 ** 32 - 1),
+  phantom_slices: whole("slices of the built-in phantom, without --data", 4, 1_000_000),
+  exact: flag("only kernels that sum as written (no Winograd)"),
+};
+
+const SEED_UNET = {
+  in_channels: 3,
+  out_channels: 1,
+  block_out_channels: [32, 64, 96],
+  layers_per_block: 1,
+  down_block_types: ["DownBlock2D", "DownBlock2D", "DownBlock2D"],
+  up_block_types: ["UpBlock2D", "UpBlock2D", "UpBlock2D"],
+};
+
+const SHARED = {
+  adam_beta1: 0.9,
+  adam_beta2: 0.999,
+  adam_weight_decay: 0.01,
+  adam_epsilon: 1e-8,
+  max_train_steps: null,
+  ddpm_num_steps: 1000,
+  cfg_scale: 2,
+  window_level: -600,
+  window_width: 1500,
+  antialias: false,
+  seed: 42,
+  exact: false,
+};
+
+/** `seed` is the original project's setting; `demo` shows lungs within minutes on two CPU cores. */
+export const PRESETS: Readonly<Record<string, Record<string, unknown>>> = {
+  seed: {
+    ...SHARED,
+    resolution: [128, 128],
+    train_batch_size: 8,
+    gradient_accumulation_steps: 2,
+    num_epochs: 200,
+    learning_rate: 1e-5,
+    ema_decay: 0.999,
+    ddpm_num_inference_steps: 50,
+    eval_pairs: 4,
+    save_images_epochs: 1,
+    save_model_epochs: 1,
+    phantom_slices: 256,
+    unet: SEED_UNET,
+  },
+  demo: {
+    ...SHARED,
+    resolution: [32, 32],
+    train_batch_size: 8,
+    gradient_accumulation_steps: 1,
+    num_epochs: 10,
+    learning_rate: 1e-3,
+    ema_decay: 0.98,
+    ddpm_num_inference_steps: 50,
+    eval_pairs: 4,
+    save_images_epochs: 3,
+    save_model_epochs: 1,
+    antialias: true,
+    phantom_slices: 320,
+    unet: SEED_UNET,
+  },
+};
+
+/**
+ * Checks a run configuration. Missing keys are an error too: a saved file says everything.
+ *
+ * @throws InputError naming the file, the key, what it holds and what it may hold.
+ */
+export function runConfig(raw: Record<string, unknown>, name: string): RunConfig {
+  const result: Record<string, unknown> = {};
+  for (const key of Object.keys(raw)) {
+    if (key !== "unet" && key !== "resolution" && !Object.hasOwn(RUN_RULES, key)) {
+      throw new InputError(`${name}: unknown configuration key "${key}"`);
+    }
+  }
+  for (const [key, rule] of Object.entries(RUN_RULES)) {
+    const value = raw[key];
+    if (value === undefined) throw new InputError(`${name}: key "${key}" is missing`);
+    const required = rule.check(value);
+    if (required) {
+      throw new InputError(`${name}: ${key} is ${JSON.stringify(value)}, it must be ${required}`);
+    }
+    result[key] = value;
+  }
+  const size = raw.resolution;
+  const side = (v: unknown) => Number.isInteger(v) && (v as number) > 0 && (v as number) <= 4096;
+  if (!Array.isArray(size) || size.length !== 2 || !size.every(side)) {
+    throw new InputError(
+      `${name}: resolution is ${JSON.stringify(size)}, it must be [height, width]`,
+    );
+  }
+  result.resolution = size;
+  const unet = unet2DConfig(raw.unet, `${name}: unet`);
+  if (unet.in_channels !== 3 || unet.out_channels !== 1) {
+    throw new InputError(
+      `${name}: unet: in_channels ${unet.in_channels} and out_channels ` +
+        `${unet.out_channels} must be 3 (lung mask, class map, noisy CT) and 1 (noise)`,
+    );
+  }
+  const levels = unet.block_out_channels.length;
+  const step = 2 ** (levels - 1);
+  if (size.some((v: number) => v % step)) {
+    throw new InputError(
+      `${name}: resolution ${size.join("×")}: both sides must be multiples of ` +
+        `${step} for a model of ${levels} levels`,
+    );
+  }
+  result.unet = { ...unet, sample_size: size[0] === size[1] ? size[0] : size };
+  return result as unknown as RunConfig;
+}

@@ -1,0 +1,48 @@
+/** The picture of an epoch: real slices beside generated ones, lung masks outlined. */
+
+import type { PreparedSlice } from "../data/dataset.ts";
+import { Canvas, CHARACTER, COLOURS, textWidth } from "../io/canvas.ts";
+
+export interface GridRow {
+  readonly title: string;
+  /** Planes of [height, width] in [−1, 1]. */
+  readonly images: readonly ArrayLike<number>[];
+}
+
+/**
+ * Rows of images, a column a lung mask; masks are outlined in green, and in the rows named in
+ * `nodules` the nodule masks in yellow.
+ */
+export function drawGrid(
+  rows: readonly (GridRow & { conditions: readonly PreparedSlice[]; nodules?: boolean })[],
+  height: number,
+  width: number,
+  caption: string,
+): Canvas {
+  const scale = Math.max(1, Math.round(160 / Math.max(height, width)));
+  const [cellWidth, cellHeight] = [width * scale + 4, height * scale + 4];
+  const columns = Math.max(...rows.map((r) => r.images.length));
+  const titleHeight = CHARACTER.height + 3;
+  const canvas = new Canvas(
+    Math.max(columns * cellWidth + 4, textWidth(caption) + 8),
+    rows.length * (cellHeight + titleHeight) + titleHeight + 6,
+    [24, 24, 28],
+  );
+  canvas.text(4, 4, caption, COLOURS.gray);
+  let y = titleHeight + 4;
+  for (const row of rows) {
+    canvas.text(4, y, row.title);
+    y += titleHeight;
+    row.images.forEach((data, i) => {
+      const x = 4 + i * cellWidth;
+      const { lungMask, noduleMask } = row.conditions[i];
+      canvas.image(x, y, { data, width, height }, scale);
+      canvas.outline(x, y, { data: lungMask, width, height }, COLOURS.green, scale);
+      if (row.nodules) {
+        canvas.outline(x, y, { data: noduleMask, width, height }, COLOURS.yellow, scale);
+      }
+    });
+    y += cellHeight;
+  }
+  return canvas;
+}

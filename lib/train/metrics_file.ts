@@ -1,0 +1,46 @@
+/** metrics.csv of a run: one row every few steps, more columns filled at the end of an epoch. */
+
+import { join } from "node:path";
+import { writeFileAtomic } from "../io/atomic.ts";
+
+export const METRICS_NAME = "metrics.csv";
+const COLUMNS = [
+  "step",
+  "epoch",
+  "loss",
+  "learning_rate",
+  "images_per_second",
+  "seconds",
+  "psnr",
+  "ssim",
+  "mse",
+] as const;
+
+export type MetricsRow = Partial<Record<(typeof COLUMNS)[number], number>> & { step: number };
+
+/** A value that was not computed is an empty field, never 0. */
+const field = (v: number | undefined) =>
+  v === undefined ? "" : Number.isInteger(v) ? String(v) : v.toPrecision(7);
+
+export class MetricsFile {
+  private constructor(readonly path: string) {}
+
+  /** Opens the file of a run; rows after `step` (of a part that is run again) are dropped. */
+  static async open(run: string, step: number): Promise<MetricsFile> {
+    const path = join(run, METRICS_NAME);
+    const header = COLUMNS.join(",");
+    const text = await Deno.readTextFile(path).catch((error) => {
+      if (error instanceof Deno.errors.NotFound) return "";
+      throw error;
+    });
+    // A row without its line end was cut off by a kill.
+    const rows = text.split("\n").slice(1, -1).filter((row) => Number(row.split(",")[0]) <= step);
+    await writeFileAtomic(path, [header, ...rows, ""].join("\n"));
+    return new MetricsFile(path);
+  }
+
+  async append(row: MetricsRow): Promise<void> {
+    const line = COLUMNS.map((c) => field(row[c])).join(",") + "\n";
+    await Deno.writeTextFile(this.path, line, { append: true });
+  }
+}

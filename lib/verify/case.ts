@@ -1,0 +1,88 @@
+/** Reference cases: one safetensors file each, with `kind` and `config` in its metadata. */
+
+import { InputError } from "../errors.ts";
+import { readSafetensors, type SafeTensor, toFloat32 } from "../io/safetensors.ts";
+
+export interface ReferenceCase {
+  readonly file: string;
+  readonly kind: string;
+  readonly config: Record<string, unknown>;
+  readonly tensors: ReadonlyMap<string, SafeTensor>;
+}
+
+/** One comparison: a tensor, or a group of them, against its tolerance. */
+export interface Check {
+  readonly name: string;
+  readonly error: number;
+  readonly tolerance: number;
+  /** "relative": ‖a−b‖/‖b‖; "absolute": the largest |a−b|. */
+  readonly measure: "relative" | "absolute";
+}
+
+export async function readCase(file: string): Promise<ReferenceCase> {
+  const { metadata, tensors } = await readSafetensors(file);
+  if (!metadata.kind || !metadata.config) {
+    throw new InputError(`${file}: no reference case: its metadata has no kind and config`);
+  }
+  let config: unknown;
+  try {
+    config = JSON.parse(metadata.config);
+  } catch (error) {
+    throw new InputError(`${file}: config is not JSON: ${(error as Error).message}`);
+  }
+  if (typeof config !== "object" || config === null || Array.isArray(config)) {
+    throw new InputError(`${file}: config must be a JSON object`);
+  }
+  return { file, kind: metadata.kind, config: config as Record<string, unknown>, tensors };
+}
+
+export function tensorOf({ file, tensors }: ReferenceCase, name: string): SafeTensor {
+  const tensor = tensors.get(name);
+  if (!tensor) throw new InputError(`${file}: tensor "${name}" is missing`);
+  return tensor;
+}
+
+export function floats(reference: ReferenceCase, name: string): Float32Array<ArrayBuffer> {
+  return Float32Array.from(toFloat32(tensorOf(reference, name)));
+}
+
+export function ints(reference: ReferenceCase, name: string): Int32Array<ArrayBuffer> {
+  return Int32Array.from(tensorOf(reference, name).data as ArrayLike<number>);
+}
+
+/** Rows of a tensor whose first axis counts steps: row i as its own array. */
+export function row<T extends Float32Array | Int32Array>(
+  all: T,
+  shape: readonly number[],
+  i: number,
+): T {
+  const size = all.length / shape[0];
+  return all.slice(i * size, (i + 1) * size) as T;
+}
+
+/** Squared distance and squared norm: what relative errors are made of. */
+export function distance(a: ArrayLike<number>, b: ArrayLike<number>): [number, number] {
+  let difference = a.length === b.length ? 0 : NaN, norm = 0;
+  for (let i = 0; i < b.length; i++) {
+    difference += (a[i] - b[i]) ** 2;
+    norm += b[i] ** 2;
+  }
+  return [difference, norm];
+}
+
+/** ‖a−b‖/‖b‖, Infinity where anything is not a number. */
+export function relative(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  const [difference, norm] = distance(a, b);
+  const error = Math.sqrt(difference / (norm || 1));
+  return Number.isFinite(error) ? error : Infinity;
+}
+
+/** Largest |a−b|, Infinity where anything is not a number. */
+export function absolute(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let worst = 0;
+  for (let i = 0; i < b.length; i++) {
+    const d = Math.abs(a[i] - b[i]);
+    if (!(d <= worst)) worst = Number.isNaN(d) ? Infinity : d;
+  }
+  return worst;
+}

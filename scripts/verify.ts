@@ -1,0 +1,61 @@
+/** `deno task verify FILE…`: compares this program with reference cases of PyTorch and diffusers. */
+
+import { Command } from "commander";
+import { main } from "../lib/cli/main.ts";
+import { CheckFailedError } from "../lib/errors.ts";
+import { openGpu } from "../lib/gpu/device.ts";
+import { readCase } from "../lib/verify/case.ts";
+import { verifyCase } from "../lib/verify/mod.ts";
+
+const program = new Command("verify")
+  .description(
+    "Runs reference cases (what PyTorch and diffusers computed, one .safetensors file a case) on the " +
+      "GPU and prints the errors against their tolerances.",
+  )
+  .argument("<files...>", "reference cases of kind unet, scheduler, sample, train or metrics")
+  .option(
+    "--fast",
+    "use the kernels that training uses, also those that round differently (Winograd)",
+  )
+  .option("--all", "print every tensor, not only the worst")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  deno task verify tests/fixtures/reference/*.safetensors
+  deno task verify --all cases/unet-seed.safetensors
+
+Exit code: 0 all within tolerance, 1 some exceeded, 2 a file cannot be read, 3 no usable GPU.`,
+  );
+
+await main(async () => {
+  program.parse(Deno.args, { from: "user" });
+  const { fast = false, all = false } = program.opts();
+  const cases = await Promise.all(program.args.map(readCase));
+  const gpu = await openGpu();
+  console.log(`adapter: ${gpu.name}`);
+  const failed: string[] = [];
+  for (const reference of cases) {
+    const checks = await verifyCase(gpu, reference, { exact: !fast });
+    const bad = checks.filter((c) => !(c.error <= c.tolerance));
+    const byShare = checks.toSorted((a, b) => b.error / b.tolerance - a.error / a.tolerance);
+    console.log(
+      `\n${reference.file} (${reference.kind}): ${checks.length} comparisons, ` +
+        (bad.length ? `${bad.length} EXCEEDED` : "ok"),
+    );
+    const overall = checks.find((c) => c.name === "all gradients");
+    const shown = all || bad.length > 5 ? byShare : byShare.slice(0, 5);
+    for (const c of new Set(overall ? [overall, ...shown] : shown)) {
+      const mark = c.error <= c.tolerance ? " " : "!";
+      console.log(
+        `${mark} ${c.error.toExponential(2)} of ${c.tolerance.toExponential(0)} ` +
+          `${c.measure.padEnd(8)} ${c.name}`,
+      );
+    }
+    failed.push(...bad.map((c) => `${reference.file}: ${c.name}`));
+  }
+  gpu.destroy();
+  if (failed.length) {
+    throw new CheckFailedError(`${failed.length} comparisons: ${failed.slice(0, 10).join("; ")}`);
+  }
+});
