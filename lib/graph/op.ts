@@ -103,7 +103,9 @@ export type OpName =
   | "linear_weight_gradient"
   | "timestep_embedding"
   | "mse"
-  | "mse_backward";
+  | "mse_backward"
+  | "attention"
+  | "attention_backward";
 
 export interface OpDef {
   readonly name: OpName;

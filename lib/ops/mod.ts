@@ -28,6 +28,8 @@ import { reluOp } from "./relu.ts";
 import { linearDataGradientOp, linearOp, linearWeightGradientOp } from "./linear.ts";
 import { timestepEmbeddingOp } from "./embedding.ts";
 import { mseBackwardOp, mseOp } from "./mse.ts";
+import { attentionOp } from "./attention.ts";
+import { attentionBackwardOp } from "./attention_backward.ts";
 
 export const OPS: Readonly<Record<OpName, OpDef>> = {
   add: addOp,
@@ -70,4 +72,6 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   timestep_embedding: timestepEmbeddingOp,
   mse: mseOp,
   mse_backward: mseBackwardOp,
+  attention: attentionOp,
+  attention_backward: attentionBackwardOp,
 };
