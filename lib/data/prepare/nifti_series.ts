@@ -5,7 +5,7 @@ import { components3d } from "../lung/components.ts";
 import type { CtSlice, CtVolume } from "../dicom/series.ts";
 import { HU_FLOOR } from "../dicom/pixels.ts";
 import { AXIAL, readNifti } from "../nifti.ts";
-import type { Findings } from "./series_job.ts";
+import type { Findings } from "./findings.ts";
 
 /** @throws InputError naming the file and the reason. */
 export async function loadNiftiSeries(

@@ -1,10 +1,7 @@
 /** Runs series on several workers. Each holds one series; the list is handed out as they finish. */
 
 import { prepareSeries } from "./series_job.ts";
-import type { SeriesJob, SeriesRecord } from "./types.ts";
-
-/** What a worker answers; an error travels as its message. */
-export type Answer = { record: SeriesRecord } | { error: string };
+import type { Answer, SeriesJob, SeriesRecord } from "./types.ts";
 
 /**
  * Prepares `jobs`, `workers` at a time (1: here, without a worker).

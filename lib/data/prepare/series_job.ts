@@ -13,26 +13,16 @@ import type { Nodule } from "../lidc/consensus.ts";
 import { MAX_XML_BYTES, parseLidcXml, type Reader } from "../lidc/xml.ts";
 import { LEFT, RIGHT, segmentLungs } from "../lung_mask.ts";
 import { loadLungMask } from "./lung_mask_files.ts";
+import type { Findings } from "./findings.ts";
 import { loadNiftiSeries } from "./nifti_series.ts";
 import {
   type LeftOut,
-  type NoduleEntry,
   RECORD_VERSION,
   type SeriesJob,
   type SeriesRecord,
   type SliceEntry,
   sliceNames,
 } from "./types.ts";
-
-/** What a series' nodules and doubtful slices are, wherever they come from. */
-export interface Findings {
-  nodules: { entry: NoduleEntry; slices: Set<number> }[];
-  plane(slice: number): Uint8Array;
-  smallSlices: Set<number>;
-  smallMarks: number;
-  nonNodules: number;
-  marks: number;
-}
 
 /** Folder of records and unfinished work below the output folder. */
 export const RECORDS = ".prepare";

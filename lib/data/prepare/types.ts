@@ -120,3 +120,6 @@ export function sliceNames(patient: string, scan: number, index: number) {
     combined: `${prefix}_combined_mask_${n}.npy`,
   };
 }
+
+/** What a worker answers; an error travels as its message. */
+export type Answer = { record: SeriesRecord } | { error: string };

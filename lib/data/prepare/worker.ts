@@ -3,9 +3,8 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 
-import type { Answer } from "./pool.ts";
 import { prepareSeries } from "./series_job.ts";
-import type { SeriesJob } from "./types.ts";
+import type { Answer, SeriesJob } from "./types.ts";
 
 self.onmessage = async (event: MessageEvent<SeriesJob>) => {
   let answer: Answer;

@@ -1,0 +1,170 @@
+/**
+ * A folder of image and mask pairs as a data set, for those who have pictures and no CT:
+ * `NAME.png` or `NAME.npy` with `NAME_mask.png` or `.npy` (lungs) and, perhaps, `NAME_nodule.…`;
+ * or folders `images/`, `masks/` and `nodules/` with the same names.
+ */
+
+import { join } from "node:path";
+import { InputError } from "../errors.ts";
+import { parseNpy } from "../io/npy.ts";
+import { decodePng } from "../io/png.ts";
+import { readFileBounded } from "../io/read.ts";
+import { walk } from "./dicom/scan.ts";
+import { type Dataset, type LoadedSlice, MIN_NODULE_PIXELS, type SliceRecord } from "./dataset.ts";
+import { type HuWindow, LUNG_WINDOW } from "./window.ts";
+
+const ENDING = /\.(npy|png)$/i;
+const MAX_BYTES = 2 ** 28;
+type Kind = "image" | "mask" | "nodule";
+
+interface Plane {
+  data: Float32Array;
+  height: number;
+  width: number;
+  /** Largest value the file's kind can hold, or null for HU. */
+  full: number | null;
+}
+
+/**
+ * Opens a folder of pairs. `.npy` images are HU. PNG images, of 8 or 16 bits, are the window's gray:
+ * black its lower end, white its upper, so that training sees them as they look. The label is 1
+ * where the nodule mask has at least {@link MIN_NODULE_PIXELS} pixels. The patient is the name up to
+ * the first `_`; all slices are for training unless `{train,val,test}_patients.txt` say otherwise.
+ * @throws InputError naming the file or folder and the reason.
+ */
+export async function openPairs(dir: string, window: HuWindow = LUNG_WINDOW): Promise<Dataset> {
+  const files = new Map<string, Partial<Record<Kind, string>>>();
+  for (const path of walk(dir)) {
+    if (!ENDING.test(path)) continue;
+    const { name, kind } = classify(path);
+    const entry = files.get(name) ?? {};
+    const other = entry[kind];
+    if (other) throw new InputError(`Cannot open "${dir}": both "${other}" and "${path}"`);
+    files.set(name, { ...entry, [kind]: path });
+  }
+  const records: SliceRecord[] = [];
+  let withoutNodule = 0;
+  for (const [name, { image, mask, nodule }] of files) {
+    if (!image) {
+      const lonely = mask ?? nodule;
+      throw new InputError(`Cannot use "${lonely}": there is no image "${name}" to it`);
+    }
+    if (!mask) throw new InputError(`Cannot use "${image}": its lung mask is missing`);
+    if (!nodule) withoutNodule++;
+    records.push({
+      id: name,
+      patient: name.split("_")[0],
+      label: nodule ? labelOf(await readPlane(nodule)) : 0,
+      load: () => loadPair(image, mask, nodule, window),
+    });
+  }
+  if (records.length === 0) throw new InputError(`Cannot open "${dir}": no image and mask pairs`);
+  records.sort((a, b) => a.id < b.id ? -1 : 1);
+  const notes = withoutNodule > 0
+    ? [`${withoutNodule} of ${records.length} slices have no nodule mask: taken as without`]
+    : [];
+  return { ...await splitByFiles(dir, records, notes), notes };
+}
+
+function classify(path: string): { name: string; kind: Kind } {
+  const parts = path.replace(ENDING, "").split("/");
+  const name = parts.at(-1)!, folder = parts.at(-2) ?? "";
+  if (/^masks?$|^lungs?$/i.test(folder)) return { name: name.replace(/_mask$/i, ""), kind: "mask" };
+  if (/^nodules?$/i.test(folder)) return { name: name.replace(/_nodule$/i, ""), kind: "nodule" };
+  const match = /^(.+)_(mask|lung|nodule)$/i.exec(name);
+  if (!match) return { name, kind: "image" };
+  return { name: match[1], kind: match[2].toLowerCase() === "nodule" ? "nodule" : "mask" };
+}
+
+async function readPlane(path: string): Promise<Plane> {
+  const bytes = await readFileBounded(path, MAX_BYTES);
+  if (path.toLowerCase().endsWith(".png")) {
+    const { data, width, height, channels } = decodePng(bytes, path);
+    // Gray saved as RGB has three times the same value.
+    const plane = Float32Array.from({ length: width * height }, (_, i) => data[i * channels]);
+    return { data: plane, height, width, full: data instanceof Uint16Array ? 65535 : 255 };
+  }
+  const { shape, data } = parseNpy(bytes, path);
+  if (shape.length !== 2 || data.length === 0) {
+    throw new InputError(`Cannot use "${path}": shape [${shape}] is no slice`);
+  }
+  const plane = Float32Array.from(data as ArrayLike<number | bigint>, Number);
+  const bad = plane.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0) throw new InputError(`Cannot use "${path}": value ${plane[bad]} at pixel ${bad}`);
+  return { data: plane, height: shape[0], width: shape[1], full: null };
+}
+
+function labelOf({ data }: Plane): 0 | 1 {
+  let pixels = 0;
+  for (const value of data) if (value > 0) pixels++;
+  return pixels >= MIN_NODULE_PIXELS ? 1 : 0;
+}
+
+async function loadPair(
+  imagePath: string,
+  maskPath: string,
+  nodulePath: string | undefined,
+  window: HuWindow,
+): Promise<LoadedSlice> {
+  const image = await readPlane(imagePath);
+  const low = window.level - window.width / 2, { full } = image;
+  const ct = full === null ? image.data : image.data.map((v) => low + v / full * window.width);
+  const readMask = async (path: string) => {
+    const mask = await readPlane(path);
+    if (mask.height !== image.height || mask.width !== image.width) {
+      throw new InputError(
+        `Cannot use "${path}": mask [${mask.height},${mask.width}] must have the shape of its ` +
+          `image [${image.height},${image.width}]`,
+      );
+    }
+    return Uint8Array.from(mask.data, (v) => v > 0 ? 1 : 0);
+  };
+  return {
+    ct,
+    height: image.height,
+    width: image.width,
+    lungMask: await readMask(maskPath),
+    noduleMask: nodulePath ? await readMask(nodulePath) : new Uint8Array(ct.length),
+  };
+}
+
+async function splitByFiles(
+  dir: string,
+  records: SliceRecord[],
+  notes: string[],
+): Promise<Pick<Dataset, "train" | "val" | "test">> {
+  const splits = {
+    train: [] as SliceRecord[],
+    val: [] as SliceRecord[],
+    test: [] as SliceRecord[],
+  };
+  const place = new Map<string, keyof typeof splits>();
+  for (const split of ["train", "val", "test"] as const) {
+    let text: string;
+    try {
+      text = await Deno.readTextFile(join(dir, `${split}_patients.txt`));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) continue;
+      throw error;
+    }
+    for (const patient of text.split(/\r?\n/).map((line) => line.trim()).filter(Boolean)) {
+      const other = place.get(patient);
+      if (other && other !== split) {
+        throw new InputError(`Cannot split "${dir}": ${patient} is in both ${other} and ${split}`);
+      }
+      place.set(patient, split);
+    }
+  }
+  if (place.size === 0) return { ...splits, train: records };
+  let left = 0;
+  for (const record of records) {
+    const split = place.get(record.patient);
+    if (split) splits[split].push(record);
+    else left++;
+  }
+  if (left > 0) notes.push(`${left} slices are of patients in no split file: left out`);
+  if (splits.train.length === 0) {
+    throw new InputError(`Cannot train on "${dir}": no slice to train`);
+  }
+  return splits;
+}
