@@ -1,12 +1,13 @@
-// Equation: partial[chunk,co,k] = sum over the rows (n, oy) of the chunk and over ox of
-//   dy[n,co,oy,ox] * x[n, ci, oy*stride + kh - top, ox*stride + kw - left], k = (ci*Kh + kh)*Kw + kw
+// Equation: partial[chunk,co,k] = sum over the rows (n, oy) of the chunk, and ox, of
+//   dy[n,co,oy,ox] * x[n, ci, oy*stride + kh - top, ox*stride + kw - left],
+//   k = (ci*Kh + kh)*Kw + kw
 // Source: gradient of the cross-correlation in forward_generic.wgsl; sum_partials.wgsl adds up.
 // Bindings:
 //   x: f32 [N,Ci,H,W]; dy: f32 [N,Co,Ho,Wo]
 //   partial: f32 [chunks, slice], a slice being [Co,Ci*Kh*Kw] and padding
 // Grid: one invocation per kernel position k, 8 output channels and chunk.
-// Numerics: f32; a sum for each row, then a sum of rows, then one of chunks, so that the error grows
-//   with the root of a row's length and not with that of N*Ho*Wo.
+// Numerics: f32; a sum for each row, then a sum of rows, then one of chunks, so that the error
+//   grows with the root of a row's length and not with that of N*Ho*Wo.
 // Shapes: any; rows_per_chunk * (Wo + 1) below 65,000 (loop iterations, see the limit of Mesa 22).
 // Writes: every output element.
 

@@ -1,5 +1,6 @@
 // Equation: y[n,co,oy,ox] = bias[co]
-//   + sum over ci, kh, kw of weight[co,ci,kh,kw] * x[n, ci, oy*stride + kh - top, ox*stride + kw - left]
+//   + sum over ci, kh, kw of weight[co,ci,kh,kw] *
+//   x[n, ci, oy*stride + kh - top, ox*stride + kw - left]
 // Source: torch.nn.functional.conv2d (cross-correlation); pixels outside x count as zero.
 // Bindings:
 //   x: f32 [N,Ci,H,W]; weight: f32 [Co,Ci,Kh,Kw]; bias: f32 [Co], any buffer if has_bias is 0

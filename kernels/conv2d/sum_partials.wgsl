@@ -2,7 +2,7 @@
 // Source: second step of the weight gradients, which sum over chunks of pixels first.
 // Bindings:
 //   partial: f32 [chunks, slice], read as vec4
-//   dw: f32 [count], the weight's gradient, as vec4 (buffers are padded to 16 bytes, with zeros here)
+//   dw: f32 [count], the weight's gradient, as vec4 (buffers are padded to 16 bytes; with zeros)
 // Grid: one invocation per 4 elements, folded over x and y.
 // Numerics: f32; sums of 16 neighbours, then a sum of those sums.
 // Shapes: slice a multiple of 4; chunks below 60,000.

@@ -3,6 +3,7 @@
  * made once from a graph and replayed; see `planner.ts` for how and `runtime.ts` for the replay.
  */
 
+import { STAGING_WIDTH } from "./staging.ts";
 import type { DType, TensorType } from "../graph/tensor.ts";
 
 export interface PlanBuffer {
@@ -21,9 +22,19 @@ export interface PlanShader {
   readonly layout: readonly { readonly binding: number; readonly access: string }[];
 }
 
+/** A copy from a buffer into a staging texture, made before a dispatch; see `staging.ts`. */
+export interface PlanStage {
+  readonly buffer: number;
+  readonly offset: number;
+  readonly size: number;
+  readonly texture: number;
+}
+
 export interface PlanBinding {
   readonly binding: number;
   readonly name: string;
+  /** Where the range is bound as a texture that it was copied to. */
+  readonly texture?: number;
   readonly buffer: number;
   readonly offset: number;
   readonly size: number;
@@ -33,6 +44,8 @@ export interface PlanDispatch {
   readonly shader: number;
   readonly bindings: readonly PlanBinding[];
   readonly workgroups: readonly [number, number, number];
+  /** Copies to make first. */
+  readonly stage: readonly PlanStage[];
   /** Where it comes from. */
   readonly node: number;
   readonly op: string;
@@ -51,6 +64,8 @@ export interface PlanSlot extends TensorType {
 
 export interface Plan {
   readonly buffers: readonly PlanBuffer[];
+  /** Rows of each staging texture. */
+  readonly textures: readonly number[];
   readonly shaders: readonly PlanShader[];
   readonly dispatches: readonly PlanDispatch[];
   /** Words of the buffer whose role is `params`. */
@@ -64,7 +79,8 @@ export interface Plan {
   readonly tensors: Readonly<Record<string, PlanSlot>>;
 }
 
-/** Bytes of all buffers: what the step holds on the device. */
+/** Bytes of all buffers and textures: what the step holds on the device. */
 export function planBytes(plan: Plan): number {
-  return plan.buffers.reduce((sum, b) => sum + b.bytes, 0);
+  return plan.buffers.reduce((sum, b) => sum + b.bytes, 0) +
+    plan.textures.reduce((sum, rows) => sum + rows * STAGING_WIDTH * 16, 0);
 }

@@ -4,7 +4,16 @@ import type { Graph } from "../graph/graph.ts";
 import type { BufferRef, KernelCall } from "../graph/kernel_call.ts";
 import type { DeviceProfile, Registry, Variant } from "../graph/op.ts";
 import { bytesOf, type Node, type Tensor } from "../graph/tensor.ts";
-import type { Plan, PlanBinding, PlanBuffer, PlanDispatch, PlanShader, PlanSlot } from "./plan.ts";
+import type {
+  Plan,
+  PlanBinding,
+  PlanBuffer,
+  PlanDispatch,
+  PlanShader,
+  PlanSlot,
+  PlanStage,
+} from "./plan.ts";
+import { Staging, STAGING_ROWS, STAGING_WIDTH } from "./staging.ts";
 import { packParams, shaderInterface, specialize } from "./wgsl.ts";
 import { type Place, resolveStorage } from "./storage.ts";
 
@@ -127,6 +136,7 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
   const shaders: PlanShader[] = [];
   const shaderIds = new Map<string, number>();
   const dispatches: PlanDispatch[] = [];
+  const staging = new Staging();
   const params: number[] = [];
   const paramsBuffer = buffers.length;
   const alignment = options.device.limits.minUniformBufferOffsetAlignment;
@@ -153,9 +163,10 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
       });
       checkHazards(call, bindings, node);
       checkSizes(call, bindings, node, options.device);
+      const staged = stageTextures(call, bindings, staging);
       dispatches.push({
         shader,
-        bindings,
+        ...staged,
         workgroups: call.workgroups,
         node: node.id,
         op: node.op,
@@ -185,6 +196,7 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
   }
   return {
     buffers,
+    textures: staging.textures,
     shaders,
     dispatches,
     params,
@@ -243,6 +255,28 @@ function bind(
   return result;
 }
 
+/** Gives each range that the kernel reads as a texture a place to be copied to. */
+function stageTextures(
+  call: KernelCall,
+  bindings: readonly PlanBinding[],
+  staging: Staging,
+): { bindings: readonly PlanBinding[]; stage: readonly PlanStage[] } {
+  const { bindings: declared } = shaderInterface(call.kernel);
+  const access = new Map(declared.map((b) => [b.binding, b.access]));
+  const read = bindings.filter((b) => access.get(b.binding) === "texture");
+  const { textures, stage } = staging.place(
+    read.map(({ buffer, offset, size }) => ({ buffer, offset, size })),
+  );
+  for (const b of bindings) if (access.get(b.binding) === "read_write") staging.wrote(b);
+  return {
+    stage,
+    bindings: bindings.map((b) => {
+      const i = read.indexOf(b);
+      return i < 0 ? b : { ...b, texture: textures[i] };
+    }),
+  };
+}
+
 /** WebGPU forbids writing a buffer that the same dispatch binds otherwise. */
 function checkHazards(call: KernelCall, bindings: readonly PlanBinding[], node: Node): void {
   const { bindings: declared } = shaderInterface(call.kernel);
@@ -250,7 +284,7 @@ function checkHazards(call: KernelCall, bindings: readonly PlanBinding[], node: 
   for (const a of bindings) {
     if (access.get(a.binding) !== "read_write") continue;
     const clash = bindings.find((b) =>
-      b !== a && b.buffer === a.buffer &&
+      b !== a && b.buffer === a.buffer && access.get(b.binding) !== "texture" &&
       (access.get(b.binding) !== "read_write" ||
         (b.offset < a.offset + a.size && a.offset < b.offset + b.size))
     );
@@ -272,6 +306,12 @@ function checkSizes(
   const where = `Cannot plan ${node.op} "${node.scope}"`;
   const declared = new Map(shaderInterface(call.kernel).bindings.map((b) => [b.binding, b.access]));
   for (const b of bindings) {
+    if (declared.get(b.binding) === "texture") {
+      if (b.size > STAGING_ROWS * STAGING_WIDTH * 16) {
+        throw new Error(`${where}: "${b.name}" of ${mebibytes(b.size)} is too large for a texture`);
+      }
+      continue;
+    }
     const most = declared.get(b.binding) === "uniform"
       ? limits.maxUniformBufferBindingSize
       : limits.maxStorageBufferBindingSize;

@@ -1,7 +1,8 @@
 /** Replays Plans. Everything that reaches a GPUDevice goes through this file and `device.ts`. */
 
 import type { Gpu } from "./device.ts";
-import { type Plan, planBytes, type PlanShader, type PlanSlot } from "./plan.ts";
+import { type Plan, planBytes, type PlanShader, type PlanSlot, type PlanStage } from "./plan.ts";
+import { STAGING_WIDTH } from "./staging.ts";
 
 export type TypedData = Float32Array | Int32Array | Uint32Array | Uint16Array;
 
@@ -18,6 +19,7 @@ interface Step {
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: readonly [number, number, number];
+  readonly stage: readonly PlanStage[];
 }
 
 const pipelines = new WeakMap<Gpu, Map<string, Promise<GPUComputePipeline>>>();
@@ -38,13 +40,15 @@ async function createPipeline(gpu: Gpu, shader: PlanShader): Promise<GPUComputeP
     entries: shader.layout.map(({ binding, access }) => ({
       binding,
       visibility: GPUShaderStage.COMPUTE,
-      buffer: {
-        type: access === "uniform"
-          ? "uniform"
-          : access === "read"
-          ? "read-only-storage"
-          : "storage",
-      },
+      ...(access === "texture" ? { texture: { sampleType: "unfilterable-float" } } : {
+        buffer: {
+          type: access === "uniform"
+            ? "uniform"
+            : access === "read"
+            ? "read-only-storage"
+            : "storage",
+        },
+      }),
     })),
   });
   device.pushErrorScope("validation");
@@ -69,6 +73,7 @@ export class Executable {
   readonly #steps: Step[] = [];
   readonly #buffers: GPUBuffer[] = [];
   readonly #owned: GPUBuffer[] = [];
+  readonly #textures: GPUTexture[] = [];
   readonly #staging = new Map<number, GPUBuffer[]>();
 
   private constructor(readonly gpu: Gpu, readonly plan: Plan) {}
@@ -91,10 +96,13 @@ export class Executable {
           layout: compiled[d.shader].getBindGroupLayout(0),
           entries: d.bindings.map((b) => ({
             binding: b.binding,
-            resource: { buffer: self.#buffers[b.buffer], offset: b.offset, size: b.size },
+            resource: b.texture === undefined
+              ? { buffer: self.#buffers[b.buffer], offset: b.offset, size: b.size }
+              : self.#textures[b.texture].createView(),
           })),
         }),
         workgroups: d.workgroups,
+        stage: d.stage,
       });
     }
     gpu.check();
@@ -103,6 +111,14 @@ export class Executable {
 
   #allocate({ share = {}, poison }: LoadOptions): void {
     const { device } = this.gpu;
+    for (const rows of this.plan.textures) {
+      this.#textures.push(device.createTexture({
+        label: "staging",
+        size: [STAGING_WIDTH, rows],
+        format: "rgba32float",
+        usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST,
+      }));
+    }
     const most = device.limits.maxBufferSize;
     for (const spec of this.plan.buffers) {
       const shared = spec.role === "state" ? share[spec.name] : undefined;
@@ -168,10 +184,16 @@ export class Executable {
   run(from = 0, to = this.#steps.length): void {
     this.gpu.check();
     const encoder = this.gpu.device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
+    let pass = encoder.beginComputePass();
     let last: GPUComputePipeline | undefined;
     for (let i = from; i < to; i++) {
       const step = this.#steps[i];
+      if (step.stage.length) {
+        pass.end();
+        this.#copyToTextures(encoder, step);
+        pass = encoder.beginComputePass();
+        last = undefined;
+      }
       if (step.pipeline !== last) pass.setPipeline(last = step.pipeline);
       pass.setBindGroup(0, step.bindGroup);
       pass.dispatchWorkgroups(...step.workgroups);
@@ -184,6 +206,25 @@ export class Executable {
       }
     }
     this.gpu.device.queue.submit([encoder.finish()]);
+  }
+
+  /** Copies whole rows of a staging texture at once, then the rest of the last row. */
+  #copyToTextures(encoder: GPUCommandEncoder, step: Step): void {
+    const bytesPerRow = STAGING_WIDTH * 16;
+    for (const { buffer, offset, size, texture } of step.stage) {
+      const rows = Math.floor(size / bytesPerRow);
+      const rest = size % bytesPerRow / 16;
+      const source = { buffer: this.#buffers[buffer], offset, bytesPerRow };
+      const target = { texture: this.#textures[texture] };
+      if (rows) encoder.copyBufferToTexture(source, target, [STAGING_WIDTH, rows]);
+      if (rest) {
+        encoder.copyBufferToTexture(
+          { ...source, offset: offset + rows * bytesPerRow },
+          { ...target, origin: [0, rows] },
+          [rest, 1],
+        );
+      }
+    }
   }
 
   /** Reads an input, state, output or tensor back; waits for the work before it. */
@@ -212,7 +253,7 @@ export class Executable {
   }
 
   /**
-   * Runs one step with a timestamp around every dispatch.
+   * Runs one step with a timestamp around every dispatch and the copies before it.
    *
    * @returns nanoseconds per dispatch.
    * @throws where the device has no `timestamp-query`.
@@ -236,12 +277,14 @@ export class Executable {
       });
       const encoder = device.createCommandEncoder();
       steps.forEach((step, i) => {
+        const begin = { querySet: queries, beginningOfPassWriteIndex: 2 * i };
+        const end = { querySet: queries, endOfPassWriteIndex: 2 * i + 1 };
+        if (step.stage.length) {
+          encoder.beginComputePass({ timestampWrites: begin }).end();
+          this.#copyToTextures(encoder, step);
+        }
         const pass = encoder.beginComputePass({
-          timestampWrites: {
-            querySet: queries,
-            beginningOfPassWriteIndex: 2 * i,
-            endOfPassWriteIndex: 2 * i + 1,
-          },
+          timestampWrites: step.stage.length ? end : { ...begin, ...end },
         });
         pass.setPipeline(step.pipeline);
         pass.setBindGroup(0, step.bindGroup);
@@ -268,6 +311,7 @@ export class Executable {
 
   /** Frees the memory, except what it shares with others. */
   destroy(): void {
+    for (const t of this.#textures) t.destroy();
     for (const b of [...this.#owned, ...[...this.#staging.values()].flat()]) b.destroy();
   }
 }

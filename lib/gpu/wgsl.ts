@@ -5,7 +5,7 @@ import type { KernelSource } from "../graph/kernel_call.ts";
 export interface ShaderBinding {
   readonly binding: number;
   readonly name: string;
-  readonly access: "uniform" | "read" | "read_write";
+  readonly access: "uniform" | "read" | "read_write" | "texture";
 }
 
 export interface ShaderInterface {
@@ -31,6 +31,13 @@ export function shaderInterface(source: KernelSource): ShaderInterface {
     const words = space.split(",").map((s) => s.trim());
     const access = words[0] === "uniform" ? "uniform" : (words[1] ?? "read");
     bindings.push({ binding: Number(binding), name, access: access as ShaderBinding["access"] });
+  }
+  for (
+    const [, binding, name] of code.matchAll(
+      /@group\(0\)\s*@binding\((\d+)\)\s*var\s+(\w+)\s*:\s*texture_2d<f32>/g,
+    )
+  ) {
+    bindings.push({ binding: Number(binding), name, access: "texture" });
   }
   const struct = code.match(/struct\s+Params\s*\{([^}]*)\}/);
   const params = (struct?.[1] ?? "").split(",").map((s) => s.trim()).filter(Boolean).map(

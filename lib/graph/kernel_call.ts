@@ -10,7 +10,10 @@ export interface KernelSource {
   readonly text: string;
 }
 
-/** A tensor of the node, or scratch memory that lives while the node runs. */
+/**
+ * A tensor of the node, or scratch memory that lives while the node runs. Bound to a variable of
+ * type `texture_2d<f32>` it is copied into a texture first (see kernels/lib/staged.wgsl).
+ */
 export interface BufferRef {
   readonly kind: "input" | "output" | "scratch";
   readonly index: number;

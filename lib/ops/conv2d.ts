@@ -1,9 +1,11 @@
 /** Convolution of images, and its gradients. */
 
+import { input } from "../graph/kernel_call.ts";
 import { type OpDef, trafficOf } from "../graph/op.ts";
 import { show, sizeOf, type Tensor } from "../graph/tensor.ts";
 import { f32, requireFloat } from "./common.ts";
 import { BACKWARD_DATA_CASES, BACKWARD_WEIGHT_CASES, FORWARD_CASES } from "./conv2d/cases.ts";
+import { backwardDataDirect, fitsDirect, forwardDirect } from "./conv2d/direct.ts";
 import {
   backwardBias,
   backwardDataGeneric,
@@ -80,9 +82,15 @@ export const conv2dOp: OpDef = {
     const g = geometry(xType.shape, weightType.shape, stride, padding);
     return [forwardReference(g, x, weight, bias)];
   },
-  lower({ inputs: [x, weight, bias], attrs: { stride, padding } }) {
+  lower({ inputs: [x, weight, bias], attrs: { stride, padding }, device }) {
     const g = geometry(x.shape, weight.shape, stride, padding);
-    return [forwardGeneric(g, bias !== undefined)];
+    const sources = [{ ref: input(0), channels: g.ci }];
+    return [
+      ...(fitsDirect(g, device)
+        ? [forwardDirect(g, sources, input(1), { bias: bias && input(2) })]
+        : []),
+      forwardGeneric(g, bias !== undefined),
+    ];
   },
   cost: (inputs, outputs, { stride, padding }) => ({
     flops: convolutionFlops(geometry(inputs[0].shape, inputs[1].shape, stride, padding)) +
@@ -106,8 +114,9 @@ export const conv2dBackwardDataOp: OpDef = {
     const g = geometry(inputShape, weightType.shape, stride, padding);
     return [backwardDataReference(g, dy, weight)];
   },
-  lower({ inputs: [_, weight], attrs: { stride, padding, inputShape } }) {
-    return [backwardDataGeneric(geometry(inputShape, weight.shape, stride, padding))];
+  lower({ inputs: [_, weight], attrs: { stride, padding, inputShape }, device }) {
+    const g = geometry(inputShape, weight.shape, stride, padding);
+    return [...(fitsDirect(g, device) ? [backwardDataDirect(g)] : []), backwardDataGeneric(g)];
   },
   cost: (inputs, outputs, { stride, padding, inputShape }) => ({
     flops: convolutionFlops(geometry(inputShape, inputs[1].shape, stride, padding)),

@@ -1,0 +1,235 @@
+// Equation: y[n,co,oy,ox] = bias[co] + channel[n,co] + extra[n,co,oy,ox]
+//   + sum over ci, kh, kw of weight[co,ci,kh,kw] * x[n, ci, oy + kh - 1, ox + kw - 1]
+// Source: torch.nn.functional.conv2d with a 3×3 kernel, stride 1 and padding 1; with the weights
+//   packed flipped and transposed also its input gradient.
+// Joins: kernels/lib/staged.wgsl
+// Bindings:
+//   x: f32 [N,x_channels,H,W] staged; its channels from x_first on, `ci` of them, are summed here
+//   panels: packed by pack_panels.wgsl, a panel being the biases and weights of 8 output channels,
+//     [8] and [ci,3,3,8] floats
+//   extra: f32 [N,Co,H,W] staged (a residual, or the sum over other input channels); any if unused
+//   channel: f32 [N,Co]; any if unused
+//   y: f32 [N,Co,H,W] as vec4
+// Grid: x: one invocation per 8×4 pixels; y: panels.
+// Numerics: f32; the nine products of an input channel are summed before they join the running sum,
+//   so that the error is about 2^-24 * (sqrt(Ci) + 3) / 2 relative.
+// Shapes: W a multiple of 4.
+// Writes: every output element of its output channels.
+
+struct Params {
+  batch: u32,
+  h: u32,
+  w4: u32,
+  ci: u32,
+  x_channels: u32,
+  x_first: u32,
+  co: u32,
+  co_first: u32,
+  panel_size: u32,
+  has_extra: u32,
+  has_channel: u32,
+}
+
+/// Four neighbouring pixels of a row as the left, middle and right kernel column meet them.
+struct Taps {
+  left: vec4<f32>,
+  middle: vec4<f32>,
+  right: vec4<f32>,
+}
+
+/// Eight pixels of a row.
+struct Row {
+  a: Taps,
+  b: Taps,
+}
+
+struct Kernel {
+  top: vec3<f32>,
+  middle: vec3<f32>,
+  bottom: vec3<f32>,
+}
+
+/// Sums of 8×4 pixels of one output channel.
+struct Tile {
+  a0: vec4<f32>,
+  b0: vec4<f32>,
+  a1: vec4<f32>,
+  b1: vec4<f32>,
+  a2: vec4<f32>,
+  b2: vec4<f32>,
+  a3: vec4<f32>,
+  b3: vec4<f32>,
+}
+
+override WORKGROUP: u32 = 32;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<uniform> panels: array<vec4<f32>, 4096>;
+@group(0) @binding(2) var x: texture_2d<f32>;
+@group(0) @binding(3) var extra: texture_2d<f32>;
+@group(0) @binding(4) var<storage, read> channel: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+
+fn load_row(plane: u32, iy: i32, column: u32) -> Row {
+  let inside = iy >= 0 && iy < i32(params.h);
+  let at = plane + u32(clamp(iy, 0, i32(params.h) - 1)) * params.w4 + column;
+  let has_b = inside && column + 1 < params.w4;
+  let has_right = inside && column + 2 < params.w4;
+  let has_left = inside && column > 0;
+  let l = select(0.0, staged(x, max(at, 1) - 1).w, has_left);
+  let a = select(vec4(0.0), staged(x, at), inside);
+  let b = select(vec4(0.0), staged(x, at + 1), has_b);
+  let r = select(0.0, staged(x, at + 2).x, has_right);
+  return Row(
+    Taps(vec4(l, a.xyz), a, vec4(a.yzw, b.x)),
+    Taps(vec4(a.w, b.xyz), b, vec4(b.yzw, r)),
+  );
+}
+
+fn products(k: Kernel, top: Taps, middle: Taps, bottom: Taps) -> vec4<f32> {
+  return k.top.x * top.left + k.top.y * top.middle + k.top.z * top.right +
+    k.middle.x * middle.left + k.middle.y * middle.middle + k.middle.z * middle.right +
+    k.bottom.x * bottom.left + k.bottom.y * bottom.middle + k.bottom.z * bottom.right;
+}
+
+fn add_products(
+  tile: ptr<function, Tile>,
+  k: Kernel,
+  r0: Row,
+  r1: Row,
+  r2: Row,
+  r3: Row,
+  r4: Row,
+  r5: Row,
+) {
+  (*tile).a0 += products(k, r0.a, r1.a, r2.a);
+  (*tile).b0 += products(k, r0.b, r1.b, r2.b);
+  (*tile).a1 += products(k, r1.a, r2.a, r3.a);
+  (*tile).b1 += products(k, r1.b, r2.b, r3.b);
+  (*tile).a2 += products(k, r2.a, r3.a, r4.a);
+  (*tile).b2 += products(k, r2.b, r3.b, r4.b);
+  (*tile).a3 += products(k, r3.a, r4.a, r5.a);
+  (*tile).b3 += products(k, r3.b, r4.b, r5.b);
+}
+
+fn filled(v: f32) -> Tile {
+  return Tile(vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v));
+}
+
+fn store_row(a: vec4<f32>, b: vec4<f32>, plane: u32, oy: u32, column: u32, add: f32) {
+  if (oy >= params.h) {
+    return;
+  }
+  let at = plane + oy * params.w4 + column;
+  var sum_a = a + add;
+  var sum_b = b + add;
+  if (params.has_extra != 0) {
+    sum_a += staged(extra, at);
+    sum_b += staged(extra, at + 1);
+  }
+  y[at] = sum_a;
+  if (column + 1 < params.w4) {
+    y[at + 1] = sum_b;
+  }
+}
+
+fn store(tile: Tile, n: u32, co: u32, oy: u32, column: u32) {
+  if (co >= params.co) {
+    return;
+  }
+  let add = select(0.0, channel[n * params.co + co], params.has_channel != 0);
+  let plane = (n * params.co + co) * params.h * params.w4;
+  store_row(tile.a0, tile.b0, plane, oy, column, add);
+  store_row(tile.a1, tile.b1, plane, oy + 1, column, add);
+  store_row(tile.a2, tile.b2, plane, oy + 2, column, add);
+  store_row(tile.a3, tile.b3, plane, oy + 3, column, add);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = wid.x * WORKGROUP + lane;
+  let strips = (params.w4 + 1) / 2;
+  let bands = (params.h + 3) / 4;
+  let column = index % strips * 2;
+  let oy = index / strips % bands * 4;
+  let n = index / (strips * bands);
+  if (n >= params.batch) {
+    return;
+  }
+  var at = wid.y * params.panel_size;
+  let bias_low = panels[at];
+  let bias_high = panels[at + 1];
+  at += 2;
+  var t0 = filled(bias_low.x);
+  var t1 = filled(bias_low.y);
+  var t2 = filled(bias_low.z);
+  var t3 = filled(bias_low.w);
+  var t4 = filled(bias_high.x);
+  var t5 = filled(bias_high.y);
+  var t6 = filled(bias_high.z);
+  var t7 = filled(bias_high.w);
+
+  let area = params.h * params.w4;
+  var plane = (n * params.x_channels + params.x_first) * area;
+  let top = i32(oy) - 1;
+  for (var ci = 0u; ci < params.ci; ci++) {
+    let r0 = load_row(plane, top, column);
+    let r1 = load_row(plane, top + 1, column);
+    let r2 = load_row(plane, top + 2, column);
+    let r3 = load_row(plane, top + 3, column);
+    let r4 = load_row(plane, top + 4, column);
+    let r5 = load_row(plane, top + 5, column);
+    {
+      let p = panels[at];
+      let q = panels[at + 2];
+      let r = panels[at + 4];
+      let s = panels[at + 6];
+      let t = panels[at + 8];
+      let u = panels[at + 10];
+      let v = panels[at + 12];
+      let w = panels[at + 14];
+      let z = panels[at + 16];
+      let k0 = Kernel(vec3(p.x, q.x, r.x), vec3(s.x, t.x, u.x), vec3(v.x, w.x, z.x));
+      let k1 = Kernel(vec3(p.y, q.y, r.y), vec3(s.y, t.y, u.y), vec3(v.y, w.y, z.y));
+      let k2 = Kernel(vec3(p.z, q.z, r.z), vec3(s.z, t.z, u.z), vec3(v.z, w.z, z.z));
+      let k3 = Kernel(vec3(p.w, q.w, r.w), vec3(s.w, t.w, u.w), vec3(v.w, w.w, z.w));
+      add_products(&t0, k0, r0, r1, r2, r3, r4, r5);
+      add_products(&t1, k1, r0, r1, r2, r3, r4, r5);
+      add_products(&t2, k2, r0, r1, r2, r3, r4, r5);
+      add_products(&t3, k3, r0, r1, r2, r3, r4, r5);
+    }
+    {
+      let p = panels[at + 1];
+      let q = panels[at + 3];
+      let r = panels[at + 5];
+      let s = panels[at + 7];
+      let t = panels[at + 9];
+      let u = panels[at + 11];
+      let v = panels[at + 13];
+      let w = panels[at + 15];
+      let z = panels[at + 17];
+      let k0 = Kernel(vec3(p.x, q.x, r.x), vec3(s.x, t.x, u.x), vec3(v.x, w.x, z.x));
+      let k1 = Kernel(vec3(p.y, q.y, r.y), vec3(s.y, t.y, u.y), vec3(v.y, w.y, z.y));
+      let k2 = Kernel(vec3(p.z, q.z, r.z), vec3(s.z, t.z, u.z), vec3(v.z, w.z, z.z));
+      let k3 = Kernel(vec3(p.w, q.w, r.w), vec3(s.w, t.w, u.w), vec3(v.w, w.w, z.w));
+      add_products(&t4, k0, r0, r1, r2, r3, r4, r5);
+      add_products(&t5, k1, r0, r1, r2, r3, r4, r5);
+      add_products(&t6, k2, r0, r1, r2, r3, r4, r5);
+      add_products(&t7, k3, r0, r1, r2, r3, r4, r5);
+    }
+    plane += area;
+    at += 18;
+  }
+  let co = params.co_first + wid.y * 8;
+  store(t0, n, co, oy, column);
+  store(t1, n, co + 1, oy, column);
+  store(t2, n, co + 2, oy, column);
+  store(t3, n, co + 3, oy, column);
+  store(t4, n, co + 4, oy, column);
+  store(t5, n, co + 5, oy, column);
+  store(t6, n, co + 6, oy, column);
+  store(t7, n, co + 7, oy, column);
+}
