@@ -38,7 +38,10 @@ export function drawAugmentation(
   index: number,
 ): Augmentation {
   const random = new PhiloxStream(seed, STREAM_BASE + microStep * 1024 + index);
-  const symmetric = (reach: number) => (2 * random.uniform() - 1) * reach;
+  const symmetric = (reach: number) => {
+    const share = 2 * random.uniform() - 1; // drawn even if unused: options do not move each other
+    return reach === 0 ? 0 : share * reach;
+  };
   const flip = random.uniform() < 0.5 && options.flip === true;
   const angle = symmetric((options.rotate ?? 0) * Math.PI / 180);
   const shift = options.shift ?? 0;

@@ -75,8 +75,7 @@ function derivation(h: DicomHeader): string | null {
   if (patient === "SECONDARY") return `a secondary image (${h.imageType.join("\\")})`;
   if (pixels !== "DERIVED") return null;
   // Compressors that follow PS3.3 C.7.6.1.1.2 set DERIVED\PRIMARY\AXIAL: still the scanner's slice.
-  const compressed = !["raw", undefined, null].includes(
-    TRANSFER_SYNTAXES[h.transferSyntax]?.coding,
-  );
+  const syntax = TRANSFER_SYNTAXES[h.transferSyntax];
+  const compressed = syntax !== undefined && syntax.coding !== "raw";
   return compressed && flavour === "AXIAL" ? null : `a derived image (${h.imageType.join("\\")})`;
 }
