@@ -3,13 +3,13 @@
 //   p[i, j] = exp(s[i, j] - logsumexp[i])
 // Source: Dao et al. 2022, arXiv:2205.14135, algorithm 4; s as in forward.wgsl.
 // Bindings:
-//   q, k, v, dy: f32 [heads, HEAD_DIM, stride], read as vec4 along the tokens; padding is zero, so
+//   q, k, v, dy: f32 [heads, head_dim, stride], read as vec4 along the tokens; padding is zero, so
 //     that it adds nothing
 //   logsumexp: f32 [heads, stride]; delta: f32 [heads, stride] of backward_delta.wgsl
 //   dq: f32, the shape of q
 // Grid: an invocation takes 4 queries of a head; heads along y.
-// Numerics: f32; keys four at a time as a tree, one chain of tokens / 4.
-// Shapes: stride a multiple of 4; HEAD_DIM as specialised.
+// Numerics: f32; keys eight at a time as a tree, one chain of stride / 8, kept in dq.
+// Shapes: stride a multiple of 8.
 // Writes: every output element.
 
 struct Params {
@@ -19,7 +19,6 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 64;
-const HEAD_DIM: u32 = 8u; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
@@ -35,55 +34,76 @@ fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  let n = params.stride4;
   let i = wid.x * WORKGROUP + lane;
-  if (i >= params.stride4) {
+  if (i >= n) {
     return;
   }
-  // Known to the compiler, so that it unrolls, up to 16; beyond, unrolling takes many seconds.
-  let head_dim = select(params.head_dim, HEAD_DIM, HEAD_DIM <= 16u);
-  let head = wid.y * head_dim * params.stride4;
-  var query: array<vec4<f32>, HEAD_DIM>;
-  var upstream: array<vec4<f32>, HEAD_DIM>;
-  var sum: array<vec4<f32>, HEAD_DIM>;
-  for (var d = 0u; d < head_dim; d++) {
-    query[d] = params.scale * q[head + d * params.stride4 + i];
-    upstream[d] = dy[head + d * params.stride4 + i];
-    sum[d] = vec4<f32>(0.0);
+  let head = wid.y * params.head_dim * n;
+  let size = params.head_dim * n;
+  for (var row = 0u; row < size; row += n) {
+    dq[head + row + i] = vec4<f32>(0.0);
   }
-  let total = logsumexp[wid.y * params.stride4 + i];
-  let mean = delta[wid.y * params.stride4 + i];
-  for (var j = 0u; j < params.stride4; j++) {
-    // Scores and their gradients of the queries (components) with four keys.
+  let total = logsumexp[wid.y * n + i];
+  let mean = delta[wid.y * n + i];
+  for (var j = 0u; j < n; j += 2u) {
+    // Scores and their gradients of the queries (components) with eight keys.
     var s0 = -total;
     var s1 = -total;
     var s2 = -total;
     var s3 = -total;
+    var s4 = -total;
+    var s5 = -total;
+    var s6 = -total;
+    var s7 = -total;
     var g0 = -mean;
     var g1 = -mean;
     var g2 = -mean;
     var g3 = -mean;
-    for (var d = 0u; d < head_dim; d++) {
-      let key = k[head + d * params.stride4 + j];
-      let value = v[head + d * params.stride4 + j];
-      s0 += query[d] * key.x;
-      s1 += query[d] * key.y;
-      s2 += query[d] * key.z;
-      s3 += query[d] * key.w;
-      g0 += upstream[d] * value.x;
-      g1 += upstream[d] * value.y;
-      g2 += upstream[d] * value.z;
-      g3 += upstream[d] * value.w;
+    var g4 = -mean;
+    var g5 = -mean;
+    var g6 = -mean;
+    var g7 = -mean;
+    for (var row = head; row < head + size; row += n) {
+      let query = params.scale * q[row + i];
+      let upstream = dy[row + i];
+      let a = k[row + j];
+      let b = k[row + j + 1u];
+      let c = v[row + j];
+      let d = v[row + j + 1u];
+      s0 += query * a.x;
+      s1 += query * a.y;
+      s2 += query * a.z;
+      s3 += query * a.w;
+      s4 += query * b.x;
+      s5 += query * b.y;
+      s6 += query * b.z;
+      s7 += query * b.w;
+      g0 += upstream * c.x;
+      g1 += upstream * c.y;
+      g2 += upstream * c.z;
+      g3 += upstream * c.w;
+      g4 += upstream * d.x;
+      g5 += upstream * d.y;
+      g6 += upstream * d.z;
+      g7 += upstream * d.w;
     }
     g0 *= exp(s0);
     g1 *= exp(s1);
     g2 *= exp(s2);
     g3 *= exp(s3);
-    for (var d = 0u; d < head_dim; d++) {
-      let key = k[head + d * params.stride4 + j];
-      sum[d] += (g0 * key.x + g1 * key.y) + (g2 * key.z + g3 * key.w);
+    g4 *= exp(s4);
+    g5 *= exp(s5);
+    g6 *= exp(s6);
+    g7 *= exp(s7);
+    for (var row = head; row < head + size; row += n) {
+      let a = k[row + j];
+      let b = k[row + j + 1u];
+      dq[row + i] += ((g0 * a.x + g1 * a.y) + (g2 * a.z + g3 * a.w)) +
+        ((g4 * b.x + g5 * b.y) + (g6 * b.z + g7 * b.w));
     }
   }
-  for (var d = 0u; d < head_dim; d++) {
-    dq[head + d * params.stride4 + i] = params.scale * sum[d];
+  for (var row = 0u; row < size; row += n) {
+    dq[head + row + i] *= params.scale;
   }
 }

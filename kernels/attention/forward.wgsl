@@ -1,16 +1,17 @@
 // Equation: y[d, i] = sum over j of p[i, j] * v[d, j], p[i, j] = exp(s[i, j] - logsumexp[i]),
-//   s[i, j] = scale * sum over d of q[d, i] * k[d, j], logsumexp[i] = log(sum over j of exp(s[i, j]))
+//   s[i, j] = scale * sum over d of q[d, i] * k[d, j],
+//   logsumexp[i] = log(sum over j of exp(s[i, j]))
 // Source: Vaswani et al. 2017, arXiv:1706.03762; online softmax: Milakov and Gimelshein 2018,
 //   arXiv:1805.02867; no T x T matrix: Dao et al. 2022, arXiv:2205.14135.
 // Bindings:
-//   q, k, v: f32 [heads, HEAD_DIM, stride], a head of an image after the other, read as vec4 along
+//   q, k, v: f32 [heads, head_dim, stride], a head of an image after the other, read as vec4 along
 //     the tokens; tokens from `tokens` to the row's end are padding
 //   y: f32, the shape of q
 //   logsumexp: f32 [heads, stride]
 // Grid: an invocation takes 4 queries of a head; heads along y.
-// Numerics: f32; the running maximum is taken off before exp; keys four at a time as a tree, one
-//   chain of tokens / 4.
-// Shapes: stride a multiple of 4; HEAD_DIM as specialised.
+// Numerics: f32; the running maximum is taken off before exp; keys eight at a time as a tree, one
+//   chain of stride / 8, kept in y: private arrays of any length would take seconds to compile.
+// Shapes: stride a multiple of 8.
 // Writes: every output element.
 
 struct Params {
@@ -21,7 +22,6 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 64;
-const HEAD_DIM: u32 = 8u; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
@@ -35,56 +35,80 @@ fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  let n = params.stride4;
   let i = wid.x * WORKGROUP + lane;
-  if (i >= params.stride4) {
+  if (i >= n) {
     return;
   }
-  // Known to the compiler, so that it unrolls, up to 16; beyond, unrolling takes many seconds.
-  let head_dim = select(params.head_dim, HEAD_DIM, HEAD_DIM <= 16u);
-  let head = wid.y * head_dim * params.stride4;
-  var query: array<vec4<f32>, HEAD_DIM>;
-  var sum: array<vec4<f32>, HEAD_DIM>;
-  for (var d = 0u; d < head_dim; d++) {
-    query[d] = params.scale * q[head + d * params.stride4 + i];
-    sum[d] = vec4<f32>(0.0);
+  let head = wid.y * params.head_dim * n;
+  let size = params.head_dim * n;
+  for (var row = 0u; row < size; row += n) {
+    y[head + row + i] = vec4<f32>(0.0);
   }
   var most = vec4<f32>(-1e30);
   var total = vec4<f32>(0.0);
-  for (var j = 0u; j < params.stride4; j++) {
-    // Scores of the queries (components) with four keys.
+  for (var j = 0u; j < n; j += 2u) {
+    // Scores of the queries (components) with eight keys.
     var s0 = vec4<f32>(0.0);
     var s1 = vec4<f32>(0.0);
     var s2 = vec4<f32>(0.0);
     var s3 = vec4<f32>(0.0);
-    for (var d = 0u; d < head_dim; d++) {
-      let key = k[head + d * params.stride4 + j];
-      s0 += query[d] * key.x;
-      s1 += query[d] * key.y;
-      s2 += query[d] * key.z;
-      s3 += query[d] * key.w;
+    var s4 = vec4<f32>(0.0);
+    var s5 = vec4<f32>(0.0);
+    var s6 = vec4<f32>(0.0);
+    var s7 = vec4<f32>(0.0);
+    for (var row = head; row < head + size; row += n) {
+      let query = params.scale * q[row + i];
+      let a = k[row + j];
+      let b = k[row + j + 1u];
+      s0 += query * a.x;
+      s1 += query * a.y;
+      s2 += query * a.z;
+      s3 += query * a.w;
+      s4 += query * b.x;
+      s5 += query * b.y;
+      s6 += query * b.z;
+      s7 += query * b.w;
     }
-    let past_end = vec4<f32>(4u * j + vec4<u32>(0u, 1u, 2u, 3u) >= vec4<u32>(params.tokens));
-    let drop = -1e30 * past_end;
-    s0 += drop.x;
-    s1 += drop.y;
-    s2 += drop.z;
-    s3 += drop.w;
-    let next = max(most, max(max(s0, s1), max(s2, s3)));
+    if (4u * j + 8u > params.tokens) {
+      let place = 4u * j + vec4<u32>(0u, 1u, 2u, 3u);
+      let a = select(vec4<f32>(0.0), vec4<f32>(-1e30), place >= vec4<u32>(params.tokens));
+      let b = select(vec4<f32>(0.0), vec4<f32>(-1e30), place + 4u >= vec4<u32>(params.tokens));
+      s0 += a.x;
+      s1 += a.y;
+      s2 += a.z;
+      s3 += a.w;
+      s4 += b.x;
+      s5 += b.y;
+      s6 += b.z;
+      s7 += b.w;
+    }
+    let next = max(
+      max(most, max(max(s0, s1), max(s2, s3))),
+      max(max(s4, s5), max(s6, s7)),
+    );
     let decay = exp(most - next);
-    let p0 = exp(s0 - next);
-    let p1 = exp(s1 - next);
-    let p2 = exp(s2 - next);
-    let p3 = exp(s3 - next);
+    s0 = exp(s0 - next);
+    s1 = exp(s1 - next);
+    s2 = exp(s2 - next);
+    s3 = exp(s3 - next);
+    s4 = exp(s4 - next);
+    s5 = exp(s5 - next);
+    s6 = exp(s6 - next);
+    s7 = exp(s7 - next);
     most = next;
-    total = total * decay + ((p0 + p1) + (p2 + p3));
-    for (var d = 0u; d < head_dim; d++) {
-      let value = v[head + d * params.stride4 + j];
-      sum[d] = sum[d] * decay + ((p0 * value.x + p1 * value.y) + (p2 * value.z + p3 * value.w));
+    total = total * decay + (((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)));
+    for (var row = head; row < head + size; row += n) {
+      let a = v[row + j];
+      let b = v[row + j + 1u];
+      let sum = ((s0 * a.x + s1 * a.y) + (s2 * a.z + s3 * a.w)) +
+        ((s4 * b.x + s5 * b.y) + (s6 * b.z + s7 * b.w));
+      y[row + i] = y[row + i] * decay + sum;
     }
   }
   let share = 1.0 / total;
-  for (var d = 0u; d < head_dim; d++) {
-    y[head + d * params.stride4 + i] = sum[d] * share;
+  for (var row = 0u; row < size; row += n) {
+    y[head + row + i] *= share;
   }
-  logsumexp[wid.y * params.stride4 + i] = most + log(total);
+  logsumexp[wid.y * n + i] = most + log(total);
 }

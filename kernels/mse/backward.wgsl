@@ -1,4 +1,5 @@
-// Equation: dprediction[i] = factor * dloss * (prediction[i] - target_values[i]), factor = 2 / count
+// Equation: dprediction[i] = factor * dloss * (prediction[i] - target_values[i]),
+//   factor = 2 / the number of elements
 // Source: derivative of torch.nn.functional.mse_loss by its first argument.
 // Bindings:
 //   prediction, target_values: f32 tensors of one shape, read as vec4 (buffers are padded)

@@ -1,5 +1,5 @@
-// Equation: y[n, i] = sin(t[n] * f[i]), y[n, half + i] = cos(t[n] * f[i]) for i < half, or the cosines
-//   first if flip; y[n, 2 half] = 0 where dim is odd
+// Equation: y[n, i] = sin(t[n] * f[i]), y[n, half + i] = cos(t[n] * f[i]) for i < half, or the
+//   cosines first if flip; y[n, 2 half] = 0 where dim is odd
 // Source: Vaswani et al. 2017, arXiv:1706.03762, as in diffusers' get_timestep_embedding.
 // Bindings:
 //   timesteps: i32 [N]

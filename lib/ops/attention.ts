@@ -1,20 +1,34 @@
 /** Multi-head attention on channel-first tensors, without a score matrix in memory. */
 
-import { input, type KernelCall, output, scratch } from "../graph/kernel_call.ts";
-import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
+import { input, type KernelCall, type Lowering, output, scratch } from "../graph/kernel_call.ts";
+import {
+  type DeviceProfile,
+  type OpCase,
+  type OpDef,
+  trafficOf,
+  type Variant,
+} from "../graph/op.ts";
 import { sizeOf, Tensor } from "../graph/tensor.ts";
 import { attentionBackwardOp, probabilities } from "./attention_backward.ts";
 import {
   attentionGrid,
   dimensions,
+  firstHeads,
+  headRange,
+  orderVariants,
+  PANEL_WORKGROUP,
+  panelHeads,
   requireAttention,
+  requireIterations,
   resizeRows,
   SHAPES,
 } from "./attention_shared.ts";
-import { f32, kernel, only } from "./common.ts";
+import { ELEMENTWISE, f32, kernel } from "./common.ts";
 import text from "../../kernels/attention/forward.wgsl" with { type: "text" };
+import panelText from "../../kernels/attention/forward_panel.wgsl" with { type: "text" };
 
 const FORWARD = kernel("attention/forward.wgsl", text);
+const FORWARD_PANEL = kernel("attention/forward_panel.wgsl", panelText);
 
 export interface AttentionOptions {
   /** Head h owns channels h·C/heads to (h + 1)·C/heads. */
@@ -31,6 +45,65 @@ export function attention(
   { heads, scale = 1 / Math.sqrt(q.shape[1] / heads) }: AttentionOptions,
 ): Tensor {
   return q.graph.append(attentionOp, [q, k, v], { heads, scale })[0];
+}
+
+function lowerGeneral(
+  all: number,
+  headDim: number,
+  tokens: number,
+  scale: number,
+  device: DeviceProfile,
+): Lowering {
+  const stride = Math.ceil(tokens / 8) * 8;
+  requireIterations(headDim, stride, device);
+  const padded = stride !== tokens;
+  const at = padded ? scratch : input;
+  const forward: KernelCall = {
+    kernel: FORWARD,
+    params: { tokens, stride4: stride / 4, head_dim: headDim, scale },
+    bindings: {
+      q: at(0),
+      k: at(1),
+      v: at(2),
+      y: padded ? scratch(3) : output(0),
+      logsumexp: padded ? scratch(4) : output(1),
+    },
+    workgroups: attentionGrid(all, stride, ELEMENTWISE),
+  };
+  if (!padded) return { calls: [forward] };
+  const rows = 4 * all * stride;
+  const images = rows * headDim;
+  return {
+    scratch: [images, images, images, images, rows],
+    calls: [
+      ...[0, 1, 2].map((i) => resizeRows(all * headDim, tokens, stride, input(i), scratch(i))),
+      forward,
+      resizeRows(all * headDim, stride, tokens, scratch(3), output(0)),
+      resizeRows(all, stride, tokens, scratch(4), output(1)),
+    ],
+  };
+}
+
+/** `count` heads a dispatch, their keys and values in uniform buffers. */
+function lowerPanel(all: number, count: number, tokens: number, scale: number): Lowering {
+  const calls = firstHeads(all, count).map((first): KernelCall => {
+    const range = headRange(first, count, 8 * tokens);
+    return {
+      kernel: FORWARD_PANEL,
+      specialize: { PANEL: `${2 * count * tokens}u` },
+      params: { stride4: tokens / 4, first_head: first, scale },
+      bindings: {
+        q: input(0),
+        k: input(1, range),
+        v: input(2, range),
+        y: output(0),
+        logsumexp: output(1),
+      },
+      workgroups: attentionGrid(count, tokens, PANEL_WORKGROUP),
+      note: `heads from ${first}`,
+    };
+  });
+  return { calls };
 }
 
 export const attentionOp: OpDef = {
@@ -65,41 +138,19 @@ export const attentionOp: OpDef = {
     }
     return [y, logsumexp];
   },
-  lower({ inputs: [q], attrs: { heads, scale } }) {
+  lower({ inputs: [q], attrs: { heads, scale }, device }) {
     const { batch, headDim, tokens } = dimensions(q, heads);
-    const [all, stride] = [batch * heads, Math.ceil(tokens / 4) * 4];
-    const padded = stride !== tokens;
-    return only("online", () => {
-      const calls: KernelCall[] = [];
-      if (padded) {
-        [0, 1, 2].forEach((i) =>
-          calls.push(resizeRows(all * headDim, tokens, stride, input(i), scratch(i)))
-        );
-      }
-      const at = padded ? scratch : input;
-      calls.push({
-        kernel: FORWARD,
-        specialize: { HEAD_DIM: `${headDim}u` },
-        params: { tokens, stride4: stride / 4, head_dim: headDim, scale },
-        bindings: {
-          q: at(0),
-          k: at(1),
-          v: at(2),
-          y: padded ? scratch(3) : output(0),
-          logsumexp: padded ? scratch(4) : output(1),
-        },
-        workgroups: attentionGrid(all, stride),
-      });
-      if (padded) {
-        calls.push(
-          resizeRows(all * headDim, stride, tokens, scratch(3), output(0)),
-          resizeRows(all, stride, tokens, scratch(4), output(1)),
-        );
-      }
-      const rows = 4 * all * stride;
-      const images = rows * headDim;
-      return { calls, scratch: padded ? [images, images, images, images, rows] : [] };
-    });
+    const all = batch * heads;
+    const count = panelHeads(all, headDim, tokens, device);
+    const general: Variant = {
+      name: "general",
+      exact: true,
+      build: () => lowerGeneral(all, headDim, tokens, scale, device),
+    };
+    const panel: Variant | undefined = count
+      ? { name: "panel", exact: true, build: () => lowerPanel(all, count, tokens, scale) }
+      : undefined;
+    return orderVariants(general, panel, device.software);
   },
   cost(inputs, outputs) {
     const [, , tokens] = outputs[1].shape;

@@ -1,23 +1,50 @@
 /** The gradient of attention, recomputing probabilities from the stored logsumexp. */
 
-import { input, type KernelCall, output, scratch } from "../graph/kernel_call.ts";
-import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
+import {
+  type BufferRef,
+  input,
+  type KernelCall,
+  type Lowering,
+  output,
+  scratch,
+} from "../graph/kernel_call.ts";
+import {
+  type DeviceProfile,
+  type OpCase,
+  type OpDef,
+  trafficOf,
+  type Variant,
+} from "../graph/op.ts";
 import { sizeOf } from "../graph/tensor.ts";
 import {
   attentionGrid,
   dimensions,
+  firstHeads,
+  headRange,
+  orderVariants,
+  PANEL_WORKGROUP,
+  panelHeads,
   requireAttention,
+  requireIterations,
   resizeRows,
   SHAPES,
 } from "./attention_shared.ts";
-import { f32, kernel, only, requireSame } from "./common.ts";
+import { ELEMENTWISE, f32, kernel, requireSame } from "./common.ts";
 import deltaText from "../../kernels/attention/backward_delta.wgsl" with { type: "text" };
 import queryText from "../../kernels/attention/backward_query.wgsl" with { type: "text" };
 import keyValueText from "../../kernels/attention/backward_key_value.wgsl" with { type: "text" };
+import queryPanelText from "../../kernels/attention/backward_query_panel.wgsl" with {
+  type: "text",
+};
+import keyValuePanelText from "../../kernels/attention/backward_key_value_panel.wgsl" with {
+  type: "text",
+};
 
 const DELTA = kernel("attention/backward_delta.wgsl", deltaText);
 const QUERY = kernel("attention/backward_query.wgsl", queryText);
 const KEY_VALUE = kernel("attention/backward_key_value.wgsl", keyValueText);
+const QUERY_PANEL = kernel("attention/backward_query_panel.wgsl", queryPanelText);
+const KEY_VALUE_PANEL = kernel("attention/backward_key_value_panel.wgsl", keyValuePanelText);
 
 /** Reference: p[i·tokens + j] and logsumexp[i] of head `h` (over the whole batch). */
 export function probabilities(
@@ -43,6 +70,116 @@ export function probabilities(
     scores.forEach((s, j) => scores[j] = Math.exp(s - sums[i]));
   }
   return { p, sums };
+}
+
+/** delta[i] = Σ dy·y, by which the derivative of softmax differs from dp. */
+function deltaCall(
+  all: number,
+  headDim: number,
+  stride: number,
+  bindings: { y: BufferRef; dy: BufferRef; delta: BufferRef },
+): KernelCall {
+  return {
+    kernel: DELTA,
+    params: { stride4: stride / 4, head_dim: headDim },
+    bindings,
+    workgroups: attentionGrid(all, stride, ELEMENTWISE),
+    note: "delta",
+  };
+}
+
+function lowerGeneral(
+  all: number,
+  headDim: number,
+  tokens: number,
+  scale: number,
+  device: DeviceProfile,
+): Lowering {
+  const stride = Math.ceil(tokens / 8) * 8;
+  requireIterations(headDim, stride, device);
+  const padded = stride !== tokens;
+  // Scratch 0 is delta; where rows must be padded, 1 to 6 are the inputs, 7 to 9 the outputs.
+  const [q, k, v, y, logsumexp, dy] = [0, 1, 2, 3, 4, 5].map((i) =>
+    padded ? scratch(1 + i) : input(i)
+  );
+  const [dq, dk, dv] = [0, 1, 2].map((i) => padded ? scratch(7 + i) : output(i));
+  const delta = scratch(0);
+  const common = {
+    params: { stride4: stride / 4, head_dim: headDim, scale },
+    workgroups: attentionGrid(all, stride, ELEMENTWISE),
+  };
+  const bindings = { q, k, v, dy, logsumexp, delta };
+  const calls: KernelCall[] = [
+    deltaCall(all, headDim, stride, { y, dy, delta }),
+    { kernel: QUERY, ...common, bindings: { ...bindings, dq }, note: "dq" },
+    { kernel: KEY_VALUE, ...common, bindings: { ...bindings, dk, dv }, note: "dk, dv" },
+  ];
+  const row = 4 * all * stride;
+  if (!padded) return { calls, scratch: [row] };
+  const rows = all * headDim;
+  const image = row * headDim;
+  return {
+    scratch: [row, image, image, image, image, row, image, image, image, image],
+    calls: [
+      ...[q, k, v, y, logsumexp, dy].map((to, i) =>
+        resizeRows(i === 4 ? all : rows, tokens, stride, input(i), to)
+      ),
+      ...calls,
+      ...[dq, dk, dv].map((from, i) => resizeRows(rows, stride, tokens, from, output(i))),
+    ],
+  };
+}
+
+/** `count` heads a dispatch, what it walks over in uniform buffers. */
+function lowerPanel(all: number, count: number, tokens: number, scale: number): Lowering {
+  const [q, k, v, y, logsumexp, dy] = [0, 1, 2, 3, 4, 5].map((i) => input(i));
+  const delta = scratch();
+  const PANEL = `${2 * count * tokens}u`;
+  const queries: KernelCall[] = [];
+  const keyValues: KernelCall[] = [];
+  for (const first of firstHeads(all, count)) {
+    const range = headRange(first, count, 8 * tokens);
+    const rowRange = headRange(first, count, tokens);
+    const common = {
+      params: { stride4: tokens / 4, first_head: first, scale },
+      workgroups: attentionGrid(count, tokens, PANEL_WORKGROUP),
+    };
+    queries.push({
+      kernel: QUERY_PANEL,
+      specialize: { PANEL },
+      ...common,
+      bindings: {
+        q,
+        k: input(1, range),
+        v: input(2, range),
+        dy,
+        logsumexp,
+        delta,
+        dq: output(0),
+      },
+      note: `dq, heads from ${first}`,
+    });
+    keyValues.push({
+      kernel: KEY_VALUE_PANEL,
+      specialize: { PANEL, ROWS: `${count * tokens / 4}u` },
+      ...common,
+      bindings: {
+        q: input(0, range),
+        k,
+        v,
+        dy: input(5, range),
+        logsumexp: input(4, rowRange),
+        delta: scratch(0, rowRange),
+        dk: output(1),
+        dv: output(2),
+      },
+      note: `dk, dv, heads from ${first}`,
+    });
+  }
+  return {
+    scratch: [4 * all * tokens],
+    calls: [deltaCall(all, 8, tokens, { y, dy, delta }), ...queries, ...keyValues],
+  };
 }
 
 /** (q, k, v, y, logsumexp, dy) → (dq, dk, dv). */
@@ -88,61 +225,19 @@ export const attentionBackwardOp: OpDef = {
     }
     return [dq, dk, dv];
   },
-  lower({ inputs: [q], attrs: { heads, scale } }) {
+  lower({ inputs: [q], attrs: { heads, scale }, device }) {
     const { batch, headDim, tokens } = dimensions(q, heads);
-    const [all, stride] = [batch * heads, Math.ceil(tokens / 4) * 4];
-    const padded = stride !== tokens;
-    const stride4 = stride / 4;
-    return only("recompute", () => {
-      // Scratch 0 is delta; where rows must be padded, 1 to 6 the inputs, 7 to 9 the outputs.
-      const calls: KernelCall[] = [];
-      const rowsOf = (i: number) => i === 4 ? all : all * headDim;
-      const names = ["q", "k", "v", "y", "logsumexp", "dy"] as const;
-      const at = Object.fromEntries(
-        names.map((name, i) => [name, padded ? scratch(1 + i) : input(i)]),
-      ) as Record<typeof names[number], ReturnType<typeof input>>;
-      if (padded) {
-        names.forEach((name, i) =>
-          calls.push(resizeRows(rowsOf(i), tokens, stride, input(i), at[name]))
-        );
-      }
-      const out = (i: number) => padded ? scratch(7 + i) : output(i);
-      const { q, k, v, y, logsumexp, dy } = at;
-      const delta = scratch(0);
-      const workgroups = attentionGrid(all, stride);
-      const specialize = { HEAD_DIM: `${headDim}u` };
-      const params = { stride4, head_dim: headDim, scale };
-      calls.push({
-        kernel: DELTA,
-        params: { stride4, head_dim: headDim },
-        bindings: { y, dy, delta },
-        workgroups,
-        note: "delta",
-      }, {
-        kernel: QUERY,
-        specialize,
-        params,
-        bindings: { q, k, v, dy, logsumexp, delta, dq: out(0) },
-        workgroups,
-        note: "dq",
-      }, {
-        kernel: KEY_VALUE,
-        specialize,
-        params,
-        bindings: { q, k, v, dy, logsumexp, delta, dk: out(1), dv: out(2) },
-        workgroups,
-        note: "dk, dv",
-      });
-      if (padded) {
-        [0, 1, 2].forEach((i) =>
-          calls.push(resizeRows(all * headDim, stride, tokens, out(i), output(i)))
-        );
-      }
-      const row = 4 * all * stride;
-      const image = row * headDim;
-      const more = [image, image, image, image, row, image, image, image, image];
-      return { calls, scratch: padded ? [row, ...more] : [row] };
-    });
+    const all = batch * heads;
+    const count = panelHeads(all, headDim, tokens, device);
+    const general: Variant = {
+      name: "general",
+      exact: true,
+      build: () => lowerGeneral(all, headDim, tokens, scale, device),
+    };
+    const panel: Variant | undefined = count
+      ? { name: "panel", exact: true, build: () => lowerPanel(all, count, tokens, scale) }
+      : undefined;
+    return orderVariants(general, panel, device.software);
   },
   cost(inputs, outputs) {
     const [, , tokens] = inputs[4].shape;

@@ -1,12 +1,16 @@
 /** Shapes and helper calls that attention's forward and backward ops share. */
 
 import { type BufferRef, gridFor, type KernelCall } from "../graph/kernel_call.ts";
+import type { DeviceProfile, Variant } from "../graph/op.ts";
 import { sameShape, show, sizeOf, type TensorType } from "../graph/tensor.ts";
 import { ELEMENTWISE, kernel, requireFloat } from "./common.ts";
 import { requireLoop } from "./rows.ts";
 import text from "../../kernels/attention/resize_rows.wgsl" with { type: "text" };
 
 const RESIZE_ROWS = kernel("attention/resize_rows.wgsl", text);
+
+/** Workgroup of the panel kernels: of 8 lanes, one vector of software Vulkan, so cores share well. */
+export const PANEL_WORKGROUP = 8;
 
 /** Name, shape, heads and tolerance of the cases. */
 export const SHAPES: readonly [string, number[], number, number][] = [
@@ -15,7 +19,8 @@ export const SHAPES: readonly [string, number[], number, number][] = [
   ["image", [2, 16, 8, 10], 2, 1e-6],
   ["odd long", [1, 3, 517], 1, 2e-6],
   ["head dim 128", [1, 128, 24], 1, 2e-6],
-  ["32 x 32", [1, 16, 32, 32], 2, 2e-6],
+  ["32 x 32", [2, 16, 32, 32], 2, 2e-6],
+  ["panels of several heads", [3, 32, 10, 12], 4, 1e-6],
 ];
 
 export function dimensions(x: TensorType, heads: number) {
@@ -40,12 +45,51 @@ export function requireAttention(tensors: Record<string, TensorType>, heads: num
       `heads ${heads} must divide channels ${first.shape[1]} of ${show(firstName, first)}`,
     );
   }
-  // An invocation walks over all tokens, four at a time, and over its channels within.
-  const { headDim, tokens } = dimensions(first, heads);
-  requireLoop(
-    `steps over ${tokens} tokens and ${headDim} channels of ${show(firstName, first)}`,
-    Math.ceil(tokens / 4) * (1 + 2 * headDim),
-  );
+}
+
+/**
+ * How many heads of 8 channels a dispatch can hold in uniform buffers: as many as fit, evenly
+ * dividing `all` heads, each range at an aligned offset. 0 where that cannot be.
+ */
+export function panelHeads(
+  all: number,
+  headDim: number,
+  tokens: number,
+  { limits }: DeviceProfile,
+): number {
+  if (headDim !== 8 || tokens % 4) return 0;
+  const bytes = Math.min(65536, limits.maxUniformBufferBindingSize);
+  for (let count = Math.min(all, Math.floor(bytes / (32 * tokens))); count > 0; count--) {
+    const aligned = 4 * count * tokens % limits.minUniformBufferOffsetAlignment === 0;
+    if (all % count === 0 && (aligned || count === all)) return count;
+  }
+  return 0;
+}
+
+/** Bytes of `heads` heads of `row` elements each, from head `first` on. */
+export const headRange = (first: number, heads: number, row: number) => ({
+  offset: 4 * first * row,
+  size: 4 * heads * row,
+});
+
+/** [0, count, 2·count, …) below `all`. */
+export const firstHeads = (all: number, count: number): number[] =>
+  Array.from({ length: all / count }, (_, i) => i * count);
+
+/**
+ * Software Vulkan is fast with the panel kernels; real GPUs would starve on one dispatch a few
+ * heads.
+ */
+export function orderVariants(general: Variant, panel: Variant | undefined, software: boolean) {
+  if (!panel) return [general];
+  return software ? [panel, general] : [general, panel];
+}
+
+/** An invocation of the general kernels walks over all tokens, and over its channels within. */
+export function requireIterations(headDim: number, stride: number, device: DeviceProfile): void {
+  if (!device.software) return;
+  const iterations = (stride / 8) * (1 + 2 * headDim) + 2 * headDim;
+  requireLoop(`steps over ${stride} tokens with ${headDim} channels a head`, iterations);
 }
 
 /** The call that pads rows with zeros, or cuts the padding off. */
@@ -67,6 +111,10 @@ export function resizeRows(
 }
 
 /** Four tokens an invocation along x, a head of an image along y. */
-export function attentionGrid(heads: number, stride: number): [number, number, number] {
-  return [Math.ceil(stride / 4 / ELEMENTWISE), heads, 1];
+export function attentionGrid(
+  heads: number,
+  stride: number,
+  workgroup: number,
+): [number, number, number] {
+  return [Math.ceil(stride / 4 / workgroup), heads, 1];
 }
