@@ -5,7 +5,7 @@
 
 import { InputError } from "../errors.ts";
 import { STEP_COEFFICIENTS } from "../ops/diffusion.ts";
-import { alphasCumprod, betas, type BetaSchedule } from "./noise_schedule.ts";
+import { alphasCumprod, betas, type BetaSchedule, qSampleTable } from "./noise_schedule.ts";
 
 export type SchedulerName = "DDPMScheduler" | "DDIMScheduler" | "DPMSolverMultistepScheduler";
 export type PredictionType = "epsilon" | "v_prediction" | "sample";
@@ -241,6 +241,19 @@ export function reverseSteps(config: SchedulerConfig, steps: number, eta = 0): R
       s,
     });
   });
+}
+
+/**
+ * The table of q_sample as the scheduler's own `add_noise` uses it after `set_timesteps(steps)`,
+ * [T,2]. DDPM and DDIM: √ᾱ and √(1 − ᾱ) of each timestep. DPM-Solver++ knows only the timesteps of
+ * its schedule and takes the last one's noise level for any other.
+ */
+export function addNoiseTable(config: SchedulerConfig, steps: number): Float32Array<ArrayBuffer> {
+  const bar = schedulerAlphas(config);
+  if (config._class_name !== "DPMSolverMultistepScheduler") return qSampleTable(bar);
+  const times = inferenceTimesteps(config, steps);
+  const known = new Set(times);
+  return qSampleTable(bar.map((alpha, t) => known.has(t) ? alpha : bar[times.at(-1)!]));
 }
 
 type Terms = { a?: number; b?: number; c?: number; d?: number; s?: number };

@@ -6,8 +6,12 @@ import type { Gpu } from "../gpu/device.ts";
 import { plan } from "../gpu/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { samplingGraph } from "../diffusion/sampling_graph.ts";
-import { qSampleTable } from "../diffusion/noise_schedule.ts";
-import { reverseSteps, schedulerAlphas, schedulerConfig } from "../diffusion/scheduler.ts";
+import {
+  addNoiseTable,
+  reverseSteps,
+  schedulerAlphas,
+  schedulerConfig,
+} from "../diffusion/scheduler.ts";
 import { unet2DConfig } from "../nn/config.ts";
 import { flattenParameters } from "../nn/pretrained.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
@@ -57,7 +61,7 @@ export async function verifyScheduler(gpu: Gpu, reference: ReferenceCase): Promi
   qExe.write("sample", floats(reference, "add_noise.sample"));
   qExe.write("noise", floats(reference, "add_noise.noise"));
   qExe.write("timesteps", ints(reference, "add_noise.timesteps"));
-  qExe.write("table", qSampleTable(alphas));
+  qExe.write("table", addNoiseTable(config, steps.length));
   qExe.run();
   const expected = floats(reference, "add_noise.output");
   const error = relative(await qExe.read("output"), expected);
