@@ -86,8 +86,7 @@ function upsample2D({ source }: BlockContext, x: Tensor): Tensor {
   });
 }
 
-const headDimOf = (config: UNet2DConfig, channels: number) =>
-  Math.min(config.attention_head_dim ?? channels, channels);
+const headDimOf = (config: UNet2DConfig, channels: number) => config.attention_head_dim ?? channels;
 
 /** `DownBlock2D` or `AttnDownBlock2D`. Returns the result and what the skip connections take. */
 export function downBlock(

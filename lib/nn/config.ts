@@ -176,6 +176,19 @@ export function unet2DConfig(raw: unknown, name: string): UNet2DConfig {
         `norm_num_groups ${result.norm_num_groups}`,
     );
   }
+  // diffusers would make zero heads and fail later on.
+  const attended = [
+    ...(result.add_attention && result.mid_block_type ? [channels.at(-1)!] : []),
+    ...channels.filter((_, i) => down[i].startsWith("Attn")),
+    ...channels.filter((_, i) => up[up.length - 1 - i].startsWith("Attn")),
+  ];
+  const headDim = result.attention_head_dim;
+  if (headDim !== null && attended.some((c) => c < headDim)) {
+    throw new InputError(
+      `${name}: attention_head_dim ${headDim} must not exceed the channels of ` +
+        `a level with attention, block_out_channels [${channels}]`,
+    );
+  }
   const attnGroups = result.attn_norm_num_groups;
   if (attnGroups !== null && channels.at(-1)! % attnGroups) {
     throw new InputError(

@@ -1,0 +1,61 @@
+/** Reference cases of PyTorch and diffusers, small ones of our own and those next to the repository. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { openGpu } from "../../lib/gpu/device.ts";
+import { readCase } from "../../lib/verify/case.ts";
+import { verifyCase } from "../../lib/verify/mod.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const SHARED = Deno.env.get("LUNG_SHARED") ?? join(ROOT, "..", "shared");
+
+async function check(folder: string, names: readonly string[], t: Deno.TestContext) {
+  const gpu = await openGpu();
+  for (const name of names) {
+    await t.step(name, async () => {
+      const reference = await readCase(join(folder, `${name}.safetensors`));
+      const checks = await verifyCase(gpu, reference, { exact: true });
+      assert.ok(checks.length > 0);
+      for (const { name, error, tolerance } of checks) {
+        assert.ok(error <= tolerance, `${name}: ${error} exceeds ${tolerance}`);
+      }
+    });
+  }
+  gpu.destroy();
+}
+
+Deno.test("models, samplers and training agree with diffusers", async (t) => {
+  await check(join(ROOT, "tests", "fixtures", "reference"), [
+    "unet-attention",
+    "unet-odd",
+    "unet-options",
+    "sample",
+    "train",
+    "ddpm-8",
+    "ddim-6",
+    "dpmpp-2m-10",
+    "metrics",
+  ], t);
+});
+
+Deno.test("the larger reference cases", async (t) => {
+  const folder = join(SHARED, "reference", "cases");
+  const there = await Deno.stat(folder).then(() => true, () => false);
+  if (!there) return console.log("skipped: reference cases not found");
+  await check(folder, ["unet-tiny", "unet-seed", "sample-tiny", "train-tiny"], t);
+});
+
+Deno.test("a planted error in a case is found and named", async () => {
+  const gpu = await openGpu();
+  const reference = await readCase(
+    join(ROOT, "tests", "fixtures", "reference", "unet-options.safetensors"),
+  );
+  const name = "grad.conv_in.weight";
+  const tensor = reference.tensors.get(name)!;
+  (tensor.data as Float32Array)[3] += 1e-3;
+  const checks = await verifyCase(gpu, reference, { exact: true });
+  const bad = checks.filter((c) => !(c.error <= c.tolerance)).map((c) => c.name);
+  assert.ok(bad.includes(name), `found: ${bad}`);
+  gpu.destroy();
+});
