@@ -2,7 +2,7 @@
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
-import { main, progressBar } from "../lib/cli/main.ts";
+import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import {
   openNpyDataset,
   openPhantomDataset,
@@ -75,7 +75,7 @@ adapter gives the same bytes.`,
   );
 
 await main(async () => {
-  program.parse(Deno.args, { from: "user" });
+  parseArguments(program);
   const options = program.opts();
   if (Boolean(options.run) === Boolean(options.model)) {
     throw new InputError("give either --run or --model");

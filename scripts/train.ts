@@ -2,7 +2,7 @@
 
 import { Command, InvalidArgumentError } from "commander";
 import { join } from "node:path";
-import { main, progressBar } from "../lib/cli/main.ts";
+import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { openNpyDataset, openPhantomDataset, prepareAll, SliceCache } from "../lib/data/dataset.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
@@ -93,7 +93,7 @@ async function readConfig(options: Record<string, unknown>): Promise<RunConfig> 
 }
 
 await main(async () => {
-  program.parse(Deno.args, { from: "user" });
+  parseArguments(program);
   const options = program.opts();
   const out = options.out === "runs/<preset>"
     ? join("runs", options.preset)

@@ -1,7 +1,7 @@
 /** `deno task verify FILE…`: compares this program with reference cases of PyTorch and diffusers. */
 
 import { Command } from "commander";
-import { main } from "../lib/cli/main.ts";
+import { main, parseArguments } from "../lib/cli/main.ts";
 import { CheckFailedError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { readCase } from "../lib/verify/case.ts";
@@ -29,7 +29,7 @@ Exit code: 0 all within tolerance, 1 some exceeded, 2 a file cannot be read, 3 n
   );
 
 await main(async () => {
-  program.parse(Deno.args, { from: "user" });
+  parseArguments(program);
   const { fast = false, all = false } = program.opts();
   const cases = await Promise.all(program.args.map(readCase));
   const gpu = await openGpu();

@@ -1,7 +1,19 @@
 /** What every script shares: error reporting, exit codes and the progress bar. */
 
 import cliProgress from "cli-progress";
+import { type Command, CommanderError } from "commander";
 import { CheckFailedError, EXIT, InputError, NoGpuError } from "../errors.ts";
+
+/** Parses the command line; wrong use (unknown flags, bad values) exits with code 2, not 1. */
+export function parseArguments(program: Command): void {
+  program.exitOverride();
+  try {
+    program.parse(Deno.args, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    Deno.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage); // commander has said what is wrong
+  }
+}
 
 /** Runs a script's body and turns errors into one clear line and the exit code of their kind. */
 export async function main(body: () => Promise<void>): Promise<never> {
