@@ -1,32 +1,25 @@
 /** `deno task fuzz`: thousands of damaged files into every reader of untrusted input. */
 
-import { Command, InvalidArgumentError } from "commander";
-import { main, progressBar } from "../lib/cli/main.ts";
+import { newCommand, wholeIn } from "../lib/cli/command.ts";
+import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { walk } from "../lib/data/dicom/scan.ts";
 import { mutate } from "../lib/data/fuzz/mutate.ts";
 import { probe, TARGETS } from "../lib/data/fuzz/targets.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";
 
-const whole = (text: string): number => {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("a whole number needed");
-  return Number(text);
-};
-const program = new Command("fuzz")
-  .description("Damages good files and checks that each is read or refused with a clear error.")
-  .option("--count <n>", "damaged files", whole, 6000)
-  .option("--seed <n>", "of the damage", whole, 0)
-  .option("--seconds <n>", "longest time for one file", whole, 2)
-  .option("--megabytes <n>", "most memory", whole, 1024)
+const program = newCommand(
+  "fuzz",
+  "Damages good files and checks that each is read or refused with a clear error.",
+)
+  .option("--count <n>", "damaged files", wholeIn(0, 1e9), 6000)
+  .option("--seed <n>", "of the damage", wholeIn(0, 1e9), 0)
+  .option("--seconds <n>", "longest time for one file", wholeIn(0, 1e9), 2)
+  .option("--megabytes <n>", "most memory", wholeIn(0, 1e9), 1024)
   .argument("[folder]", "good files to start from", "tests/fixtures")
   .addHelpText("after", "\nExample:\n  deno task fuzz --count 20000 --seed 7\n");
 
 await main(async () => {
-  program.exitOverride((error) => {
-    if (error.exitCode === 0) Deno.exit(0);
-    throw new InputError(error.message.replace(/^error: /, ""));
-  });
-  program.configureOutput({ writeErr: () => {} });
-  program.parse(Deno.args, { from: "user" });
+  parseArguments(program);
   const { count, seed, seconds, megabytes } = program.opts();
   const byEnding = new Map<string, string[]>();
   for (const path of walk(program.processedArgs[0])) {

@@ -1,34 +1,28 @@
 /** `deno task phantom`: the built-in phantom as files, to try everything without patient data. */
 
-import { Command, InvalidArgumentError } from "commander";
 import { join, resolve } from "node:path";
-import { main, progressBar } from "../lib/cli/main.ts";
+import { newCommand, wholeIn } from "../lib/cli/command.ts";
+import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { PHANTOM_SLICES, phantomSlice } from "../lib/data/phantom.ts";
 import { writePhantomTree } from "../lib/data/phantom_dicom.ts";
 import { InputError } from "../lib/errors.ts";
 import { writeNpy } from "../lib/io/npy.ts";
 
-const whole = (low: number, high: number) => (text: string): number => {
-  const value = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!(value >= low && value <= high)) {
-    throw new InvalidArgumentError(`a whole number in ${low} … ${high} needed`);
-  }
-  return value;
-};
-
-const program = new Command("phantom")
-  .description("Writes patients of the built-in chest phantom: synthetic, no patient data.")
+const program = newCommand(
+  "phantom",
+  "Writes patients of the built-in chest phantom: synthetic, no patient data.",
+)
   .requiredOption("--out <dir>", "folder to write")
   .option("--dicom", "DICOM series with LIDC annotations, for `deno task prepare`")
-  .option("--patients <n>", "patients", whole(1, 10_000), 4)
-  .option("--slices <n>", "slices a patient (with --dicom)", whole(2, 1000), 60)
-  .option("--size <n>", "rows and columns", whole(32, 1024), 128)
+  .option("--patients <n>", "patients", wholeIn(1, 10_000), 4)
+  .option("--slices <n>", "slices a patient (with --dicom)", wholeIn(2, 1000), 60)
+  .option("--size <n>", "rows and columns", wholeIn(32, 1024), 128)
   .option(
     "--detail <n>",
     "pixels rendered a row, enlarged to --size (with --dicom)",
-    whole(32, 1024),
+    wholeIn(32, 1024),
   )
-  .option("--seed <n>", "of the patients", whole(0, 2 ** 32 - 1), 0)
+  .option("--seed <n>", "of the patients", wholeIn(0, 2 ** 32 - 1), 0)
   .addHelpText(
     "after",
     `
@@ -41,12 +35,7 @@ Without --dicom: {patient}_slice_{n}.npy and masks, ${PHANTOM_SLICES} slices a p
   );
 
 await main(async () => {
-  program.exitOverride((error) => {
-    if (error.exitCode === 0) Deno.exit(0);
-    throw new InputError(error.message.replace(/^error: /, ""));
-  });
-  program.configureOutput({ writeErr: () => {} });
-  program.parse(Deno.args, { from: "user" });
+  parseArguments(program);
   const o = program.opts();
   const out = resolve(o.out);
   const total = o.patients * (o.dicom ? o.slices : PHANTOM_SLICES);

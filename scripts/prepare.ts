@@ -1,25 +1,17 @@
 /** `deno task prepare`: from a folder of CT scans to training slices. */
 
-import { Command, InvalidArgumentError } from "commander";
 import { resolve } from "node:path";
+import { newCommand, numberIn, wholeIn } from "../lib/cli/command.ts";
 import { main, type Progress, progressBar } from "../lib/cli/main.ts";
 import { prepare } from "../lib/data/prepare/prepare.ts";
 import { DEFAULT_SETTINGS } from "../lib/data/prepare/types.ts";
 import { InputError } from "../lib/errors.ts";
 
-const number = (low: number, high: number, isWhole = false) => (text: string): number => {
-  const value = text.trim() === "" ? NaN : Number(text);
-  if (!(value >= low && value <= high) || isWhole && !Number.isInteger(value)) {
-    throw new InvalidArgumentError(`a ${isWhole ? "whole " : ""}number in ${low} … ${high} needed`);
-  }
-  return value;
-};
-
 const d = DEFAULT_SETTINGS;
-const program = new Command("prepare")
-  .description(
-    "Turns a folder of chest CT (DICOM with LIDC annotations, or NIfTI) into training slices.",
-  )
+const program = newCommand(
+  "prepare",
+  "Turns a folder of chest CT (DICOM with LIDC annotations, or NIfTI) into training slices.",
+)
   .option(
     "--dicom <dir>",
     "DICOM files in any folder layout, with LIDC XML and metadata.csv if any",
@@ -33,28 +25,33 @@ const program = new Command("prepare")
   .option(
     "--min-lung <share>",
     "leave out slices with less lung than this",
-    number(0, 1),
+    numberIn(0, 1),
     d.minLung,
   )
-  .option("--consensus <share>", "readers who must agree on a pixel", number(0.01, 1), d.consensus)
-  .option("--min-readers <n>", "readers who must mark a nodule", number(1, 4, true), d.minReaders)
+  .option(
+    "--consensus <share>",
+    "readers who must agree on a pixel",
+    numberIn(0.01, 1),
+    d.consensus,
+  )
+  .option("--min-readers <n>", "readers who must mark a nodule", wholeIn(1, 4), d.minReaders)
   .option(
     "--tolerance <mm>",
     "outlines this close are one nodule (0: slice spacing)",
-    number(0, 50),
+    numberIn(0, 50),
     0,
   )
   .option(
     "--closing <mm>",
     "radius that closes the lung mask over nodules",
-    number(0, 30),
+    numberIn(0, 30),
     d.closing,
   )
-  .option("--seed <n>", "of the split by patient", number(0, 2 ** 32 - 1, true), 0)
-  .option("--val <share>", "of the patients, to validate", number(0, 0.5), 0.1)
-  .option("--test <share>", "of the patients, to test", number(0, 0.5), 0.1)
-  .option("--jobs <n>", "series at a time", number(1, 64, true), 1)
-  .option("--contact-sheet <n>", "slices on contact_sheet.png (0: none)", number(0, 400, true), 48)
+  .option("--seed <n>", "of the split by patient", wholeIn(0, 2 ** 32 - 1), 0)
+  .option("--val <share>", "of the patients, to validate", numberIn(0, 0.5), 0.1)
+  .option("--test <share>", "of the patients, to test", numberIn(0, 0.5), 0.1)
+  .option("--jobs <n>", "series at a time", wholeIn(1, 64), 1)
+  .option("--contact-sheet <n>", "slices on contact_sheet.png (0: none)", wholeIn(0, 400), 48)
   .addHelpText(
     "after",
     `
@@ -68,12 +65,7 @@ contact_sheet.png. Exit codes: 0 done, 2 wrong use or unreadable input.`,
   );
 
 await main(async () => {
-  program.exitOverride((error) => {
-    if (error.exitCode === 0) Deno.exit(0);
-    throw new InputError(error.message.replace(/^error: /, ""));
-  });
-  program.configureOutput({ writeErr: () => {} });
-  program.parse(Deno.args, { from: "user" });
+  parseArguments(program);
   const o = program.opts();
   if ((o.dicom === undefined) === (o.nifti === undefined)) {
     throw new InputError("give either --dicom or --nifti (see --help)");

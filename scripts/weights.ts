@@ -1,7 +1,7 @@
 /** `deno task weights`: fetches the pretrained networks that FID, KID, IS and LPIPS need. */
 
 import { Command } from "commander";
-import { main, progressBar } from "../lib/cli/main.ts";
+import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { EXIT, InputError } from "../lib/errors.ts";
 import { copyWeights, downloadWeights } from "../lib/metrics/download.ts";
 import {
@@ -82,7 +82,7 @@ async function take(file: string) {
 
 await main(async () => {
   program.exitOverride((error) => Deno.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
-  program.parse(Deno.args, { from: "user" });
+  parseArguments(program);
   const options = program.opts<{ from?: string[]; only?: string[]; list?: boolean }>();
   const wanted = WEIGHTS.filter(({ id }) => !options.only || options.only.includes(id));
   const unknown = options.only?.filter((id) => !WEIGHTS.some((one) => one.id === id)) ?? [];
