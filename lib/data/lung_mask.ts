@@ -78,8 +78,11 @@ function segment(input: LungInput, threshold: number, closingMm: number): Segmen
   const { hu, slices, rows, columns, pixelSpacing } = input;
   const area = rows * columns, cm2 = pixelSpacing[0] * pixelSpacing[1] / 100;
   const isOutside = (r: Region) => r.border > OUTSIDE_CONTACT * Math.sqrt(r.pixels);
-  const allAir = labelRegions(hu, slices, rows, columns, threshold);
-  const airways = findAirways(input, allAir, isOutside);
+  const airways = findAirways(
+    input,
+    labelRegions(hu, slices, rows, columns, threshold), // large: not kept
+    isOutside,
+  );
   // Airways join the lungs to each other, so they go before the pieces are put together.
   const walled = hu.map((value, i) => airways[i] ? 0 : value);
   const found = labelRegions(walled, slices, rows, columns, threshold);
