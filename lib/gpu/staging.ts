@@ -9,8 +9,8 @@ import type { PlanStage } from "./plan.ts";
 
 /** Texels (4 floats each) in a row of a staging texture; `kernels/lib/staged.wgsl` says the same. */
 export const STAGING_WIDTH = 2048;
-/** WebGPU guarantees textures of 8,192 rows. */
-export const STAGING_ROWS = 8192;
+/** WebGPU guarantees textures of 8,192 rows; one less is odd. */
+export const STAGING_ROWS = 8191;
 
 interface Range {
   readonly buffer: number;
@@ -25,9 +25,12 @@ export class Staging {
   readonly #slots: { rows: number; held?: Range; used: number }[] = [];
   #clock = 0;
 
-  /** Rows of each texture, as large as its largest use. */
+  /**
+   * Rows of each texture: as many as its largest use needs, and odd, because Mesa compiles a shader
+   * anew for textures whose height is a power of two.
+   */
   get textures(): number[] {
-    return this.#slots.map((s) => s.rows);
+    return this.#slots.map((s) => Math.max(3, s.rows | 1));
   }
 
   /** Textures for all the staged ranges of one dispatch, and the copies to make before it. */

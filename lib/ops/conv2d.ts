@@ -25,6 +25,7 @@ import {
   backwardWeightReference,
   forwardReference,
 } from "./conv2d/reference.ts";
+import { backwardWeightDirect } from "./conv2d/weight.ts";
 
 export interface Conv2dOptions {
   /** [Co] */
@@ -138,8 +139,9 @@ export const conv2dBackwardWeightOp: OpDef = {
   reference([x, dy], { stride, padding, weightShape }, [xType]) {
     return [backwardWeightReference(geometry(xType.shape, weightShape, stride, padding), x, dy)];
   },
-  lower({ inputs: [x], attrs: { stride, padding, weightShape } }) {
-    return [backwardWeightGeneric(geometry(x.shape, weightShape, stride, padding))];
+  lower({ inputs: [x], attrs: { stride, padding, weightShape }, device }) {
+    const g = geometry(x.shape, weightShape, stride, padding);
+    return [...(fitsDirect(g, device) ? [backwardWeightDirect(g)] : []), backwardWeightGeneric(g)];
   },
   cost: (inputs, outputs, { stride, padding, weightShape }) => ({
     flops: convolutionFlops(geometry(inputs[0].shape, weightShape, stride, padding)),
