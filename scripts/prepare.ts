@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path";
 import { newCommand, numberIn, wholeIn } from "../lib/cli/command.ts";
-import { main, type Progress, progressBar } from "../lib/cli/main.ts";
+import { main, parseArguments, type Progress, progressBar } from "../lib/cli/main.ts";
 import { prepare } from "../lib/data/prepare/prepare.ts";
 import { DEFAULT_SETTINGS } from "../lib/data/prepare/types.ts";
 import { InputError } from "../lib/errors.ts";
