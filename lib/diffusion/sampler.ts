@@ -2,8 +2,11 @@
 
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { Plan } from "../gpu/plan.ts";
 import { plan } from "../gpu/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { DeviceProfile } from "../graph/op.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
 import { OPS } from "../ops/mod.ts";
@@ -39,6 +42,15 @@ export interface SampleRequest {
   readonly onStep?: (done: number) => void;
 }
 
+/** The graph and the Plan of one reverse step: what samples, and what audits look at. */
+export function samplingStep(
+  options: SamplerOptions,
+  device: DeviceProfile,
+): { graph: Graph; plan: Plan } {
+  const graph = samplingGraph({ ...options, noise: "device" });
+  return { graph, plan: plan(graph, OPS, { device, exact: options.exact }) };
+}
+
 export class Sampler {
   private constructor(
     readonly options: SamplerOptions,
@@ -47,16 +59,11 @@ export class Sampler {
   ) {}
 
   static async create(gpu: Gpu, options: SamplerOptions): Promise<Sampler> {
-    const { batch, height, width, exact, share, onPipeline } = options;
-    const graph = samplingGraph({ ...options, noise: "device" });
-    const executable = await Executable.load(
-      gpu,
-      plan(graph, OPS, { device: gpu.profile, exact }),
-      {
-        share: share && { params: share },
-        onPipeline,
-      },
-    );
+    const { batch, height, width, share, onPipeline } = options;
+    const executable = await Executable.load(gpu, samplingStep(options, gpu.profile).plan, {
+      share: share && { params: share },
+      onPipeline,
+    });
     const start = initialNoiseGraph(batch, height, width);
     const noise = await Executable.load(gpu, plan(start, OPS, { device: gpu.profile }), {
       share: { x: { from: executable, state: "x" } },

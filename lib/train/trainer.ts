@@ -5,8 +5,11 @@ import { BalancedSampler } from "../data/sampler.ts";
 import { qSampleTable } from "../diffusion/noise_schedule.ts";
 import { schedulerAlphas, schedulerConfig } from "../diffusion/scheduler.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { Plan } from "../gpu/plan.ts";
 import { plan } from "../gpu/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { DeviceProfile } from "../graph/op.ts";
 import { type ParameterLayout } from "../nn/parameters.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { OPS } from "../ops/mod.ts";
@@ -60,20 +63,7 @@ export class Trainer {
     cache: SliceCache,
     { onPipeline }: TrainerOptions = {},
   ): Promise<Trainer> {
-    const layout = unet2DParameters(config.unet);
-    const [height, width] = config.resolution;
-    const graph = trainingGraph({
-      config: config.unet,
-      layout,
-      batch: config.train_batch_size,
-      height,
-      width,
-      timesteps: config.ddpm_num_steps,
-      accumulation: config.gradient_accumulation_steps,
-      noise: "device",
-      logSize: LOG_SIZE,
-    });
-    const laidOut = plan(graph, OPS, { device: gpu.profile, exact: config.exact });
+    const { layout, plan: laidOut } = trainingStep(config, gpu.profile);
     const executable = await Executable.load(gpu, laidOut, { onPipeline });
     const trainer = new Trainer(gpu, config, layout, executable, records, cache);
     const scheduler = schedulerConfig(trainingScheduler(config), "run configuration");
@@ -191,6 +181,30 @@ export class Trainer {
     this.step = progress.step;
     this.microStep = this.#read = progress.microStep;
   }
+}
+
+/** The graph and the Plan of one micro-batch of a run: what trains, and what audits look at. */
+export function trainingStep(config: RunConfig, device: DeviceProfile): TrainingStep {
+  const layout = unet2DParameters(config.unet);
+  const [height, width] = config.resolution;
+  const graph = trainingGraph({
+    config: config.unet,
+    layout,
+    batch: config.train_batch_size,
+    height,
+    width,
+    timesteps: config.ddpm_num_steps,
+    accumulation: config.gradient_accumulation_steps,
+    noise: "device",
+    logSize: LOG_SIZE,
+  });
+  return { layout, graph, plan: plan(graph, OPS, { device, exact: config.exact }) };
+}
+
+export interface TrainingStep {
+  readonly layout: ParameterLayout;
+  readonly graph: Graph;
+  readonly plan: Plan;
 }
 
 /** The forward process of a run, as diffusers' scheduler_config.json says it. */
