@@ -1,8 +1,8 @@
-/** `deno task bench:data`: how fast data is read, beside what users have in Python. */
+/** `deno task bench:data` and `bench:dicom`: how fast data is read, beside what users have in Python. */
 
 import { resolve } from "node:path";
 import { newCommand, wholeIn } from "../lib/cli/command.ts";
-import { main } from "../lib/cli/main.ts";
+import { main, parseArguments } from "../lib/cli/main.ts";
 import { openNpyDataset, openPhantomDataset, SliceCache } from "../lib/data/dataset.ts";
 import { scanFolder } from "../lib/data/dicom/scan.ts";
 import { loadSeries } from "../lib/data/dicom/series.ts";
@@ -13,11 +13,17 @@ import { InputError } from "../lib/errors.ts";
 
 const program = newCommand("bench:data", "Measures reading of DICOM and of training data.");
 
+let job: (() => Promise<void>) | undefined;
+
 program.command("dicom")
   .description("every series below a folder to HU volumes, beside pydicom + numpy and SimpleITK")
   .argument("<folder>")
-  .option("--python <command>", "Python with pydicom and SimpleITK; empty: without", "python3")
-  .action(benchDicom);
+  .option(
+    "--python <command>",
+    "Python with pydicom and SimpleITK; without it only this project is timed",
+    "",
+  )
+  .action((folder, options) => void (job = () => benchDicom(folder, options)));
 program.command("training")
   .description("batches from the packed cache by prefetch, beside the same from memory")
   .option("--data <dir>", "prepared slices; the phantom where none is given")
@@ -26,14 +32,14 @@ program.command("training")
   .option("--batch <n>", "slices a batch", wholeIn(0, 1e9), 8)
   .option("--size <n>", "rows and columns", wholeIn(0, 1e9), 128)
   .option("--step <ms>", "how long the device is busy with a batch", wholeIn(0, 1e9), 50)
-  .action(benchTraining);
+  .action((options) => void (job = () => benchTraining(options)));
 program.addHelpText(
   "after",
   `
 Examples:
   deno task phantom --dicom --out out/big --patients 50 --slices 120 --size 512 --detail 128
-  deno task bench:data dicom out/big
-  deno task bench:data training --data data/lidc --step 50`,
+  deno task bench:dicom out/big
+  deno task bench:data --data data/lidc --step 50`,
 );
 
 async function benchDicom(folder: string, { python }: { python: string }) {
@@ -65,7 +71,7 @@ async function benchDicom(folder: string, { python }: { python: string }) {
         stderr: "inherit",
       }).output();
       if (!success) {
-        throw new InputError(`${python} with ${name} failed; give --python "" to go without`);
+        throw new InputError(`${python} with ${name} failed; leave out --python to go without`);
       }
       const [n, s, mib, total] = new TextDecoder().decode(stdout).trim().split(" ");
       rows.push({ name, slices: Number(n), seconds: Number(s), peak: Number(mib), sum: total });
@@ -156,5 +162,6 @@ async function benchTraining({ data, cache, batches, batch, size: side, step }: 
 }
 
 await main(async () => {
-  await program.parseAsync(Deno.args, { from: "user" });
+  parseArguments(program);
+  await job?.();
 });

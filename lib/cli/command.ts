@@ -1,24 +1,13 @@
-/** Command lines of the scripts: one way of saying what is wrong, and values checked as they come. */
+/** Command lines of the scripts, and the values in them, checked as they come. */
 
 import { Command, InvalidArgumentError } from "commander";
-import { InputError } from "../errors.ts";
 
-/**
- * A command that throws InputError on wrong use, exits with 0 after --help, and reads no environment
- * variable (commander looks for colours there, which would need a permission).
- */
+/** A command that asks no environment variable about colours: that would need a permission. */
 export function newCommand(name: string, description: string): Command {
+  const plain = () => false;
   return new Command(name)
     .description(description)
-    .configureOutput({
-      writeErr: () => {}, // main() prints the error
-      getOutHasColors: () => false,
-      getErrHasColors: () => false,
-    })
-    .exitOverride((error) => {
-      if (error.exitCode === 0) Deno.exit(0);
-      throw new InputError(`${error.message.replace(/^error: /, "")} (see --help)`);
-    });
+    .configureOutput({ getOutHasColors: plain, getErrHasColors: plain });
 }
 
 /** For an option: a number in [low, high]. */
