@@ -10,7 +10,7 @@ import { splitPatients } from "../../lib/data/prepare/splits.ts";
 import { DEFAULT_SETTINGS, type SeriesRecord } from "../../lib/data/prepare/types.ts";
 import { InputError } from "../../lib/errors.ts";
 import { encodeNpy, readNpy } from "../../lib/io/npy.ts";
-import { decodePng } from "../../lib/io/png.ts";
+import { decodePng, encodePng } from "../../lib/io/png.ts";
 import { ctBytes, folderOf, newFolder, sopOf } from "./ct_maker.ts";
 import { dice, realCtTest } from "./shared_ct.ts";
 
@@ -220,6 +220,16 @@ Deno.test("--lung-masks: a volume by series UID, slices by SOP UID; a wrong shap
     [`${sopOf({ z: 2 })}.npy`]: encodeNpy([20, 20], half(400).fill(2, 300)),
   });
   assert.deepEqual(bySop.slices.map((s) => [s.rightPixels, s.leftPixels]), [[200, 0], [200, 100]]);
+  const png = (data: Uint8Array) => encodePng({ width: 20, height: 20, channels: 1, data });
+  const byPng = await run({
+    [`${sopOf({ z: 0 })}.png`]: png(half(400).fill(255, 0, 60)),
+    [`${sopOf({ z: 2 })}.png`]: png(half(400)),
+  });
+  assert.deepEqual(byPng.slices.map((s) => s.rightPixels), [200, 200]);
+  // Its z runs down, x and y as DICOM's: slice 0 of the file is the upper one.
+  const upsideDown = nifti(20, 20, 2, 1, -2, (i) => half(400).fill(0, i === 0 ? 100 : 400));
+  const byNifti = await run({ "P1.nii.gz": upsideDown });
+  assert.deepEqual(byNifti.slices.map((s) => s.rightPixels), [200, 100]);
   await assert.rejects(
     run({ "P1.npy": encodeNpy([2, 20, 10], half(400)) }),
     (error: Error) =>
