@@ -104,6 +104,8 @@ export type OpName =
   | "timestep_embedding"
   | "mse"
   | "mse_backward"
+  | "scale_images"
+  | "gradient_clip"
   | "attention"
   | "attention_backward";
 

@@ -57,6 +57,28 @@ export class ParameterLayout {
     return flat.subarray(offset, offset + sizeOf(shape)) as T;
   }
 
+  /** Elements in use of each block of `block` elements (a divisor of 64), from the block's start. */
+  filledBlocks(block: number): Int32Array<ArrayBuffer> {
+    const filled = new Int32Array(this.size / block);
+    for (const { offset, shape } of this.specs) {
+      for (let i = 0, left = sizeOf(shape); left > 0; i++, left -= block) {
+        filled[offset / block + i] = Math.min(left, block);
+      }
+    }
+    return filled;
+  }
+
+  /** Sets the gaps between parameters to zero, in place: on a device anything may stand there. */
+  clearGaps<T extends Float32Array | Float64Array>(flat: T): T {
+    let end = 0;
+    for (const { offset, shape } of this.specs) {
+      flat.fill(0, end, offset);
+      end = offset + sizeOf(shape);
+    }
+    flat.fill(0, end);
+    return flat;
+  }
+
   /** Fresh values, each parameter from its own distribution. */
   initialise(random: PhiloxStream): Float32Array<ArrayBuffer> {
     const flat = new Float32Array(this.size);

@@ -28,6 +28,8 @@ import { reluOp } from "./relu.ts";
 import { linearDataGradientOp, linearOp, linearWeightGradientOp } from "./linear.ts";
 import { timestepEmbeddingOp } from "./embedding.ts";
 import { mseBackwardOp, mseOp } from "./mse.ts";
+import { scaleImagesOp } from "./scale_images.ts";
+import { gradientClipOp } from "./gradient_clip.ts";
 import { attentionOp } from "./attention.ts";
 import { attentionBackwardOp } from "./attention_backward.ts";
 
@@ -72,6 +74,8 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   timestep_embedding: timestepEmbeddingOp,
   mse: mseOp,
   mse_backward: mseBackwardOp,
+  scale_images: scaleImagesOp,
+  gradient_clip: gradientClipOp,
   attention: attentionOp,
   attention_backward: attentionBackwardOp,
 };

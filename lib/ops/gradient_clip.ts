@@ -1,0 +1,112 @@
+/** Clipping of all gradients by their global norm, without reading the norm back. */
+
+import { input, output, scratch } from "../graph/kernel_call.ts";
+import { type OpDef, trafficOf } from "../graph/op.ts";
+import { sizeOf, type Tensor } from "../graph/tensor.ts";
+import { f32, i32, kernel, only, requireFloat } from "./common.ts";
+import { ADAMW_HYPER } from "./optimizer.ts";
+import { reductionWorkgroup } from "./rows.ts";
+import partialText from "../../kernels/gradient_clip/partial.wgsl" with { type: "text" };
+import factorText from "../../kernels/gradient_clip/factor.wgsl" with { type: "text" };
+
+const PARTIAL = kernel("gradient_clip/partial.wgsl", partialText);
+const FACTOR = kernel("gradient_clip/factor.wgsl", factorText);
+
+/** Elements of a flat gradient that share one entry of `filled`. */
+export const CLIP_BLOCK = 64;
+/** Blocks that a lane of the first pass adds up. */
+const CHAIN = 32;
+
+/**
+ * AdamW's hyper-parameters with the factor of the gradient lowered so that the global norm is at
+ * most `maxNorm` (torch.nn.utils.clip_grad_norm_).
+ *
+ * @param g flat gradient [n], n a multiple of {@link CLIP_BLOCK}.
+ * @param filled i32 [n / CLIP_BLOCK]: how many elements of each block count; see `filledBlocks`.
+ * @param hyper [12] of `adamw`.
+ * @returns [hyper' [12], the norm before clipping [1]].
+ */
+export function gradientClip(
+  g: Tensor,
+  filled: Tensor,
+  hyper: Tensor,
+  maxNorm: number,
+): [clipped: Tensor, norm: Tensor] {
+  const [clipped, norm] = g.graph.append(gradientClipOp, [g, filled, hyper], { maxNorm });
+  return [clipped, norm];
+}
+
+export const gradientClipOp: OpDef = {
+  name: "gradient_clip",
+  infer([g, filled, hyper]) {
+    requireFloat("g", g);
+    const size = sizeOf(g.shape);
+    if (filled.dtype !== "i32" || sizeOf(filled.shape) * CLIP_BLOCK !== size) {
+      throw new Error(
+        `filled [${filled.shape}] ${filled.dtype} must be i32 [${size / CLIP_BLOCK}] ` +
+          `for a gradient of ${size} elements`,
+      );
+    }
+    if (sizeOf(hyper.shape) !== ADAMW_HYPER) {
+      throw new Error(`hyper [${hyper.shape}] must be [${ADAMW_HYPER}]`);
+    }
+    return [f32(ADAMW_HYPER), f32(1)];
+  },
+  vjp: "non-differentiable",
+  reference([g, filled, hyper], { maxNorm }) {
+    const sum = g.reduce(
+      (total, v, i) => total + (i % CLIP_BLOCK < filled[Math.floor(i / CLIP_BLOCK)] ? v * v : 0),
+      0,
+    );
+    const norm = Math.abs(hyper[11]) * Math.sqrt(sum);
+    const clipped = hyper.slice();
+    clipped[11] *= Math.min(1, maxNorm / (norm + 1e-6));
+    return [clipped, Float64Array.of(norm)];
+  },
+  lower({ inputs: [, filled], attrs: { maxNorm }, device }) {
+    const blocks = sizeOf(filled.shape);
+    const workgroup = reductionWorkgroup(device);
+    const count = Math.ceil(blocks / (CHAIN * workgroup));
+    return only("two passes", () => ({
+      scratch: [4 * count],
+      calls: [{
+        kernel: PARTIAL,
+        constants: { WORKGROUP: workgroup },
+        params: { blocks },
+        bindings: { g: input(0), filled: input(1), partials: scratch() },
+        workgroups: [count, 1, 1],
+        note: "partial sums",
+      }, {
+        kernel: FACTOR,
+        params: { count, most: maxNorm },
+        bindings: {
+          partials: scratch(),
+          hyper: input(2),
+          clipped: output(0),
+          norm: output(1),
+        },
+        workgroups: [1, 1, 1],
+        note: "factor",
+      }],
+    }));
+  },
+  cost: (inputs, outputs) => ({
+    flops: 2 * sizeOf(inputs[0].shape),
+    bytes: trafficOf(inputs, outputs),
+  }),
+  // Sums of squares, in chains of at most 32 · 16 terms; the root halves the error.
+  cases: [
+    { name: "clips, with gaps", blocks: 5, maxNorm: 2, filled: [64, 1, 0, 33, 63] },
+    { name: "leaves alone", blocks: 5, maxNorm: 1e6, filled: [64, 1, 0, 33, 63] },
+    { name: "many workgroups", blocks: 1111, maxNorm: 1, filled: [64, 64, 7] },
+  ].map(({ name, blocks, maxNorm, filled }) => ({
+    name,
+    inputs: [
+      f32(CLIP_BLOCK * blocks),
+      { ...i32(blocks), fill: { kind: "values", values: filled } },
+      { ...f32(ADAMW_HYPER), fill: { kind: "uniform", low: 0.5, high: 1 } },
+    ],
+    attrs: { maxNorm },
+    tolerance: 1e-6,
+  })),
+};
