@@ -2,7 +2,7 @@
 
 import { Command } from "commander";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
-import { EXIT, InputError } from "../lib/errors.ts";
+import { InputError } from "../lib/errors.ts";
 import { copyWeights, downloadWeights } from "../lib/metrics/download.ts";
 import {
   checkWeights,
@@ -14,7 +14,7 @@ import {
 
 const program = new Command("deno task weights")
   .description(
-    `Downloads the networks that FID, KID, Inception Score and LPIPS need into ${WEIGHTS_FOLDER}/, ` +
+    `Downloads the networks that FID, KID, Inception Score and LPIPS need into out/weights/, ` +
       "checks their size and SHA-256, and refuses anything else.\n\n" +
       "It is the only task that may use the network, and only to reach the files' own hosts. " +
       "Without these files the other metrics still run.",

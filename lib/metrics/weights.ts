@@ -4,6 +4,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { InputError } from "../errors.ts";
 import { parseTorch, type TorchTensor } from "../io/torch_pickle.ts";
 
@@ -18,8 +19,8 @@ export interface WeightsFile {
   what: string;
 }
 
-/** Where `deno task weights` puts files and the metrics look for them. */
-export const WEIGHTS_FOLDER = "out/weights";
+/** Where `deno task weights` puts files and the metrics look for them, wherever they are started. */
+export const WEIGHTS_FOLDER = fileURLToPath(new URL("../../out/weights", import.meta.url));
 /** What to tell the user where a metric needs a file that is not there. */
 export const WEIGHTS_COMMAND = "deno task weights";
 

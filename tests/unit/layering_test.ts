@@ -31,8 +31,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "lib/data": ["@program", "@machine"],
   "lib/metrics": ["@program", "@machine"],
   "lib/verify": ["@program", "@machine"],
+  "lib/evaluate": ["@program", "@machine"],
 
-  "scripts": ["@program", "@machine", "lib/verify", "lib/cli", "lib/lint"],
+  "scripts": ["@program", "@machine", "lib/verify", "lib/evaluate", "lib/cli", "lib/lint"],
   "mod.ts": ["@program", "@machine"],
 };
 

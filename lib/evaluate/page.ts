@@ -1,0 +1,154 @@
+/** `evaluation.html`: the whole report in one file that needs nothing else and runs no script. */
+
+import type { Canvas } from "../io/canvas.ts";
+import { closestPairs, escape, LEGEND, lineChart, sliceRows } from "./pictures.ts";
+import type { Report, Result } from "./report.ts";
+import { show, showScore } from "./report.ts";
+import type { Score } from "./score.ts";
+
+const STYLE = `
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
+body { max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #8886; }
+table { border-collapse: collapse; width: 100%; } th { text-align: left; }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid #8883; vertical-align: top; }
+td.number { white-space: nowrap; font-variant-numeric: tabular-nums; }
+small { opacity: .75; } svg { max-width: 640px; width: 100%; font-size: 12px; fill: currentColor; }
+img { max-width: 100%; image-rendering: pixelated; background: #000; }
+.none { opacity: .6; } .warning { background: #f5a62333; padding: .5rem 1rem; }
+.group td { font-weight: 600; padding-top: 1rem; }`;
+
+/** How many slices of each class, and how many closest pairs, are shown. */
+const SHOWN = 4, PAIRS = 6;
+
+/** The page as text. */
+export function evaluationPage(report: Report): string {
+  const { about, results, warnings } = report;
+  const parts = [
+    "<h1>Evaluation</h1>",
+    `<table>${
+      about.map(([key, value]) => `<tr><th>${escape(key)}</th><td>${escape(value)}</td></tr>`)
+        .join("")
+    }</table>`,
+    ...warnings.map((text) => `<p class="warning">${escape(text)}</p>`),
+    "<p>Mean ± standard deviation over the slices, with the 95 % bootstrap interval of the mean in " +
+    "brackets. “Real” is what the same figure gives between real slices: what a perfect generator " +
+    "would score. ↑ higher is better, ↓ lower is better.</p>",
+    scoreTable(results),
+    ...(results.length > 1 ? [guidanceCharts(results)] : []),
+    ...results.map(resultSection),
+  ];
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Evaluation</title><style>${STYLE}</style></head>
+<body>
+${parts.join("\n")}
+</body></html>
+`;
+}
+
+function scoreTable(results: readonly Result[]): string {
+  const head = `<tr><th>Metric</th>${
+    results.map(({ name }) => `<th>${escape(name)}</th>`).join("")
+  }<th>Real</th><th>Source and remarks</th></tr>`;
+  let group = "";
+  const rows = results[0].evaluation.scores.map((score) => {
+    const all = results.map(({ evaluation }) =>
+      evaluation.scores.find(({ name }) => name === score.name)
+    );
+    const arrow = score.better === "higher" ? " ↑" : score.better === "lower" ? " ↓" : "";
+    const notes = [...new Set(all.flatMap((one) => one?.note ? [one.note] : []))];
+    const heading = score.group === group
+      ? ""
+      : `<tr class="group"><td colspan="${results.length + 3}">${
+        escape(group = score.group)
+      }</td></tr>`;
+    return `${heading}<tr><td>${escape(score.label)}${arrow}</td>${all.map(cell).join("")}` +
+      `<td class="number">${show(score.reference)}</td>` +
+      `<td><small>${escape([score.source, ...notes].join("; "))}</small></td></tr>`;
+  });
+  return `<table>${head}${rows.join("\n")}</table>`;
+}
+
+function cell(score: Score | undefined): string {
+  if (!score || score.value === null) return `<td class="none">not computed</td>`;
+  return `<td class="number">${escape(showScore(score))}</td>`;
+}
+
+/** A curve over the guidance scale for every metric computed at each. */
+function guidanceCharts(results: readonly Result[]): string {
+  const scales = results.map(({ cfgScale }) => cfgScale);
+  if (scales.some((scale) => scale === null)) return "";
+  const charts = ["psnr", "frd_subset", "fid", "mask_dice", "nodule_auc"].flatMap((name) => {
+    const scores = results.map(({ evaluation }) =>
+      evaluation.scores.find((score) => score.name === name)
+    );
+    if (scores.some((score) => !score || score.value === null || !Number.isFinite(score.value))) {
+      return [];
+    }
+    const curve = { name: scores[0]!.label, values: scores.map((score) => score!.value!) };
+    return [lineChart([curve], {
+      x: [scales[0]!, scales[scales.length - 1]!],
+      xLabel: `guidance scale (${scales.join(", ")})`,
+      yLabel: scores[0]!.label,
+    })];
+  });
+  return charts.length ? `<h2>Over the guidance scale</h2>${charts.join("\n")}` : "";
+}
+
+function resultSection(result: Result): string {
+  const { name, input, evaluation } = result;
+  const { height, width, window, generated, train } = input;
+  const chosen = [1, 0].flatMap((label) =>
+    generated.flatMap((slice, i) => slice.label === label ? [i] : []).slice(0, SHOWN)
+  );
+  const low = window.level - window.width / 2, high = window.level + window.width / 2;
+  const parts = [
+    `<h2>${escape(name)}</h2>`,
+    ...evaluation.warnings.map((text) => `<p class="warning">${escape(text)}</p>`),
+    picture(
+      sliceRows(result, chosen),
+      input.paired ? "Real, generated, difference, lungs" : "Generated slices and their lungs",
+    ),
+    `<p><small>Lungs: <b style="color:${LEGEND.asked}">asked for</b>, ` +
+    `<b style="color:${LEGEND.seen}">seen in the generated slice</b>. Difference: grey where alike, ` +
+    `white where the generated slice is denser. Red: the real slice's nodule.</small></p>`,
+    "<h3>HU inside the lungs</h3>",
+    lineChart(evaluation.histograms, {
+      x: [low, high],
+      xLabel: "HU",
+      yLabel: "fraction of pixels",
+    }),
+    "<h3>Radial power spectrum</h3>",
+    lineChart(evaluation.spectra, {
+      x: [0, Math.floor(Math.min(height, width) / 2)],
+      xLabel: "cycles per image side",
+      yLabel: "power",
+      log: true,
+    }),
+  ];
+  for (const [space, found] of Object.entries(evaluation.copies)) {
+    if (!found?.pairs.length) continue;
+    parts.push(
+      `<h3>Closest training slices, by ${escape(space)}</h3>`,
+      picture(
+        closestPairs(generated, train, found.pairs.slice(0, PAIRS), { height, width }),
+        `Generated slices beside the training slices nearest by ${space}`,
+      ),
+    );
+  }
+  return parts.join("\n");
+}
+
+function picture(canvas: Canvas, title: string): string {
+  const png = canvas.toPng();
+  let binary = "";
+  for (let i = 0; i < png.length; i += 0x8000) {
+    binary += String.fromCharCode(...png.subarray(i, i + 0x8000));
+  }
+  return `<img src="data:image/png;base64,${btoa(binary)}" width="${canvas.width}" alt="${
+    escape(title)
+  }">`;
+}
