@@ -1,15 +1,16 @@
 // Equation: m' = b1 m + (1 - b1) g, v' = b2 v + (1 - b2) g^2,
 //   p' = (1 - lr wd) p - (lr / (1 - b1^t)) m' / (sqrt(v') / sqrt(1 - b2^t) + eps),
-//   ema' = decay ema + (1 - decay) p'
+//   ema' = ema + (1 - decay) (p' - ema)
 //   where hyper.apply = 0, only ema changes (a micro-batch that does not end an optimizer step)
 // Source: Loshchilov & Hutter 2019, arXiv:1711.05101; torch.optim.AdamW (single tensor form).
 // Bindings:
 //   g: f32 [n], the gradient
 //   hyper: f32 [12]: lr, 1 - b1, b2, 1 - b2, eps, 1 - lr wd, lr / (1 - b1^t), sqrt(1 - b2^t),
-//     decay, 1 - decay, apply, gradient factor (clipping, loss scale)
+//     unused, 1 - decay, apply, gradient factor (clipping, loss scale)
 //   p, m, v, ema: f32 [n], updated in place, read as vec4
 // Grid: one invocation per 4 elements, folded over x and y.
-// Numerics: f32; m' = m + (1 - b1)(g - m), as torch's lerp; bias corrections come from float64.
+// Numerics: f32; m' = m + (1 - b1)(g - m), as torch's lerp, and ema alike, which loses least of a
+//   small change; bias corrections come from float64.
 // Shapes: any; padding is updated along with the rest and stays zero.
 // Writes: every output element.
 
@@ -47,5 +48,6 @@ fn main(
     v[i] = v_new;
     p[i] = weight;
   }
-  ema[i] = hyper[8] * ema[i] + hyper[9] * weight;
+  let average = ema[i];
+  ema[i] = average + hyper[9] * (weight - average);
 }

@@ -57,7 +57,7 @@ export const adamwOp: OpDef = {
         out[2][i] = h[2] * v[i] + h[3] * gradient * gradient;
         out[0][i] = p[i] * h[5] - h[6] * out[1][i] / (Math.sqrt(out[2][i]) / h[7] + h[4]);
       }
-      out[3][i] = h[8] * ema[i] + h[9] * out[0][i];
+      out[3][i] = ema[i] + h[9] * (out[0][i] - ema[i]);
     }
     return out;
   },

@@ -40,7 +40,7 @@ export function adamwHyper(
     1 - lr * weightDecay,
     lr / (1 - beta1 ** t),
     Math.sqrt(1 - beta2 ** t),
-    emaDecay,
+    0,
     1 - emaDecay,
     apply ? 1 : 0,
     1,
