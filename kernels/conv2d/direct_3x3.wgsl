@@ -3,6 +3,7 @@
 // Source: torch.nn.functional.conv2d with a 3×3 kernel, stride 1 and padding 1; with the weights
 //   packed flipped and transposed also its input gradient.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/taps_3x3.wgsl
 // Bindings:
 //   x: f32 [N,x_channels,H,W] staged; its channels from x_first on, `ci` of them, are summed here
 //   panels: packed by pack_panels.wgsl, a panel being the biases and weights of 8 output channels,
@@ -30,23 +31,10 @@ struct Params {
   has_channel: u32,
 }
 
-/// Four neighbouring pixels of a row as the left, middle and right kernel column meet them.
-struct Taps {
-  left: vec4<f32>,
-  middle: vec4<f32>,
-  right: vec4<f32>,
-}
-
 /// Eight pixels of a row.
 struct Row {
   a: Taps,
   b: Taps,
-}
-
-struct Kernel {
-  top: vec3<f32>,
-  middle: vec3<f32>,
-  bottom: vec3<f32>,
 }
 
 /// Sums of 8×4 pixels of one output channel.
@@ -86,12 +74,6 @@ fn load_row(plane: u32, iy: i32, column: u32) -> Row {
   );
 }
 
-fn products(k: Kernel, top: Taps, middle: Taps, bottom: Taps) -> vec4<f32> {
-  return k.top.x * top.left + k.top.y * top.middle + k.top.z * top.right +
-    k.middle.x * middle.left + k.middle.y * middle.middle + k.middle.z * middle.right +
-    k.bottom.x * bottom.left + k.bottom.y * bottom.middle + k.bottom.z * bottom.right;
-}
-
 fn add_products(
   tile: ptr<function, Tile>,
   k: Kernel,
@@ -110,6 +92,21 @@ fn add_products(
   (*tile).b2 += products(k, r2.b, r3.b, r4.b);
   (*tile).a3 += products(k, r3.a, r4.a, r5.a);
   (*tile).b3 += products(k, r3.b, r4.b, r5.b);
+}
+
+/// Kernels of 4 output channels, from every second vec4 of a panel.
+fn kernels(at: u32) -> Kernels {
+  return transpose_taps(
+    panels[at],
+    panels[at + 2],
+    panels[at + 4],
+    panels[at + 6],
+    panels[at + 8],
+    panels[at + 10],
+    panels[at + 12],
+    panels[at + 14],
+    panels[at + 16],
+  );
 }
 
 fn filled(v: f32) -> Tile {
@@ -183,42 +180,18 @@ fn main(
     let r4 = load_row(plane, top + 4, column);
     let r5 = load_row(plane, top + 5, column);
     {
-      let p = panels[at];
-      let q = panels[at + 2];
-      let r = panels[at + 4];
-      let s = panels[at + 6];
-      let t = panels[at + 8];
-      let u = panels[at + 10];
-      let v = panels[at + 12];
-      let w = panels[at + 14];
-      let z = panels[at + 16];
-      let k0 = Kernel(vec3(p.x, q.x, r.x), vec3(s.x, t.x, u.x), vec3(v.x, w.x, z.x));
-      let k1 = Kernel(vec3(p.y, q.y, r.y), vec3(s.y, t.y, u.y), vec3(v.y, w.y, z.y));
-      let k2 = Kernel(vec3(p.z, q.z, r.z), vec3(s.z, t.z, u.z), vec3(v.z, w.z, z.z));
-      let k3 = Kernel(vec3(p.w, q.w, r.w), vec3(s.w, t.w, u.w), vec3(v.w, w.w, z.w));
-      add_products(&t0, k0, r0, r1, r2, r3, r4, r5);
-      add_products(&t1, k1, r0, r1, r2, r3, r4, r5);
-      add_products(&t2, k2, r0, r1, r2, r3, r4, r5);
-      add_products(&t3, k3, r0, r1, r2, r3, r4, r5);
+      let k = kernels(at);
+      add_products(&t0, k.k0, r0, r1, r2, r3, r4, r5);
+      add_products(&t1, k.k1, r0, r1, r2, r3, r4, r5);
+      add_products(&t2, k.k2, r0, r1, r2, r3, r4, r5);
+      add_products(&t3, k.k3, r0, r1, r2, r3, r4, r5);
     }
     {
-      let p = panels[at + 1];
-      let q = panels[at + 3];
-      let r = panels[at + 5];
-      let s = panels[at + 7];
-      let t = panels[at + 9];
-      let u = panels[at + 11];
-      let v = panels[at + 13];
-      let w = panels[at + 15];
-      let z = panels[at + 17];
-      let k0 = Kernel(vec3(p.x, q.x, r.x), vec3(s.x, t.x, u.x), vec3(v.x, w.x, z.x));
-      let k1 = Kernel(vec3(p.y, q.y, r.y), vec3(s.y, t.y, u.y), vec3(v.y, w.y, z.y));
-      let k2 = Kernel(vec3(p.z, q.z, r.z), vec3(s.z, t.z, u.z), vec3(v.z, w.z, z.z));
-      let k3 = Kernel(vec3(p.w, q.w, r.w), vec3(s.w, t.w, u.w), vec3(v.w, w.w, z.w));
-      add_products(&t4, k0, r0, r1, r2, r3, r4, r5);
-      add_products(&t5, k1, r0, r1, r2, r3, r4, r5);
-      add_products(&t6, k2, r0, r1, r2, r3, r4, r5);
-      add_products(&t7, k3, r0, r1, r2, r3, r4, r5);
+      let k = kernels(at + 1);
+      add_products(&t4, k.k0, r0, r1, r2, r3, r4, r5);
+      add_products(&t5, k.k1, r0, r1, r2, r3, r4, r5);
+      add_products(&t6, k.k2, r0, r1, r2, r3, r4, r5);
+      add_products(&t7, k.k3, r0, r1, r2, r3, r4, r5);
     }
     plane += area;
     at += 18;

@@ -1,6 +1,6 @@
-// Equation: panel[p][j] = bias[8p + j]; panel[p][8 + (ci*T + t)*8 + j] =
-//   weight[8p + j, ci_first + ci, t], or transposed weight[ci_first + ci, 8p + j, T - 1 - t]
-// Source: layout of the weights for kernels that hold 8 output channels in registers.
+// Equation: panel[p][j] = bias[P*p + j]; panel[p][P + (ci*T + t)*P + j] =
+//   weight[P*p + j, ci_first + ci, t], or transposed weight[ci_first + ci, P*p + j, T - 1 - t]
+// Source: layout of the weights for kernels that hold P = 4*width4 output channels in registers.
 // Joins: kernels/lib/staged.wgsl
 // Bindings:
 //   weight: f32 [Co,Ci,T] staged, T = Kh*Kw
@@ -13,6 +13,7 @@
 
 struct Params {
   panels: u32,
+  width4: u32,
   stride4: u32,
   rows: u32,
   taps: u32,
@@ -51,20 +52,20 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let index = (wid.y * groups.x + wid.x) * WORKGROUP + lane;
-  let length = params.rows * params.taps * 2 + 2;
+  let length = (params.rows * params.taps + 1) * params.width4;
   let panel = index / length;
   let row = index % length;
   if (panel >= params.panels) {
     return;
   }
-  let co = panel * 8 + row % 2 * 4;
+  let co = (panel * params.width4 + row % params.width4) * 4;
   let at = panel * params.stride4 + row;
-  if (row < 2) {
+  if (row < params.width4) {
     panels[at] = vec4(bias_at(co), bias_at(co + 1), bias_at(co + 2), bias_at(co + 3));
     return;
   }
-  let ci = params.ci_first + (row / 2 - 1) / params.taps;
-  let t = (row / 2 - 1) % params.taps;
+  let ci = params.ci_first + (row / params.width4 - 1) / params.taps;
+  let t = (row / params.width4 - 1) % params.taps;
   panels[at] = vec4(
     weight_at(co, ci, t),
     weight_at(co + 1, ci, t),

@@ -5,7 +5,7 @@ import { type OpDef, trafficOf } from "../graph/op.ts";
 import { show, sizeOf, type Tensor } from "../graph/tensor.ts";
 import { f32, requireFloat } from "./common.ts";
 import { BACKWARD_DATA_CASES, BACKWARD_WEIGHT_CASES, FORWARD_CASES } from "./conv2d/cases.ts";
-import { backwardDataDirect, fitsDirect, forwardDirect } from "./conv2d/direct.ts";
+import { backwardDataDirect, fastShape, forwardDirect } from "./conv2d/direct.ts";
 import {
   backwardBias,
   backwardDataGeneric,
@@ -85,11 +85,10 @@ export const conv2dOp: OpDef = {
   },
   lower({ inputs: [x, weight, bias], attrs: { stride, padding }, device }) {
     const g = geometry(x.shape, weight.shape, stride, padding);
+    const shape = fastShape(g, device);
     const sources = [{ ref: input(0), channels: g.ci }];
     return [
-      ...(fitsDirect(g, device)
-        ? [forwardDirect(g, sources, input(1), { bias: bias && input(2) })]
-        : []),
+      ...(shape ? [forwardDirect(g, shape, sources, input(1), { bias: bias && input(2) })] : []),
       forwardGeneric(g, bias !== undefined),
     ];
   },
@@ -117,7 +116,8 @@ export const conv2dBackwardDataOp: OpDef = {
   },
   lower({ inputs: [_, weight], attrs: { stride, padding, inputShape }, device }) {
     const g = geometry(inputShape, weight.shape, stride, padding);
-    return [...(fitsDirect(g, device) ? [backwardDataDirect(g)] : []), backwardDataGeneric(g)];
+    const shape = fastShape(g, device);
+    return [...(shape ? [backwardDataDirect(g, shape)] : []), backwardDataGeneric(g)];
   },
   cost: (inputs, outputs, { stride, padding, inputShape }) => ({
     flops: convolutionFlops(geometry(inputShape, inputs[1].shape, stride, padding)),
@@ -141,7 +141,8 @@ export const conv2dBackwardWeightOp: OpDef = {
   },
   lower({ inputs: [x], attrs: { stride, padding, weightShape }, device }) {
     const g = geometry(x.shape, weightShape, stride, padding);
-    return [...(fitsDirect(g, device) ? [backwardWeightDirect(g)] : []), backwardWeightGeneric(g)];
+    const shape = fastShape(g, device);
+    return [...(shape ? [backwardWeightDirect(g, shape)] : []), backwardWeightGeneric(g)];
   },
   cost: (inputs, outputs, { stride, padding, weightShape }) => ({
     flops: convolutionFlops(geometry(inputs[0].shape, weightShape, stride, padding)),

@@ -1,13 +1,34 @@
-/** 3×3, stride 1, padding 1 on software Vulkan: pixels and channels tiled in registers. */
+/**
+ * Convolutions on software Vulkan: tiles of pixels and output channels in registers, the image read
+ * from a texture and the weights from panels in a uniform buffer, the two fast reads there.
+ */
 
-import { type BufferRef, input, type Lowering, output } from "../../graph/kernel_call.ts";
+import {
+  type BufferRef,
+  input,
+  type KernelSource,
+  type Lowering,
+  output,
+} from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import { kernel } from "../common.ts";
 import type { Geometry } from "./geometry.ts";
 import { planPanels, STAGED, windowOf } from "./panels.ts";
+import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
 import directText from "../../../kernels/conv2d/direct_3x3.wgsl" with { type: "text" };
+import strideText from "../../../kernels/conv2d/direct_3x3_stride2.wgsl" with { type: "text" };
+import dataText from "../../../kernels/conv2d/backward_data_3x3_stride2.wgsl" with { type: "text" };
+import pointText from "../../../kernels/conv2d/pointwise.wgsl" with { type: "text" };
 
-const DIRECT = kernel("conv2d/direct_3x3.wgsl", directText, STAGED);
+const DIRECT = kernel("conv2d/direct_3x3.wgsl", directText, STAGED, tapsText);
+const STRIDE_2 = kernel("conv2d/direct_3x3_stride2.wgsl", strideText, STAGED, tapsText);
+const BACKWARD_DATA_STRIDE_2 = kernel(
+  "conv2d/backward_data_3x3_stride2.wgsl",
+  dataText,
+  STAGED,
+  tapsText,
+);
+const POINTWISE = kernel("conv2d/pointwise.wgsl", pointText, STAGED);
 
 const WORKGROUP = 32;
 
@@ -20,43 +41,91 @@ export interface Epilogue {
   readonly residual?: BufferRef;
 }
 
-export function isSame3x3(g: Geometry): boolean {
-  return g.kh === 3 && g.kw === 3 && g.stride === 1 && g.top === 1 && g.left === 1 &&
-    g.ho === g.h && g.wo === g.w;
+/** A tensor that holds some of the input channels. */
+export interface Source {
+  readonly ref: BufferRef;
+  readonly channels: number;
 }
 
-export function fitsDirect(g: Geometry, device: DeviceProfile): boolean {
-  return device.software && isSame3x3(g) && g.w % 4 === 0;
+export type Shape = "3×3" | "3×3 stride 2" | "1×1";
+
+/** Which of the fast kernels a convolution fits, if any. */
+export function fastShape(g: Geometry, device: DeviceProfile): Shape | undefined {
+  if (!device.software) return undefined;
+  const same = g.stride === 1 && g.ho === g.h && g.wo === g.w;
+  if (g.kh === 1 && g.kw === 1) {
+    return same && g.top === 0 && g.left === 0 && g.h * g.w % 4 === 0 ? "1×1" : undefined;
+  }
+  if (g.kh !== 3 || g.kw !== 3 || g.top !== 1 || g.left !== 1) return undefined;
+  if (same) return g.w % 4 === 0 ? "3×3" : undefined;
+  return g.stride === 2 && g.w % 8 === 0 && g.wo === g.w / 2 ? "3×3 stride 2" : undefined;
 }
 
-/** Forward convolution of input 0 (and further sources) with the weight in input `weight`. */
+interface Tiling {
+  readonly kernel: KernelSource;
+  readonly taps: number;
+  readonly width: 8 | 16;
+  readonly params: Readonly<Record<string, number>>;
+  readonly invocations: number;
+}
+
+function tiling({ n, h, w, ho, wo }: Geometry, shape: Shape, transposed: boolean): Tiling {
+  if (shape === "1×1") {
+    return {
+      kernel: POINTWISE,
+      taps: 1,
+      width: 16,
+      params: { batch: n, area4: h * w / 4 },
+      invocations: n * Math.ceil(h * w / 16),
+    };
+  }
+  if (shape === "3×3") {
+    return {
+      kernel: DIRECT,
+      taps: 9,
+      width: 8,
+      params: { batch: n, h, w4: w / 4 },
+      invocations: n * Math.ceil(w / 8) * Math.ceil(h / 4),
+    };
+  }
+  return {
+    kernel: transposed ? BACKWARD_DATA_STRIDE_2 : STRIDE_2,
+    taps: 9,
+    width: 8,
+    params: { batch: n, h, w4: w / 4, ho, wo4: wo / 4 },
+    invocations: n * (wo / 4) * Math.ceil((transposed ? h : ho) / 4),
+  };
+}
+
+/** y from the sources of x and the weight. */
 export function forwardDirect(
   g: Geometry,
-  sources: readonly { ref: BufferRef; channels: number }[],
+  shape: Shape,
+  sources: readonly Source[],
   weight: BufferRef,
   epilogue: Epilogue,
 ): Variant {
   return {
     name: "direct",
     exact: true,
-    build: () => buildDirect(g, g.co, sources, weight, false, epilogue),
+    build: () => build(tiling(g, shape, false), g.co, sources, weight, false, epilogue),
   };
 }
 
-/** dx from dy (input 0) and the weight (input 1): the same convolution with the kernel flipped. */
-export function backwardDataDirect(g: Geometry, epilogue: Epilogue = {}): Variant {
+/** dx from dy (input 0) and the weight (input 1): a convolution with the kernel flipped. */
+export function backwardDataDirect(g: Geometry, shape: Shape, epilogue: Epilogue = {}): Variant {
   const sources = [{ ref: input(0), channels: g.co }];
   return {
     name: "direct",
     exact: true,
-    build: () => buildDirect(g, g.ci, sources, input(1), true, epilogue),
+    build: () => build(tiling(g, shape, true), g.ci, sources, input(1), true, epilogue),
   };
 }
 
-function buildDirect(
-  { n, h, w }: Geometry,
+function build(
+  { kernel, taps, width, params, invocations }: Tiling,
   co: number,
-  sources: readonly { ref: BufferRef; channels: number }[],
+  sources: readonly Source[],
   weight: BufferRef,
   transposed: boolean,
   { bias, channel, residual }: Epilogue,
@@ -64,12 +133,12 @@ function buildDirect(
   const { pack, passes, bytes } = planPanels({
     sources: sources.map((s) => s.channels),
     co,
-    taps: 9,
+    taps,
+    width,
     transposed,
     weight,
     bias,
   });
-  const invocations = Math.ceil(w / 8) * Math.ceil(h / 4) * n;
   return {
     scratch: [bytes],
     calls: [
@@ -79,12 +148,10 @@ function buildDirect(
         const first = pass.ciFirst === 0;
         const extra = first ? residual : output();
         return {
-          kernel: DIRECT,
+          kernel,
           constants: { WORKGROUP },
           params: {
-            batch: n,
-            h,
-            w4: w / 4,
+            ...params,
             ci: pass.ci,
             x_channels: source.channels,
             x_first: pass.sourceFirst,

@@ -1,5 +1,5 @@
 /**
- * Weights in panels of 8 output channels, small enough for uniform buffers, and how the work on a
+ * Weights in panels of 8 or 16 output channels, small enough for uniform buffers, and how the work on a
  * convolution is split over dispatches by them.
  */
 
@@ -12,8 +12,6 @@ export const STAGED = stagedText;
 
 const PACK = kernel("conv2d/pack_panels.wgsl", packText, stagedText);
 
-/** Output channels of a panel. */
-export const PANEL = 8;
 /** Bytes of a uniform binding, WebGPU's limit and the length that the kernels declare. */
 export const WINDOW = 65536;
 
@@ -49,15 +47,18 @@ export function planPanels(
     readonly sources: readonly number[];
     readonly co: number;
     readonly taps: number;
+    /** Output channels of a panel. */
+    readonly width: 8 | 16;
     readonly transposed: boolean;
     readonly weight: BufferRef;
     readonly bias?: BufferRef;
   },
   scratchIndex = 0,
 ): PanelPlan {
-  const { sources, co, taps, transposed } = spec;
-  const panelCount = Math.ceil(co / PANEL);
-  const most = Math.floor((WINDOW / 16 - 2) / (2 * taps));
+  const { sources, co, taps, width, transposed } = spec;
+  const width4 = width / 4;
+  const panelCount = Math.ceil(co / width);
+  const most = Math.floor((WINDOW / 16 / width4 - 1) / taps);
   const pack: KernelCall[] = [];
   const passes: Pass[] = [];
   const total = sources.reduce((a, b) => a + b, 0);
@@ -68,13 +69,14 @@ export function planPanels(
     for (let first = 0; first < channels; first += step) {
       const ci = Math.min(step, channels - first);
       // Multiples of 16 vec4 keep every panel on the 256-byte grid of bindings.
-      const panelSize4 = Math.ceil((2 + 2 * taps * ci) / 16) * 16;
+      const panelSize4 = Math.ceil((1 + taps * ci) * width4 / 16) * 16;
       const perPass = Math.max(1, Math.floor(WINDOW / 16 / panelSize4));
       const ciFirst = before + first;
       pack.push({
         kernel: PACK,
         params: {
           panels: panelCount,
+          width4,
           stride4: panelSize4,
           rows: ci,
           taps,
@@ -89,7 +91,7 @@ export function planPanels(
           bias: spec.bias ?? spec.weight,
           panels: scratch(scratchIndex, { offset, size: panelCount * panelSize4 * 16 }),
         },
-        workgroups: gridFor(panelCount * (2 + 2 * taps * ci), 64),
+        workgroups: gridFor(panelCount * (1 + taps * ci) * width4, 64),
         note: "pack weights",
       });
       for (let p = 0; p < panelCount; p += perPass) {
@@ -98,7 +100,7 @@ export function planPanels(
           ci,
           source,
           sourceFirst: first,
-          coFirst: p * PANEL,
+          coFirst: p * width,
           panels: Math.min(perPass, panelCount - p),
           panelSize4,
           offset: offset + p * panelSize4 * 16,

@@ -1,21 +1,31 @@
-/** Weight gradient of a 3×3 convolution (stride 1, padding 1) on software Vulkan. */
+/** Weight gradients on software Vulkan: sums over slices of the image, then over the slices. */
 
 import {
   gridFor,
   input,
   type KernelCall,
+  type KernelSource,
   type Lowering,
   output,
   scratch,
 } from "../../graph/kernel_call.ts";
 import type { Variant } from "../../graph/op.ts";
 import { kernel } from "../common.ts";
+import type { Shape } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { STAGED } from "./panels.ts";
-import weightText from "../../../kernels/conv2d/backward_weight_3x3.wgsl" with { type: "text" };
+import sameText from "../../../kernels/conv2d/backward_weight_3x3.wgsl" with { type: "text" };
+import strideText from "../../../kernels/conv2d/backward_weight_3x3_stride2.wgsl" with {
+  type: "text",
+};
+import pointText from "../../../kernels/conv2d/backward_weight_pointwise.wgsl" with {
+  type: "text",
+};
 import sumText from "../../../kernels/conv2d/sum_slices.wgsl" with { type: "text" };
 
-const BACKWARD_WEIGHT = kernel("conv2d/backward_weight_3x3.wgsl", weightText, STAGED);
+const SAME = kernel("conv2d/backward_weight_3x3.wgsl", sameText, STAGED);
+const STRIDE_2 = kernel("conv2d/backward_weight_3x3_stride2.wgsl", strideText, STAGED);
+const POINTWISE = kernel("conv2d/backward_weight_pointwise.wgsl", pointText, STAGED);
 const SUM_SLICES = kernel("conv2d/sum_slices.wgsl", sumText, STAGED);
 
 const WORKGROUP = 8;
@@ -23,55 +33,93 @@ const WORKGROUP = 8;
 /** Rows that one invocation sums up: more of them cost accuracy, fewer cost memory. */
 const ROWS = 128;
 
-/** How N·H rows are cut: `images` images, or one image in `rowChunks` parts of `rows` rows. */
-export function chunkRows(n: number, h: number) {
-  const rowChunks = Math.ceil(h / ROWS);
-  const rows = Math.ceil(h / rowChunks);
+export function backwardWeightDirect(g: Geometry, shape: Shape): Variant {
+  return {
+    name: "direct",
+    exact: true,
+    build: () => shape === "1×1" ? buildPointwise(g) : buildRows(g, shape),
+  };
+}
+
+/** How N·H rows are cut: `images` images, or one image in `row_chunks` parts of `rows` rows. */
+function chunkRows(n: number, h: number) {
+  const row_chunks = Math.ceil(h / ROWS);
+  const rows = Math.ceil(h / row_chunks);
   const images = Math.min(n, Math.max(1, Math.floor(ROWS / h)));
-  return { images, rows, rowChunks, chunks: Math.ceil(n / images) * rowChunks };
+  return { images, rows, row_chunks, chunks: Math.ceil(n / images) * row_chunks };
 }
 
-export function backwardWeightDirect(g: Geometry): Variant {
-  return { name: "direct", exact: true, build: () => build(g) };
+function buildRows({ n, ci, h, w, co, ho, wo }: Geometry, shape: Shape): Lowering {
+  const same = shape === "3×3";
+  const { chunks, ...chunk } = chunkRows(n, ho);
+  const strips = Math.ceil(wo / (same ? 8 : 4));
+  const params: Record<string, number> = same
+    ? { h, w4: w / 4, strips }
+    : { h, w4: w / 4, ho, wo4: wo / 4 };
+  return sliced({
+    kernel: same ? SAME : STRIDE_2,
+    params: { batch: n, ...params, ...chunk },
+    slices: strips * chunks,
+    blocks: [8, 4],
+    ci,
+    co,
+    taps: 9,
+  });
 }
 
-function build({ n, ci, h, w, co }: Geometry): Lowering {
-  const { images, rows, rowChunks, chunks } = chunkRows(n, h);
-  const strips = Math.ceil(w / 8);
-  const slices = strips * chunks;
-  const [coBlocks, ciBlocks] = [Math.ceil(co / 8), Math.ceil(ci / 4)];
-  const row4 = ciBlocks * 9;
-  const slice4 = coBlocks * 8 * row4;
+function buildPointwise({ n, ci, h, w, co }: Geometry): Lowering {
+  const area4 = h * w / 4;
+  const groups = n * area4;
+  const rounds = Math.min(ROWS, Math.ceil(groups / WORKGROUP));
+  return sliced({
+    kernel: POINTWISE,
+    params: { area4, groups, rounds },
+    slices: Math.ceil(groups / (rounds * WORKGROUP)) * WORKGROUP,
+    blocks: [16, 16],
+    ci,
+    co,
+    taps: 1,
+  });
+}
+
+function sliced(spec: {
+  kernel: KernelSource;
+  params: Record<string, number>;
+  slices: number;
+  /** Output and input channels of an invocation. */
+  blocks: readonly [number, number];
+  ci: number;
+  co: number;
+  taps: number;
+}): Lowering {
+  const { slices, blocks, ci, co, taps } = spec;
+  const [coBlocks, ciBlocks] = [Math.ceil(co / blocks[0]), Math.ceil(ci / blocks[1])];
+  const row4 = ciBlocks * blocks[1] * taps / 4;
+  const slice4 = coBlocks * blocks[0] * row4;
   return {
     scratch: [slices * slice4 * 16],
     calls: [
       {
-        kernel: BACKWARD_WEIGHT,
+        kernel: spec.kernel,
         params: {
-          batch: n,
-          h,
-          w4: w / 4,
-          strips,
+          ...spec.params,
           ci,
           co,
           ci_blocks: ciBlocks,
           co_blocks: coBlocks,
-          images,
-          rows,
-          row_chunks: rowChunks,
           slices,
         },
         bindings: { x: input(0), dy: input(1), partial: scratch() },
         workgroups: [Math.ceil(slices / WORKGROUP), coBlocks, ciBlocks],
         note: "partial sums",
       },
-      sumSlices({ co, length: ci * 9, row4, slice4, slices }),
+      sumSlices({ co, length: ci * taps, row4, slice4, slices }),
     ],
   };
 }
 
 /** Adds up scratch 0, a slice being rows of `length` floats padded to `row4` vec4. */
-export function sumSlices(params: {
+function sumSlices(params: {
   co: number;
   length: number;
   row4: number;

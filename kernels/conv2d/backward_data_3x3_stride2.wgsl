@@ -1,0 +1,188 @@
+// Equation: dx[n,ci,iy,ix] = extra[n,ci,iy,ix] + sum over co, kh, kw of weight[co,ci,kh,kw] *
+//   dy[n, co, (iy + 1 - kh)/2, (ix + 1 - kw)/2] where the divisions leave no rest
+// Source: input gradient of direct_3x3_stride2.wgsl: an even pixel meets the middle of the kernel,
+//   an odd one its two ends.
+// Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/taps_3x3.wgsl
+// Bindings:
+//   x: dy, f32 [N,x_channels,Ho,Wo] staged; its channels from x_first on, `ci` of them, are summed
+//   panels: packed transposed by pack_panels.wgsl (so the kernels are flipped), a panel being 8
+//     zeros and the weights of 8 of dx's channels, [dy's channels,3,3,8] floats
+//   extra: f32 like dx, staged (another gradient, or the sum over other channels)
+//   channel: f32 [N, dx's channels]; any if unused
+//   y: dx, f32 [N,co,H,W] as vec4
+// Grid: x: one invocation per 8×4 pixels of dx; y: panels.
+// Numerics: f32; the products of a channel are summed before they join the running sum.
+// Shapes: W a multiple of 8 and Wo = W/2.
+// Writes: every output element of its channels.
+
+struct Params {
+  batch: u32,
+  h: u32,
+  w4: u32,
+  ho: u32,
+  wo4: u32,
+  ci: u32,
+  x_channels: u32,
+  x_first: u32,
+  co: u32,
+  co_first: u32,
+  panel_size: u32,
+  has_extra: u32,
+  has_channel: u32,
+}
+
+/// Four pixels of dy and their right neighbours.
+struct Pair {
+  here: vec4<f32>,
+  next: vec4<f32>,
+}
+
+/// Sums of 8×4 pixels of one channel, even and odd columns apart.
+struct Tile {
+  even0: vec4<f32>,
+  odd0: vec4<f32>,
+  even1: vec4<f32>,
+  odd1: vec4<f32>,
+  even2: vec4<f32>,
+  odd2: vec4<f32>,
+  even3: vec4<f32>,
+  odd3: vec4<f32>,
+}
+
+override WORKGROUP: u32 = 32;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<uniform> panels: array<vec4<f32>, 4096>;
+@group(0) @binding(2) var x: texture_2d<f32>;
+@group(0) @binding(3) var extra: texture_2d<f32>;
+@group(0) @binding(4) var<storage, read> channel: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+
+fn load_row(plane: u32, oy: u32, column: u32) -> Pair {
+  let inside = oy < params.ho;
+  let at = plane + min(oy, params.ho - 1) * params.wo4 + column;
+  let a = select(vec4(0.0), staged(x, at), inside);
+  let b = select(0.0, staged(x, at + 1).x, inside && column + 1 < params.wo4);
+  return Pair(a, vec4(a.yzw, b));
+}
+
+/// The kernel is flipped: its left column is that of kw = 2.
+fn add_products(tile: ptr<function, Tile>, k: Kernel, r0: Pair, r1: Pair, r2: Pair) {
+  (*tile).even0 += k.middle.y * r0.here;
+  (*tile).odd0 += k.middle.x * r0.here + k.middle.z * r0.next;
+  (*tile).even1 += k.top.y * r0.here + k.bottom.y * r1.here;
+  (*tile).odd1 += k.top.x * r0.here + k.top.z * r0.next + k.bottom.x * r1.here +
+    k.bottom.z * r1.next;
+  (*tile).even2 += k.middle.y * r1.here;
+  (*tile).odd2 += k.middle.x * r1.here + k.middle.z * r1.next;
+  (*tile).even3 += k.top.y * r1.here + k.bottom.y * r2.here;
+  (*tile).odd3 += k.top.x * r1.here + k.top.z * r1.next + k.bottom.x * r2.here +
+    k.bottom.z * r2.next;
+}
+
+/// Kernels of 4 output channels, from every second vec4 of a panel.
+fn kernels(at: u32) -> Kernels {
+  return transpose_taps(
+    panels[at],
+    panels[at + 2],
+    panels[at + 4],
+    panels[at + 6],
+    panels[at + 8],
+    panels[at + 10],
+    panels[at + 12],
+    panels[at + 14],
+    panels[at + 16],
+  );
+}
+
+fn filled(v: f32) -> Tile {
+  return Tile(vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v));
+}
+
+fn store_row(even: vec4<f32>, odd: vec4<f32>, plane: u32, iy: u32, column: u32, add: f32) {
+  if (iy >= params.h) {
+    return;
+  }
+  let at = plane + iy * params.w4 + column * 2;
+  var a = vec4(even.x, odd.x, even.y, odd.y) + add;
+  var b = vec4(even.z, odd.z, even.w, odd.w) + add;
+  if (params.has_extra != 0) {
+    a += staged(extra, at);
+    b += staged(extra, at + 1);
+  }
+  y[at] = a;
+  y[at + 1] = b;
+}
+
+fn store(tile: Tile, n: u32, co: u32, iy: u32, column: u32) {
+  if (co >= params.co) {
+    return;
+  }
+  let add = select(0.0, channel[n * params.co + co], params.has_channel != 0);
+  let plane = (n * params.co + co) * params.h * params.w4;
+  store_row(tile.even0, tile.odd0, plane, iy, column, add);
+  store_row(tile.even1, tile.odd1, plane, iy + 1, column, add);
+  store_row(tile.even2, tile.odd2, plane, iy + 2, column, add);
+  store_row(tile.even3, tile.odd3, plane, iy + 3, column, add);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let index = wid.x * WORKGROUP + lane;
+  let bands = (params.h + 3) / 4;
+  let column = index % params.wo4;
+  let band = index / params.wo4 % bands;
+  let n = index / (params.wo4 * bands);
+  if (n >= params.batch) {
+    return;
+  }
+  var at = wid.y * params.panel_size;
+  let bias_low = panels[at];
+  let bias_high = panels[at + 1];
+  at += 2;
+  var t0 = filled(bias_low.x);
+  var t1 = filled(bias_low.y);
+  var t2 = filled(bias_low.z);
+  var t3 = filled(bias_low.w);
+  var t4 = filled(bias_high.x);
+  var t5 = filled(bias_high.y);
+  var t6 = filled(bias_high.z);
+  var t7 = filled(bias_high.w);
+
+  let area = params.ho * params.wo4;
+  var plane = (n * params.x_channels + params.x_first) * area;
+  for (var ci = 0u; ci < params.ci; ci++) {
+    let r0 = load_row(plane, band * 2, column);
+    let r1 = load_row(plane, band * 2 + 1, column);
+    let r2 = load_row(plane, band * 2 + 2, column);
+    {
+      let k = kernels(at);
+      add_products(&t0, k.k0, r0, r1, r2);
+      add_products(&t1, k.k1, r0, r1, r2);
+      add_products(&t2, k.k2, r0, r1, r2);
+      add_products(&t3, k.k3, r0, r1, r2);
+    }
+    {
+      let k = kernels(at + 1);
+      add_products(&t4, k.k0, r0, r1, r2);
+      add_products(&t5, k.k1, r0, r1, r2);
+      add_products(&t6, k.k2, r0, r1, r2);
+      add_products(&t7, k.k3, r0, r1, r2);
+    }
+    plane += area;
+    at += 18;
+  }
+  let co = params.co_first + wid.y * 8;
+  store(t0, n, co, band * 4, column);
+  store(t1, n, co + 1, band * 4, column);
+  store(t2, n, co + 2, band * 4, column);
+  store(t3, n, co + 3, band * 4, column);
+  store(t4, n, co + 4, band * 4, column);
+  store(t5, n, co + 5, band * 4, column);
+  store(t6, n, co + 6, band * 4, column);
+  store(t7, n, co + 7, band * 4, column);
+}

@@ -1,0 +1,213 @@
+// Equation: partial[slice,co,ci,kh,kw] = sum over the pixels (n, oy, ox) of the slice of
+//   dy[n,co,oy,ox] * x[n, ci, 2 oy + kh - 1, 2 ox + kw - 1]
+// Source: gradient of direct_3x3_stride2.wgsl; sum_slices.wgsl adds up.
+// Joins: kernels/lib/staged.wgsl
+// Bindings:
+//   x: f32 [N,Ci,H,W] staged
+//   dy: f32 [N,Co,Ho,Wo] staged
+//   partial: f32 [slices, co8, ci4*9] as vec4, co8 and ci4 being Co and Ci rounded up to 8 and 4
+// Grid: x: one invocation per slice (4 columns of pixels, a chunk of rows); y: blocks of 8 output
+//   channels; z: blocks of 4 input channels.
+// Numerics: f32; products of 4 neighbours are summed first, then some 128 rows, then the slices, so
+//   that the error is about 2^-24 * sqrt(128 / 6) relative.
+// Shapes: W a multiple of 8 and Wo = W/2; channels past the last repeat it and are ignored later.
+// Writes: every output element.
+
+struct Params {
+  batch: u32,
+  h: u32,
+  w4: u32,
+  ho: u32,
+  wo4: u32,
+  ci: u32,
+  co: u32,
+  ci_blocks: u32,
+  co_blocks: u32,
+  images: u32,
+  rows: u32,
+  row_chunks: u32,
+  slices: u32,
+}
+
+/// The pixels that four output pixels of a row meet in the left, middle and right kernel column.
+struct Taps {
+  left: vec4<f32>,
+  middle: vec4<f32>,
+  right: vec4<f32>,
+}
+
+struct Sums {
+  top: vec3<f32>,
+  middle: vec3<f32>,
+  bottom: vec3<f32>,
+}
+
+override WORKGROUP: u32 = 8;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var x: texture_2d<f32>;
+@group(0) @binding(2) var dy: texture_2d<f32>;
+@group(0) @binding(3) var<storage, read_write> partial: array<vec4<f32>>;
+
+fn load_row(plane: u32, iy: i32, column: u32) -> Taps {
+  let inside = iy >= 0 && iy < i32(params.h);
+  let at = plane + u32(clamp(iy, 0, i32(params.h) - 1)) * params.w4 + column;
+  let l = select(0.0, staged(x, max(at, 1) - 1).w, inside && column > 0);
+  let a = select(vec4(0.0), staged(x, at), inside);
+  let b = select(vec4(0.0), staged(x, at + 1), inside);
+  return Taps(vec4(l, a.yw, b.y), vec4(a.xz, b.xz), vec4(a.yw, b.yw));
+}
+
+fn dots(d: vec4<f32>, row: Taps) -> vec3<f32> {
+  return vec3(dot(d, row.left), dot(d, row.middle), dot(d, row.right));
+}
+
+fn add_dots(s: ptr<function, Sums>, d: vec4<f32>, top: Taps, middle: Taps, bottom: Taps) {
+  (*s).top += dots(d, top);
+  (*s).middle += dots(d, middle);
+  (*s).bottom += dots(d, bottom);
+}
+
+fn store(at: u32, s0: Sums, s1: Sums, s2: Sums, s3: Sums) {
+  partial[at] = vec4(s0.top, s0.middle.x);
+  partial[at + 1] = vec4(s0.middle.yz, s0.bottom.xy);
+  partial[at + 2] = vec4(s0.bottom.z, s1.top);
+  partial[at + 3] = vec4(s1.middle, s1.bottom.x);
+  partial[at + 4] = vec4(s1.bottom.yz, s2.top.xy);
+  partial[at + 5] = vec4(s2.top.z, s2.middle);
+  partial[at + 6] = vec4(s2.bottom, s3.top.x);
+  partial[at + 7] = vec4(s3.top.yz, s3.middle.xy);
+  partial[at + 8] = vec4(s3.middle.z, s3.bottom);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let slice = wid.x * WORKGROUP + lane;
+  if (slice >= params.slices) {
+    return;
+  }
+  let column = slice % params.wo4;
+  let first_row = slice / params.wo4 % params.row_chunks * params.rows;
+  let end_row = min(first_row + params.rows, params.ho);
+  let first_image = slice / (params.wo4 * params.row_chunks) * params.images;
+  let end_image = min(first_image + params.images, params.batch);
+  let co = wid.y * 8;
+  let ci = wid.z * 4;
+  let area = params.h * params.w4;
+  let plane1 = min(1, params.ci - 1 - ci) * area;
+  let plane2 = min(2, params.ci - 1 - ci) * area;
+  let plane3 = min(3, params.ci - 1 - ci) * area;
+  let dy_area = params.ho * params.wo4;
+  let last_co = params.co - 1 - co;
+  var s00 = Sums();
+  var s01 = Sums();
+  var s02 = Sums();
+  var s03 = Sums();
+  var s10 = Sums();
+  var s11 = Sums();
+  var s12 = Sums();
+  var s13 = Sums();
+  var s20 = Sums();
+  var s21 = Sums();
+  var s22 = Sums();
+  var s23 = Sums();
+  var s30 = Sums();
+  var s31 = Sums();
+  var s32 = Sums();
+  var s33 = Sums();
+  var s40 = Sums();
+  var s41 = Sums();
+  var s42 = Sums();
+  var s43 = Sums();
+  var s50 = Sums();
+  var s51 = Sums();
+  var s52 = Sums();
+  var s53 = Sums();
+  var s60 = Sums();
+  var s61 = Sums();
+  var s62 = Sums();
+  var s63 = Sums();
+  var s70 = Sums();
+  var s71 = Sums();
+  var s72 = Sums();
+  var s73 = Sums();
+  for (var n = first_image; n < end_image; n++) {
+    let plane = (n * params.ci + ci) * area;
+    let dy_plane = (n * params.co + co) * dy_area + column;
+    // The last row that an output row meets is the first that the next one meets.
+    let before = i32(first_row) * 2 - 1;
+    var a0 = load_row(plane, before, column * 2);
+    var a1 = load_row(plane + plane1, before, column * 2);
+    var a2 = load_row(plane + plane2, before, column * 2);
+    var a3 = load_row(plane + plane3, before, column * 2);
+    for (var oy = first_row; oy < end_row; oy++) {
+      let middle = i32(oy) * 2;
+      let b0 = load_row(plane, middle, column * 2);
+      let b1 = load_row(plane + plane1, middle, column * 2);
+      let b2 = load_row(plane + plane2, middle, column * 2);
+      let b3 = load_row(plane + plane3, middle, column * 2);
+      let c0 = load_row(plane, middle + 1, column * 2);
+      let c1 = load_row(plane + plane1, middle + 1, column * 2);
+      let c2 = load_row(plane + plane2, middle + 1, column * 2);
+      let c3 = load_row(plane + plane3, middle + 1, column * 2);
+      let at = dy_plane + oy * params.wo4;
+      let d0 = staged(dy, at);
+      add_dots(&s00, d0, a0, b0, c0);
+      add_dots(&s01, d0, a1, b1, c1);
+      add_dots(&s02, d0, a2, b2, c2);
+      add_dots(&s03, d0, a3, b3, c3);
+      let d1 = staged(dy, at + min(1, last_co) * dy_area);
+      add_dots(&s10, d1, a0, b0, c0);
+      add_dots(&s11, d1, a1, b1, c1);
+      add_dots(&s12, d1, a2, b2, c2);
+      add_dots(&s13, d1, a3, b3, c3);
+      let d2 = staged(dy, at + min(2, last_co) * dy_area);
+      add_dots(&s20, d2, a0, b0, c0);
+      add_dots(&s21, d2, a1, b1, c1);
+      add_dots(&s22, d2, a2, b2, c2);
+      add_dots(&s23, d2, a3, b3, c3);
+      let d3 = staged(dy, at + min(3, last_co) * dy_area);
+      add_dots(&s30, d3, a0, b0, c0);
+      add_dots(&s31, d3, a1, b1, c1);
+      add_dots(&s32, d3, a2, b2, c2);
+      add_dots(&s33, d3, a3, b3, c3);
+      let d4 = staged(dy, at + min(4, last_co) * dy_area);
+      add_dots(&s40, d4, a0, b0, c0);
+      add_dots(&s41, d4, a1, b1, c1);
+      add_dots(&s42, d4, a2, b2, c2);
+      add_dots(&s43, d4, a3, b3, c3);
+      let d5 = staged(dy, at + min(5, last_co) * dy_area);
+      add_dots(&s50, d5, a0, b0, c0);
+      add_dots(&s51, d5, a1, b1, c1);
+      add_dots(&s52, d5, a2, b2, c2);
+      add_dots(&s53, d5, a3, b3, c3);
+      let d6 = staged(dy, at + min(6, last_co) * dy_area);
+      add_dots(&s60, d6, a0, b0, c0);
+      add_dots(&s61, d6, a1, b1, c1);
+      add_dots(&s62, d6, a2, b2, c2);
+      add_dots(&s63, d6, a3, b3, c3);
+      let d7 = staged(dy, at + min(7, last_co) * dy_area);
+      add_dots(&s70, d7, a0, b0, c0);
+      add_dots(&s71, d7, a1, b1, c1);
+      add_dots(&s72, d7, a2, b2, c2);
+      add_dots(&s73, d7, a3, b3, c3);
+      a0 = c0;
+      a1 = c1;
+      a2 = c2;
+      a3 = c3;
+    }
+  }
+  let stride = params.ci_blocks * 9;
+  let at = (slice * params.co_blocks * 8 + co) * stride + wid.z * 9;
+  store(at + 0 * stride, s00, s01, s02, s03);
+  store(at + 1 * stride, s10, s11, s12, s13);
+  store(at + 2 * stride, s20, s21, s22, s23);
+  store(at + 3 * stride, s30, s31, s32, s33);
+  store(at + 4 * stride, s40, s41, s42, s43);
+  store(at + 5 * stride, s50, s51, s52, s53);
+  store(at + 6 * stride, s60, s61, s62, s63);
+  store(at + 7 * stride, s70, s71, s72, s73);
+}
