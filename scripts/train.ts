@@ -1,6 +1,6 @@
 /** `deno task train`: trains the lung-CT diffusion model. */
 
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { openNpyDataset, openPhantomDataset, prepareAll, SliceCache } from "../lib/data/dataset.ts";
@@ -36,11 +36,12 @@ const program = new Command("train")
   .option("--resolution <HxW>", "image size, e.g. 64 or 48x64", list)
   .option("--channels <list>", "block_out_channels of the UNet, e.g. 32,64,96", list)
   .option("--overwrite", "start anew although --out holds a run");
-for (const [key, { help }] of Object.entries(RUN_RULES)) {
+for (const [key, { help, choices }] of Object.entries(RUN_RULES)) {
   if (key === "num_epochs" || key === "max_train_steps") continue;
   const name = `--${key.replaceAll("_", "-")}`;
   const isFlag = typeof PRESETS.demo[key] === "boolean";
   if (isFlag) program.option(name, help);
+  else if (choices) program.addOption(new Option(`${name} <name>`, help).choices([...choices]));
   else program.option(`${name} <n>`, help, number);
 }
 program.addHelpText(

@@ -98,6 +98,12 @@ export class BalancedSampler {
     return out;
   }
 
+  /** Back to the first batch of the first epoch. */
+  rewind(): void {
+    this.#epoch = this.#batch = 0;
+    this.#order = this.#shuffled();
+  }
+
   state(): SamplerState {
     return { epoch: this.#epoch, batch: this.#batch, ...this.#identity() };
   }

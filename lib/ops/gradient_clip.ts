@@ -1,6 +1,6 @@
 /** Clipping of all gradients by their global norm, without reading the norm back. */
 
-import { input, output, scratch } from "../graph/kernel_call.ts";
+import { input, type Lowering, output, scratch } from "../graph/kernel_call.ts";
 import { type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { f32, i32, kernel, only, requireFloat } from "./common.ts";
@@ -67,7 +67,7 @@ export const gradientClipOp: OpDef = {
     const blocks = sizeOf(filled.shape);
     const workgroup = reductionWorkgroup(device);
     const count = Math.ceil(blocks / (CHAIN * workgroup));
-    return only("two passes", () => ({
+    return only("two passes", (): Lowering => ({
       scratch: [4 * count],
       calls: [{
         kernel: PARTIAL,

@@ -4,7 +4,7 @@
  *   step-00000400/
  *     unet/, unet_ema/          diffusers folders (config.json, safetensors)
  *     scheduler/scheduler_config.json
- *     optimizer.safetensors     AdamW's moments and the gradient sum, flat
+ *     optimizer.safetensors     AdamW's moments, flat
  *     state.json                where the run is, and the SHA-256 of the files above
  */
 
@@ -45,8 +45,6 @@ export interface TrainingState {
   readonly ema: Float32Array<ArrayBuffer>;
   readonly m: Float32Array<ArrayBuffer>;
   readonly v: Float32Array<ArrayBuffer>;
-  /** Gradients summed so far, in the middle of an accumulation; null where there is none. */
-  readonly sum: Float32Array<ArrayBuffer> | null;
 }
 
 export const CHECKPOINTS = "checkpoints";
@@ -90,7 +88,6 @@ export async function saveCheckpoint(
       ["m", tensor(state.m)],
       ["v", tensor(state.v)],
     ];
-    if (state.sum) tensors.push(["sum", tensor(state.sum)]);
     await writeSafetensors(join(temporary, OPTIMIZER_NAME), tensors);
     const sha256: Record<string, string> = {};
     for (const file of FILES) sha256[file] = hashOf(await Deno.readFile(join(temporary, file)));
@@ -176,7 +173,6 @@ export async function loadCheckpoint(
     ema: await read("unet_ema"),
     m: flat("m"),
     v: flat("v"),
-    sum: tensors.has("sum") ? flat("sum") : null,
   };
 }
 

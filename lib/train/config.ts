@@ -1,7 +1,10 @@
 /** Everything that decides a training run, in one JSON file; every key is a command-line flag too. */
 
 import { InputError } from "../errors.ts";
+import type { BetaSchedule } from "../diffusion/noise_schedule.ts";
+import type { PredictionType } from "../diffusion/scheduler.ts";
 import { type UNet2DConfig, unet2DConfig } from "../nn/config.ts";
+import { LR_SCHEDULERS, type LrScheduler } from "./learning_rate.ts";
 
 /** Names as in diffusers' examples/unconditional_image_generation/train_unconditional.py. */
 export interface RunConfig {
@@ -13,12 +16,25 @@ export interface RunConfig {
   /** Optimizer steps; overrides num_epochs unless null. */
   max_train_steps: number | null;
   learning_rate: number;
+  lr_scheduler: LrScheduler;
+  /** Optimizer steps. */
+  lr_warmup_steps: number;
+  /** Gradients are scaled down to this global norm; null: not. */
+  max_grad_norm: number | null;
   adam_beta1: number;
   adam_beta2: number;
   adam_weight_decay: number;
   adam_epsilon: number;
   ema_decay: number;
   ddpm_num_steps: number;
+  ddpm_beta_schedule: BetaSchedule;
+  beta_start: number;
+  beta_end: number;
+  prediction_type: PredictionType;
+  /** γ of Min-SNR loss weights; null: all timesteps weigh the same. */
+  snr_gamma: number | null;
+  /** Share of slices trained with no class, so that guidance has a true unconditional model. */
+  label_dropout: number;
   /** Steps of the sample grids made during training (DDIM). */
   ddpm_num_inference_steps: number;
   cfg_scale: number;
@@ -26,6 +42,12 @@ export interface RunConfig {
   eval_pairs: number;
   save_images_epochs: number;
   save_model_epochs: number;
+  /** Optimizer steps between checkpoints, besides those of epochs; null: none. */
+  checkpointing_steps: number | null;
+  /** Newest checkpoints that are kept; the best is kept besides. */
+  keep: number;
+  /** By which the best checkpoint is chosen. */
+  best_metric: BestMetric;
   /** HU. */
   window_level: number;
   window_width: number;
@@ -40,7 +62,17 @@ export interface RunConfig {
   unet: UNet2DConfig;
 }
 
-type Rule = { readonly help: string; readonly check: (v: unknown) => string | undefined };
+/** Columns of metrics.csv that tell a better model from a worse one. */
+export const BEST_METRICS = ["psnr", "ssim", "mse", "loss"] as const;
+export type BestMetric = (typeof BEST_METRICS)[number];
+
+export interface Rule {
+  readonly help: string;
+  /** What the value must be, if it is not. */
+  readonly check: (v: unknown) => string | undefined;
+  /** Where the value is one of a few words. */
+  readonly choices?: readonly string[];
+}
 
 const whole = (help: string, least = 1, most = 2 ** 31): Rule => ({
   help,
@@ -56,6 +88,18 @@ const real = (help: string, least: number, most: number): Rule => ({
       ? undefined
       : `a number from ${least} to ${most}`,
 });
+const choice = (help: string, choices: readonly string[]): Rule => ({
+  help,
+  choices,
+  check: (v) => choices.includes(v as string) ? undefined : `one of ${choices.join(", ")}`,
+});
+const orNull = (rule: Rule): Rule => ({
+  ...rule,
+  check: (v) => {
+    const required = v === null ? undefined : rule.check(v);
+    return required && `${required}, or null`;
+  },
+});
 const flag = (help: string): Rule => ({
   help,
   check: (v) => typeof v === "boolean" ? undefined : "true or false",
@@ -66,22 +110,32 @@ export const RUN_RULES: Readonly<Record<Exclude<keyof RunConfig, "unet" | "resol
   train_batch_size: whole("slices in a micro-batch", 1, 4096),
   gradient_accumulation_steps: whole("micro-batches in an optimizer step", 1, 4096),
   num_epochs: whole("passes over the balanced data"),
-  max_train_steps: {
-    help: "optimizer steps, instead of epochs",
-    check: (v) => v === null ? undefined : whole("").check(v),
-  },
+  max_train_steps: orNull(whole("optimizer steps, instead of epochs")),
   learning_rate: real("AdamW's learning rate", 0, 1),
+  lr_scheduler: choice("how the learning rate goes over the run", LR_SCHEDULERS),
+  lr_warmup_steps: whole("optimizer steps over which the learning rate rises", 0),
+  max_grad_norm: orNull(real("clip gradients to this global norm", 1e-9, 1e9)),
   adam_beta1: real("AdamW's β1", 0, 0.999999),
   adam_beta2: real("AdamW's β2", 0, 0.9999999),
   adam_weight_decay: real("decoupled weight decay", 0, 10),
   adam_epsilon: real("AdamW's ε", 1e-16, 1),
   ema_decay: real("decay of the averaged weights, per micro-batch", 0, 1),
   ddpm_num_steps: whole("timesteps of the forward process", 2, 100_000),
+  ddpm_beta_schedule: choice("noise schedule", ["linear", "scaled_linear", "squaredcos_cap_v2"]),
+  beta_start: real("β of the first timestep", 1e-9, 0.999),
+  beta_end: real("β of the last timestep", 1e-9, 0.999),
+  prediction_type: choice("what the model predicts", ["epsilon", "v_prediction", "sample"]),
+  snr_gamma: orNull(real("γ of Min-SNR loss weights, usually 5", 1e-9, 1e9)),
+  label_dropout: real("share of slices trained with no class, for true guidance", 0, 1),
   ddpm_num_inference_steps: whole("DDIM steps of the grids made while training", 1, 100_000),
   cfg_scale: real("classifier-free guidance scale of the grids", 0, 100),
   eval_pairs: whole("generated pairs (nodule, no nodule) in a grid", 1, 64),
   save_images_epochs: whole("epochs between sample grids"),
   save_model_epochs: whole("epochs between checkpoints"),
+  checkpointing_steps: orNull(whole("optimizer steps between checkpoints, besides epochs")),
+  // Two at least: where the newest is damaged, the one before must be there.
+  keep: whole("newest checkpoints kept, besides the best", 2),
+  best_metric: choice("what the best checkpoint is chosen by", BEST_METRICS),
   window_level: real("centre of the HU window", -2000, 4000),
   window_width: real("width of the HU window", 1, 8000),
   antialias: flag("antialiased resize of the CT (the original has none)"),
@@ -105,7 +159,19 @@ const SHARED = {
   adam_weight_decay: 0.01,
   adam_epsilon: 1e-8,
   max_train_steps: null,
+  lr_scheduler: "constant",
+  lr_warmup_steps: 0,
+  max_grad_norm: null,
   ddpm_num_steps: 1000,
+  ddpm_beta_schedule: "linear",
+  beta_start: 0.0001,
+  beta_end: 0.02,
+  prediction_type: "epsilon",
+  snr_gamma: null,
+  label_dropout: 0,
+  checkpointing_steps: null,
+  keep: 3,
+  best_metric: "psnr",
   cfg_scale: 2,
   window_level: -600,
   window_width: 1500,

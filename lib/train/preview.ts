@@ -10,7 +10,7 @@ import { ssim, SSIM_PADDING } from "../metrics/ssim.ts";
 import { mean } from "../metrics/statistics.ts";
 import { PhiloxStream } from "../random/philox.ts";
 import { drawGrid } from "./grid.ts";
-import { type Trainer, trainingScheduler } from "./trainer.ts";
+import { nullClass, type Trainer, trainingScheduler } from "./trainer.ts";
 
 /** Keeps the choice of slices apart from other draws with the run's seed. */
 const CHOICE_STREAM = 5 * 2 ** 32;
@@ -86,6 +86,7 @@ export class Preview {
       classes: slices.map((s) => s.label),
       steps: this.steps,
       cfgScale: config.cfg_scale,
+      nullClass: nullClass(config),
       seed: config.seed,
       images: slices.map((_, i) => i),
       onStep,

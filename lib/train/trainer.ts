@@ -1,5 +1,6 @@
 /** Drives the training Plan: batches up, losses down, state in and out. Knows nothing of files. */
 
+import { InputError } from "../errors.ts";
 import { type PreparedSlice, SliceCache, type SliceRecord } from "../data/dataset.ts";
 import { BalancedSampler } from "../data/sampler.ts";
 import { qSampleTable } from "../diffusion/noise_schedule.ts";
@@ -10,6 +11,7 @@ import { plan } from "../gpu/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { DeviceProfile } from "../graph/op.ts";
+import { CLIP_BLOCK } from "../ops/gradient_clip.ts";
 import { type ParameterLayout } from "../nn/parameters.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { OPS } from "../ops/mod.ts";
@@ -17,10 +19,14 @@ import { keyOf, philox4x32, PhiloxStream } from "../random/philox.ts";
 import { adamwHyper } from "./adamw.ts";
 import type { TrainingState } from "./checkpoint.ts";
 import type { RunConfig } from "./config.ts";
+import { learningRate } from "./learning_rate.ts";
+import { minSnrWeights, targetTable } from "./target.ts";
+import type { Team } from "./team.ts";
 import { trainingGraph } from "./training_graph.ts";
 
 /** The last counter word: keeps draws for different purposes apart (noise has 1 and 2). */
 const TIMESTEP_WORD = 3;
+const LABEL_WORD = 4;
 const WEIGHTS_STREAM = 4 * 2 ** 32;
 
 /** Losses kept on the device: two windows, so that one can be read while the other fills. */
@@ -29,9 +35,16 @@ const LOG_SIZE = 256;
 export interface LossRecord {
   readonly microStep: number;
   readonly loss: number;
+  /** Global norm of the gradient, where it is clipped. */
+  readonly gradientNorm?: number;
 }
 
+/** The class map's value for slices that were given no class (label dropout). */
+const NO_CLASS = -1;
+
 export interface TrainerOptions {
+  /** Others to share each batch with. */
+  readonly team?: Team;
   readonly onPipeline?: (done: number, total: number) => void;
 }
 
@@ -51,6 +64,7 @@ export class Trainer {
     readonly executable: Executable,
     readonly records: readonly SliceRecord[],
     readonly cache: SliceCache,
+    readonly team: Team | undefined,
   ) {
     const labels = records.map((r) => r.label);
     this.sampler = new BalancedSampler(labels, config.train_batch_size, config.seed);
@@ -61,18 +75,35 @@ export class Trainer {
     config: RunConfig,
     records: readonly SliceRecord[],
     cache: SliceCache,
-    { onPipeline }: TrainerOptions = {},
+    { onPipeline, team }: TrainerOptions = {},
   ): Promise<Trainer> {
-    const { layout, plan: laidOut } = trainingStep(config, gpu.profile);
+    const { layout, plan: laidOut } = trainingStep(config, gpu.profile, team?.size);
     const executable = await Executable.load(gpu, laidOut, { onPipeline });
-    const trainer = new Trainer(gpu, config, layout, executable, records, cache);
-    const scheduler = schedulerConfig(trainingScheduler(config), "run configuration");
-    executable.write("table", qSampleTable(schedulerAlphas(scheduler)));
+    const trainer = new Trainer(gpu, config, layout, executable, records, cache, team);
+    const { prediction_type, snr_gamma } = config;
+    const alphas = schedulerAlphas(schedulerConfig(trainingScheduler(config), "configuration"));
+    executable.write("table", qSampleTable(alphas));
+    if (prediction_type !== "epsilon") {
+      executable.write("targets", targetTable(prediction_type, alphas));
+    }
+    if (snr_gamma !== null) {
+      const weights = minSnrWeights(prediction_type, alphas, snr_gamma);
+      executable.write("root_weights", Float32Array.from(weights, Math.sqrt));
+    }
+    if (config.max_grad_norm !== null) executable.write("filled", layout.filledBlocks(CLIP_BLOCK));
     executable.write("loss_gradient", new Float32Array([1]));
-    const weights = layout.initialise(new PhiloxStream(config.seed, WEIGHTS_STREAM));
-    executable.write("params", weights);
-    executable.write("ema", weights);
+    trainer.initialise();
     return trainer;
+  }
+
+  /** Fresh weights and moments: the state before the first step. */
+  initialise(): void {
+    const { executable, layout, config } = this;
+    const weights = layout.initialise(new PhiloxStream(config.seed, WEIGHTS_STREAM));
+    for (const name of ["params", "ema"]) executable.write(name, weights);
+    for (const name of ["m", "v"]) executable.write(name, new Float32Array(layout.size));
+    this.sampler.rewind();
+    this.step = this.microStep = this.#read = 0;
   }
 
   get batchesPerEpoch(): number {
@@ -86,49 +117,98 @@ export class Trainer {
       Math.ceil(num_epochs * this.batchesPerEpoch / gradient_accumulation_steps);
   }
 
-  /** Submits one optimizer step; does not wait for it. */
+  /** The rate of the next optimizer step. */
+  get learningRate(): number {
+    const { config, totalSteps } = this;
+    return learningRate({
+      scheduler: config.lr_scheduler,
+      lr: config.learning_rate,
+      warmupSteps: config.lr_warmup_steps,
+      totalSteps,
+    }, this.step);
+  }
+
+  /** Submits one optimizer step; does not wait for it (but for a team's exchange of gradients). */
   async runStep(): Promise<void> {
+    const { config, executable, team } = this;
+    for (let i = 0; i < config.gradient_accumulation_steps; i++) {
+      await this.prepareMicroStep(i);
+      if (team) await this.#runWithTeam(team);
+      else executable.run();
+      this.finishMicroStep(i);
+    }
+  }
+
+  /** Uploads all that micro-batch `i` of the next optimizer step needs. */
+  async prepareMicroStep(i: number): Promise<void> {
     const { config, executable } = this;
     const accumulation = config.gradient_accumulation_steps;
-    for (let i = 0; i < accumulation; i++) {
-      await this.#upload();
-      if (accumulation > 1) {
-        executable.write("control", new Float32Array([i > 0 ? 1 : 0, 1 / accumulation]));
-      }
-      const adamw = {
-        lr: config.learning_rate,
-        betas: [config.adam_beta1, config.adam_beta2] as const,
-        eps: config.adam_epsilon,
-        weightDecay: config.adam_weight_decay,
-      };
-      const last = i === accumulation - 1;
-      executable.write("hyper", adamwHyper(adamw, this.step + 1, config.ema_decay, last));
-      executable.run();
-      this.microStep++;
+    await this.#upload();
+    if (accumulation > 1) {
+      executable.write("control", new Float32Array([i > 0 ? 1 : 0, 1 / accumulation]));
     }
-    this.step++;
+    const adamw = {
+      lr: this.learningRate,
+      betas: [config.adam_beta1, config.adam_beta2] as const,
+      eps: config.adam_epsilon,
+      weightDecay: config.adam_weight_decay,
+    };
+    const last = i === accumulation - 1;
+    executable.write("hyper", adamwHyper(adamw, this.step + 1, config.ema_decay, last));
+  }
+
+  finishMicroStep(i: number): void {
+    this.microStep++;
+    if (i === this.config.gradient_accumulation_steps - 1) this.step++;
+  }
+
+  /** Gradient and loss of the whole batch are the means of the members' own. */
+  async #runWithTeam({ size, sum }: Team): Promise<void> {
+    const { executable } = this;
+    const update = executable.plan.dispatches.findIndex((d) => d.phase === "update");
+    executable.run(0, update);
+    const names = ["gradient", "loss"] as const;
+    const parts = await Promise.all(names.map((name) => executable.read(name)));
+    const shared = new Float32Array(parts[0].length + parts[1].length);
+    shared.set(parts[0]);
+    shared.set(parts[1], parts[0].length);
+    await sum(shared);
+    const mean = shared.map((v) => v / size);
+    executable.write("gradient", mean.slice(0, parts[0].length));
+    executable.write("loss", mean.slice(parts[0].length));
+    executable.run(update);
   }
 
   async #upload(): Promise<void> {
-    const { config, executable, microStep } = this;
-    const batch = config.train_batch_size;
+    const { config, executable, microStep, team } = this;
+    const batch = config.train_batch_size / (team?.size ?? 1);
+    const first = batch * (team?.rank ?? 0); // of this process's slices within the whole batch
     const pixels = config.resolution[0] * config.resolution[1];
     const planes = { ct: "ct", lung_mask: "lungMask", class_map: "classMap" } as const;
+    const indices = this.sampler.next().slice(first, first + batch);
     const slices: PreparedSlice[] = [];
-    for (const index of this.sampler.next()) slices.push(await this.cache.get(this.records[index]));
-    for (const [name, key] of Object.entries(planes)) {
+    for (const index of indices) slices.push(await this.cache.get(this.records[index]));
+    const key = keyOf(config.seed);
+    const uniform = (i: number, word: number) =>
+      philox4x32([first + i, microStep, 0, word], key)[0] / 2 ** 32;
+    for (const [name, plane] of Object.entries(planes)) {
       const data = new Float32Array(batch * pixels);
-      slices.forEach((slice, i) => data.set(slice[key], i * pixels));
+      slices.forEach((slice, i) => data.set(slice[plane], i * pixels));
+      if (name === "class_map" && config.label_dropout > 0) {
+        slices.forEach((_, i) => {
+          const drop = uniform(i, LABEL_WORD) < config.label_dropout;
+          if (drop) data.fill(NO_CLASS, i * pixels, (i + 1) * pixels);
+        });
+      }
       executable.write(name, data);
     }
-    const key = keyOf(config.seed);
-    const t = Int32Array.from({ length: batch }, (_, i) => {
-      const [bits] = philox4x32([i, microStep, 0, TIMESTEP_WORD], key);
-      return Math.floor(bits / 2 ** 32 * config.ddpm_num_steps);
-    });
+    const t = Int32Array.from(
+      { length: batch },
+      (_, i) => Math.floor(uniform(i, TIMESTEP_WORD) * config.ddpm_num_steps),
+    );
     executable.write("t", t);
     executable.write("rng", new Uint32Array([...key, microStep, 0]));
-    executable.write("images", Uint32Array.from({ length: batch }, (_, i) => i));
+    executable.write("images", Uint32Array.from({ length: batch }, (_, i) => first + i));
     executable.write("log_index", new Int32Array([microStep % LOG_SIZE]));
   }
 
@@ -145,12 +225,17 @@ export class Trainer {
     const before = await this.#pending;
     const [from, to] = [this.#read, this.microStep];
     this.#read = to;
-    this.#pending = this.executable.read("losses").then((log) =>
+    const clips = this.config.max_grad_norm !== null;
+    const logs = [this.executable.read("losses")];
+    if (clips) logs.push(this.executable.read("norms"));
+    this.#pending = Promise.all(logs).then(([losses, norms]) =>
       Array.from({ length: to - from }, (_, i) => ({
         microStep: from + i,
-        loss: log[(from + i) % LOG_SIZE],
+        loss: losses[(from + i) % LOG_SIZE],
+        gradientNorm: norms?.[(from + i) % LOG_SIZE],
       }))
     );
+    this.#pending.catch(() => {}); // told to whoever asks for these losses
     return before;
   }
 
@@ -159,8 +244,9 @@ export class Trainer {
     return [...await this.losses(), ...await this.losses()];
   }
 
+  /** All that the rest of the run depends on; between optimizer steps, when no sum is under way. */
   async state(): Promise<TrainingState> {
-    const read = (name: string) => this.executable.read(name);
+    const read = async (name: string) => this.layout.clearGaps(await this.executable.read(name));
     const { step, microStep, sampler } = this;
     return {
       progress: { step, microStep, sampler: sampler.state() },
@@ -168,35 +254,52 @@ export class Trainer {
       ema: await read("ema"),
       m: await read("m"),
       v: await read("v"),
-      sum: this.config.gradient_accumulation_steps > 1 ? await read("sum") : null,
     };
   }
 
-  restore({ progress, params, ema, m, v, sum }: TrainingState): void {
+  /** Goes on from a state that {@link state} gave. */
+  restore({ progress, params, ema, m, v }: TrainingState): void {
     for (const [name, data] of Object.entries({ params, ema, m, v })) {
       this.executable.write(name, data);
     }
-    if (sum && this.config.gradient_accumulation_steps > 1) this.executable.write("sum", sum);
     this.sampler.restore(progress.sampler);
     this.step = progress.step;
     this.microStep = this.#read = progress.microStep;
+    this.#pending = Promise.resolve([]);
   }
 }
 
-/** The graph and the Plan of one micro-batch of a run: what trains, and what audits look at. */
-export function trainingStep(config: RunConfig, device: DeviceProfile): TrainingStep {
+/**
+ * The graph and the Plan of one micro-batch of a run: what trains, and what audits look at.
+ *
+ * @param teamSize processes that share the batch.
+ */
+export function trainingStep(
+  config: RunConfig,
+  device: DeviceProfile,
+  teamSize = 1,
+): TrainingStep {
+  if (config.train_batch_size % teamSize) {
+    throw new InputError(
+      `train_batch_size ${config.train_batch_size} must be a multiple of the ${teamSize} processes`,
+    );
+  }
   const layout = unet2DParameters(config.unet);
   const [height, width] = config.resolution;
   const graph = trainingGraph({
     config: config.unet,
     layout,
-    batch: config.train_batch_size,
+    batch: config.train_batch_size / teamSize,
     height,
     width,
     timesteps: config.ddpm_num_steps,
     accumulation: config.gradient_accumulation_steps,
     noise: "device",
     logSize: LOG_SIZE,
+    predictsNoise: config.prediction_type === "epsilon",
+    weighted: config.snr_gamma !== null,
+    maxGradNorm: config.max_grad_norm,
+    exposeGradient: teamSize > 1,
   });
   return { layout, graph, plan: plan(graph, OPS, { device, exact: config.exact }) };
 }
@@ -207,16 +310,25 @@ export interface TrainingStep {
   readonly plan: Plan;
 }
 
-/** The forward process of a run, as diffusers' scheduler_config.json says it. */
+/** What the class map of a run's models holds where no class is meant. */
+export function nullClass(config: RunConfig): number {
+  return config.label_dropout > 0 ? NO_CLASS : 0;
+}
+
+/**
+ * The forward process of a run, as diffusers' scheduler_config.json says it. `_null_class`, of which
+ * diffusers takes no notice, says what the class map holds where guidance asks for no class.
+ */
 export function trainingScheduler(config: RunConfig): Record<string, unknown> {
   return {
     _class_name: "DDPMScheduler",
     _diffusers_version: "0.40.0",
     num_train_timesteps: config.ddpm_num_steps,
-    beta_start: 0.0001,
-    beta_end: 0.02,
-    beta_schedule: "linear",
-    prediction_type: "epsilon",
+    _null_class: nullClass(config),
+    beta_start: config.beta_start,
+    beta_end: config.beta_end,
+    beta_schedule: config.ddpm_beta_schedule,
+    prediction_type: config.prediction_type,
     variance_type: "fixed_small",
     clip_sample: true,
     clip_sample_range: 1,

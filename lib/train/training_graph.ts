@@ -10,8 +10,10 @@ import { concat } from "../ops/concat.ts";
 import { qSample } from "../ops/diffusion.ts";
 import { mse } from "../ops/mse.ts";
 import { OPS } from "../ops/mod.ts";
+import { CLIP_BLOCK, gradientClip } from "../ops/gradient_clip.ts";
 import { accumulate, adamw, ADAMW_HYPER, logScalar } from "../ops/optimizer.ts";
 import { randomNormal } from "../ops/random.ts";
+import { scaleImages } from "../ops/scale_images.ts";
 import { pack } from "../ops/view.ts";
 
 export interface TrainingGraphOptions {
@@ -27,6 +29,14 @@ export interface TrainingGraphOptions {
   readonly noise: "device" | "input";
   /** Losses kept on the device until they are read back. */
   readonly logSize: number;
+  /** False: the model predicts something else than the noise, see `targetTable`. */
+  readonly predictsNoise?: boolean;
+  /** Timesteps weigh differently in the loss, see `minSnrWeights`. */
+  readonly weighted?: boolean;
+  /** Gradients are clipped to this global norm. */
+  readonly maxGradNorm?: number | null;
+  /** Hands out the flat gradient before the optimizer, for whom sums it with others. */
+  readonly exposeGradient?: boolean;
 }
 
 /** Told apart from other draws with the same seed and step. */
@@ -36,8 +46,11 @@ export const TRAINING_NOISE_STREAM = 1;
  * Inputs: `ct`, `lung_mask`, `class_map` [N,1,H,W]; `t` i32 [N]; `rng` u32 [4] and `images` u32 [N]
  * (or `noise` [N,1,H,W]); `table` [T,2] of q_sample; `hyper` of adamw; `control` of accumulate where
  * accumulation > 1; `log_index` i32 [1]; `loss_gradient` [1], dL/dloss, 1.
- * States: `params`, `m`, `v`, `ema` (flat, see ParameterLayout), `sum`, `losses` [logSize].
- * Outputs: `loss` [1].
+ * Also `targets` [T,2] unless the model predicts the noise, `root_weights` [T] where timesteps are
+ * weighted (the square roots of the weights), `filled` i32 of gradient_clip where it is clipped.
+ * States: `params`, `m`, `v`, `ema` (flat, see ParameterLayout), `sum`, `losses` [logSize],
+ * `norms` [logSize] (global norms of the gradient, where it is clipped).
+ * Outputs: `loss` [1], and `gradient` (flat) where it is exposed.
  */
 export function trainingGraph(options: TrainingGraphOptions): Graph {
   const { config, layout, batch, height, width } = options;
@@ -63,10 +76,23 @@ export function trainingGraph(options: TrainingGraphOptions): Graph {
   const noisy = graph.scope("q_sample", () => qSample(ct, noise, t, table));
   const sample = graph.scope("model_input", () => concat([mask, classMap, noisy], 1));
   const prediction = unet2D(config, parameters, sample, t);
-  const loss = graph.scope("loss", () => mse(prediction, noise));
+  const loss = graph.scope("loss", () => {
+    let pair = [prediction, noise];
+    if (options.predictsNoise === false) {
+      const targets = graph.input("targets", { shape: [options.timesteps, 2], dtype: "f32" });
+      pair = [prediction, qSample(ct, noise, t, targets)];
+    }
+    if (options.weighted) {
+      // w·(p − y)² = (√w·p − √w·y)².
+      const roots = graph.input("root_weights", { shape: [options.timesteps], dtype: "f32" });
+      pair = pair.map((x) => scaleImages(x, t, roots));
+    }
+    return mse(pair[0], pair[1]);
+  });
   graph.output("loss", loss);
 
   const gradient = flatGradient(graph, parameters, loss);
+  if (options.exposeGradient) graph.output("gradient", gradient);
   graph.within("optimizer", "update", () => {
     let total = gradient;
     if (options.accumulation > 1) {
@@ -74,13 +100,24 @@ export function trainingGraph(options: TrainingGraphOptions): Graph {
       total = accumulate(gradient, control, graph.state("sum", flat));
       graph.update("sum", total);
     }
-    const hyper = graph.input("hyper", { shape: [ADAMW_HYPER], dtype: "f32" });
+    const log = { shape: [options.logSize], dtype: "f32" } as const;
+    const index = graph.input("log_index", { shape: [1], dtype: "i32" });
+    let hyper = graph.input("hyper", { shape: [ADAMW_HYPER], dtype: "f32" });
+    if (typeof options.maxGradNorm === "number") {
+      const blocks = { shape: [layout.size / CLIP_BLOCK], dtype: "i32" } as const;
+      const [clipped, norm] = gradientClip(
+        total,
+        graph.input("filled", blocks),
+        hyper,
+        options.maxGradNorm,
+      );
+      hyper = clipped;
+      graph.update("norms", logScalar(norm, index, graph.state("norms", log)));
+    }
     const [p, m, v, ema] = states;
     const updated = adamw(total, hyper, [p, m, v, ema]);
     ["params", "m", "v", "ema"].forEach((name, i) => graph.update(name, updated[i]));
-    const losses = graph.state("losses", { shape: [options.logSize], dtype: "f32" });
-    const index = graph.input("log_index", { shape: [1], dtype: "i32" });
-    graph.update("losses", logScalar(loss, index, losses));
+    graph.update("losses", logScalar(loss, index, graph.state("losses", log)));
   });
   return graph;
 }
