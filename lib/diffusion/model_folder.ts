@@ -2,14 +2,19 @@
 
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
-import { loadPretrained, type PretrainedModel, readJsonObject } from "../nn/pretrained.ts";
+import { loadPretrained, type PretrainedModel } from "../nn/pretrained.ts";
 import { type SchedulerConfig, schedulerConfig } from "./scheduler.ts";
+import { readSchedulerFile } from "./scheduler_file.ts";
 
 export interface SamplingModel extends PretrainedModel {
   /** Where the weights came from. */
   readonly folder: string;
   /** What it was trained for: noise schedule and prediction type. */
   readonly scheduler: Record<string, unknown>;
+  /** Whether the folder said so, or diffusers' defaults stand in. */
+  readonly schedulerKnown: boolean;
+  /** The class map's value that means "no class": the original's 0, or what dropout trained. */
+  readonly nullClass: number;
   /** Height and width it was trained at. */
   readonly resolution: readonly [number, number];
 }
@@ -27,7 +32,7 @@ export async function loadRunModel(run: string, ema: boolean): Promise<SamplingM
   if (!newest) throw new InputError(`${run}: no training run: ${root} holds no checkpoint`);
   const folder = join(root, newest, ema ? "unet_ema" : "unet");
   const scheduler = join(root, newest, "scheduler", "scheduler_config.json");
-  return await describe(folder, await readJsonObject(scheduler));
+  return await describe(folder, await readSchedulerFile(scheduler));
 }
 
 /** A diffusers folder: the UNet itself, or a pipeline with `unet/` and `scheduler/`. */
@@ -35,10 +40,8 @@ export async function loadModelFolder(folder: string): Promise<SamplingModel> {
   const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
   const unet = await exists(join(folder, "unet", "config.json")) ? join(folder, "unet") : folder;
   const path = join(folder, "scheduler", "scheduler_config.json");
-  const scheduler = await exists(path)
-    ? await readJsonObject(path)
-    : { _class_name: "DDPMScheduler" };
-  return await describe(unet, scheduler);
+  if (await exists(path)) return await describe(unet, await readSchedulerFile(path));
+  return { ...await describe(unet, { _class_name: "DDPMScheduler" }), schedulerKnown: false };
 }
 
 async function describe(
@@ -54,7 +57,14 @@ async function describe(
     );
   }
   const resolution = Array.isArray(size) ? size : [size ?? 128, size ?? 128] as const;
-  return { ...model, folder, scheduler, resolution: [resolution[0], resolution[1]] };
+  return {
+    ...model,
+    folder,
+    scheduler,
+    schedulerKnown: true,
+    nullClass: 0,
+    resolution: [resolution[0], resolution[1]],
+  };
 }
 
 const SCHEDULERS = {
@@ -65,6 +75,40 @@ const SCHEDULERS = {
 export type SchedulerChoice = keyof typeof SCHEDULERS;
 export const SCHEDULER_CHOICES = Object.keys(SCHEDULERS) as SchedulerChoice[];
 
+/** What the training decided, which no sampler may change. */
+const TRAINED = [
+  "num_train_timesteps",
+  "beta_start",
+  "beta_end",
+  "beta_schedule",
+  "prediction_type",
+] as const;
+
+/**
+ * A sampler from a `scheduler_config.json` of the user's; what it does not say about the noise
+ * schedule comes from the model.
+ *
+ * @throws InputError where it contradicts the model's training.
+ */
+export async function schedulerFromFile(
+  model: SamplingModel,
+  path: string,
+): Promise<SchedulerConfig> {
+  const raw = await readSchedulerFile(path);
+  const trained = schedulerConfig(model.scheduler, model.folder);
+  const inherited = Object.fromEntries(TRAINED.map((key) => [key, trained[key]]));
+  const config = schedulerConfig({ ...inherited, ...raw }, path);
+  for (const key of model.schedulerKnown ? TRAINED : []) {
+    if (config[key] !== trained[key]) {
+      throw new InputError(
+        `${path}: ${key} is ${JSON.stringify(config[key])}, ` +
+          `the model was trained with ${JSON.stringify(trained[key])}`,
+      );
+    }
+  }
+  return config;
+}
+
 /** The model's noise schedule under another sampler. */
 export function chooseScheduler(
   model: SamplingModel,
@@ -73,14 +117,9 @@ export function chooseScheduler(
 ): SchedulerConfig {
   const name = join(model.folder, "..", "scheduler", "scheduler_config.json");
   const trained = schedulerConfig(model.scheduler, name);
-  const { num_train_timesteps, beta_start, beta_end, beta_schedule, prediction_type } = trained;
   return schedulerConfig({
     _class_name: SCHEDULERS[choice],
-    num_train_timesteps,
-    beta_start,
-    beta_end,
-    beta_schedule,
-    prediction_type,
+    ...Object.fromEntries(TRAINED.map((key) => [key, trained[key]])),
     ...(spacing ? { timestep_spacing: spacing } : {}),
   }, name);
 }

@@ -1,18 +1,21 @@
-/** Sampling: from noise to images, by replaying the sampling Plan once a step. */
+/** Sampling: from noise to images, by replaying the sampling Plans once a step. */
 
 import { InputError } from "../errors.ts";
-import type { Gpu } from "../gpu/device.ts";
-import type { Plan } from "../gpu/plan.ts";
-import { plan } from "../gpu/planner.ts";
-import { Executable } from "../gpu/runtime.ts";
 import type { Graph } from "../graph/graph.ts";
-import type { DeviceProfile } from "../graph/op.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { plan } from "../gpu/planner.ts";
+import { Executable, type TypedData } from "../gpu/runtime.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
 import { OPS } from "../ops/mod.ts";
 import { keyOf } from "../random/philox.ts";
 import type { ReverseStep } from "./scheduler.ts";
-import { initialNoiseGraph, samplingGraph } from "./sampling_graph.ts";
+import {
+  blendGraph,
+  conditionalGraph,
+  initialNoiseGraph,
+  samplingGraph,
+} from "./sampling_graph.ts";
 
 export interface SamplerOptions {
   readonly config: UNet2DConfig;
@@ -20,8 +23,16 @@ export interface SamplerOptions {
   readonly batch: number;
   readonly height: number;
   readonly width: number;
-  /** Guidance with a doubled batch; false runs the conditional model alone. */
+  /** Guidance; false runs the conditional model alone. */
   readonly guided: boolean;
+  /** Guidance by two passes of the batch instead of one of a doubled batch: half the memory. */
+  readonly twoPasses?: boolean;
+  /** Guidance at some timesteps only: {@link SampleRequest.guidedAt} says at which. */
+  readonly interval?: boolean;
+  /** Guidance is rescaled by {@link SampleRequest.rescale}. */
+  readonly rescaled?: boolean;
+  /** Parts of known images are kept: {@link SampleRequest.keep}. */
+  readonly inpaint?: boolean;
   readonly exact?: boolean;
   /** Use the weights in a state of another executable instead of own ones. */
   readonly share?: { readonly from: Executable; readonly state: string };
@@ -31,44 +42,102 @@ export interface SamplerOptions {
 export interface SampleRequest {
   /** [N,H,W], 0 or 1. */
   readonly lungMask: Float32Array<ArrayBuffer>;
-  /** One value an image: 1 nodule, 0 none. */
+  /** One value an image: 1 nodule, 0 none, or between. */
   readonly classes: readonly number[];
+  /** Other classes at a step; where undefined, `classes` at every step. */
+  readonly classesAt?: (step: number) => readonly number[];
+  /** What stands for "no class" in the model's training; 0 by default, as the original has it. */
+  readonly nullClass?: number;
   readonly steps: readonly ReverseStep[];
   readonly cfgScale: number;
+  /** Whether to guide at a timestep; everywhere by default. */
+  readonly guidedAt?: (t: number) => boolean;
+  /** diffusers' guidance_rescale, 0 to 1. */
+  readonly rescale?: number;
+  /** What to keep: images in [−1, 1] and where not to, both [N,H,W]; region 1 is made anew. */
+  readonly keep?: {
+    readonly known: Float32Array<ArrayBuffer>;
+    readonly region: Float32Array<ArrayBuffer>;
+  };
   readonly seed: bigint | number;
   /** Names of the images: the same seed and name give the same image in any batch. */
   readonly images: readonly number[];
   /** Called after each step is submitted. */
   readonly onStep?: (done: number) => void;
+  /** Called before the first step (done 0) and after each one that `at` names. */
+  readonly watch?: {
+    readonly at: ReadonlySet<number>;
+    /** @param x [N,H,W] as it is; @param x0 the clean images predicted last. */
+    show(done: number, x: Float32Array, x0: Float32Array): void;
+  };
 }
 
-/** The graph and the Plan of one reverse step: what samples, and what audits look at. */
-export function samplingStep(
-  options: SamplerOptions,
-  device: DeviceProfile,
-): { graph: Graph; plan: Plan } {
-  const graph = samplingGraph({ ...options, noise: "device" });
-  return { graph, plan: plan(graph, OPS, { device, exact: options.exact }) };
+/** The plans of a sampler. All share x, x0 and the weights. */
+interface Plans {
+  /** Guidance and step; for an unguided sampler, the conditional model and step. */
+  readonly main: Executable;
+  /** The first of two passes. */
+  readonly conditional?: Executable;
+  /** For timesteps outside the guidance interval. */
+  readonly plain?: Executable;
+  readonly noise: Executable;
+  readonly blend?: Executable;
 }
 
 export class Sampler {
-  private constructor(
-    readonly options: SamplerOptions,
-    readonly executable: Executable,
-    readonly noise: Executable,
-  ) {}
+  private constructor(readonly options: SamplerOptions, readonly plans: Plans) {}
 
   static async create(gpu: Gpu, options: SamplerOptions): Promise<Sampler> {
-    const { batch, height, width, share, onPipeline } = options;
-    const executable = await Executable.load(gpu, samplingStep(options, gpu.profile).plan, {
-      share: share && { params: share },
-      onPipeline,
+    const { batch, height, width, exact, share, onPipeline, guided } = options;
+    const load = (graph: Graph, shared: Record<string, { from: Executable; state: string }>) =>
+      Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact }), {
+        share: shared,
+        onPipeline,
+      });
+    const main = await load(
+      samplingGraph({ ...options, noise: "device" }),
+      share ? { params: share } : {},
+    );
+    const own = (...names: string[]) =>
+      Object.fromEntries(names.map((state) => [
+        state,
+        state === "params" && share ? share : { from: main, state },
+      ]));
+    return new Sampler(options, {
+      main,
+      conditional: guided && options.twoPasses
+        ? await load(conditionalGraph(options), own("params", "x", "conditional"))
+        : undefined,
+      plain: guided && options.interval
+        ? await load(
+          samplingGraph({ ...options, guided: false, noise: "device" }),
+          own("params", "x", "x0"),
+        )
+        : undefined,
+      noise: await load(initialNoiseGraph(batch, height, width), own("x")),
+      blend: options.inpaint ? await load(blendGraph(batch, height, width), own("x")) : undefined,
     });
-    const start = initialNoiseGraph(batch, height, width);
-    const noise = await Executable.load(gpu, plan(start, OPS, { device: gpu.profile }), {
-      share: { x: { from: executable, state: "x" } },
-    });
-    return new Sampler(options, executable, noise);
+  }
+
+  /** The plan with guidance and scheduler, whose states are `params`, `x` and `x0`. */
+  get executable(): Executable {
+    return this.plans.main;
+  }
+
+  #all(): Executable[] {
+    return Object.values(this.plans).filter((p): p is Executable => p !== undefined);
+  }
+
+  /** Bytes that the plans hold on the device; what they share counts once. */
+  get bytes(): number {
+    const shared = ["params", "x", "x0", "conditional"];
+    return this.#all().reduce(
+      (sum, { plan }) =>
+        sum +
+        plan.buffers.reduce((bytes, b) =>
+          bytes + (plan === this.plans.main.plan || !shared.includes(b.name) ? b.bytes : 0), 0),
+      0,
+    );
   }
 
   /** Sets the flat parameters (not where they are shared). */
@@ -76,51 +145,90 @@ export class Sampler {
     this.executable.write("params", params);
   }
 
+  /** Sets an input in every plan that has it. */
+  #write(name: string, data: TypedData): void {
+    for (const exe of this.#all()) if (exe.plan.inputs[name]) exe.write(name, data);
+  }
+
   /** Runs all reverse steps. @returns [N,H,W] in [−1, 1]. */
   async sample(request: SampleRequest): Promise<Float32Array<ArrayBuffer>> {
-    const { executable: exe, noise } = this;
-    const { batch, height, width, guided } = this.options;
-    const { classes, steps, images, seed } = request;
-    if (classes.length !== batch || images.length !== batch) {
+    const { main, noise, blend } = this.plans;
+    const { batch, guided } = this.options;
+    const { steps, images, seed, keep, watch } = request;
+    if (request.classes.length !== batch || images.length !== batch) {
       throw new Error(
-        `Cannot sample: ${classes.length} classes and ${images.length} images for a ` +
+        `Cannot sample: ${request.classes.length} classes and ${images.length} images for a ` +
           `batch of ${batch}`,
       );
     }
-    const pixels = height * width;
-    const [low, high] = keyOf(seed);
-    const classMap = new Float32Array(batch * pixels);
-    classes.forEach((c, i) => classMap.fill(c, i * pixels, (i + 1) * pixels));
-    exe.write("lung_mask", request.lungMask);
-    exe.write("class_map", classMap);
-    const names = Uint32Array.from(images);
-    exe.write("images", names);
-    if (guided) {
-      exe.write("null_map", new Float32Array(batch * pixels));
-      exe.write("strength", new Float32Array([request.cfgScale]));
+    if (Boolean(keep) !== Boolean(blend)) {
+      throw new Error(
+        "Cannot sample: known images need a sampler made for them, and it needs them",
+      );
     }
-    noise.write("images", names);
+    const [low, high] = keyOf(seed);
     // The starting noise is step 0 of the stream; reverse steps count from 1.
-    noise.write("rng", new Uint32Array([low, high, 0, 0]));
+    const setRng = (step: number) => new Uint32Array([low, high, step, 0]);
+    this.#write("lung_mask", request.lungMask);
+    this.#setClasses("class_map", request.classes);
+    this.#setClasses("null_map", request.classes.map(() => request.nullClass ?? 0));
+    this.#write("images", Uint32Array.from(images));
+    this.#write("strength", new Float32Array([request.cfgScale]));
+    this.#write("rescale", new Float32Array([request.rescale ?? 0]));
+    noise.write("rng", setRng(0));
     noise.run();
+    // A noise that stays the same fits deterministic steps (as in diffusers' inpainting), a new one
+    // at every step fits those that add noise (RePaint).
+    const restore = (level: readonly number[], rngStep: number) => {
+      blend?.write("level", new Float32Array(level));
+      blend?.write("rng", setRng(rngStep));
+      blend?.run();
+    };
+    if (blend && keep) {
+      blend.write("known", keep.known);
+      blend.write("region", keep.region);
+      restore(steps[0].levels.before, 0);
+    }
+    const show = async (done: number) => {
+      if (watch?.at.has(done)) watch.show(done, await main.read("x"), await main.read("x0"));
+    };
+    await show(0);
     for (const [i, step] of steps.entries()) {
-      exe.write("rng", new Uint32Array([low, high, i + 1, 0]));
-      exe.write("t", new Int32Array(guided ? 2 * batch : batch).fill(step.t));
-      exe.write("coefficients", step.coefficients);
-      exe.run();
+      if (request.classesAt) this.#setClasses("class_map", request.classesAt(i));
+      for (const exe of [main, this.plans.conditional, this.plans.plain]) {
+        const slot = exe?.plan.inputs.t;
+        if (exe && slot) exe.write("t", new Int32Array(slot.bytes / 4).fill(step.t));
+        if (exe?.plan.inputs.rng) exe.write("rng", setRng(i + 1));
+        if (exe?.plan.inputs.coefficients) exe.write("coefficients", step.coefficients);
+      }
+      const plain = guided && !(request.guidedAt?.(step.t) ?? true) ? this.plans.plain : undefined;
+      if (plain) plain.run();
+      else {
+        this.plans.conditional?.run();
+        main.run();
+      }
+      const last = i === steps.length - 1;
+      restore(last ? [1, 0] : step.levels.after, step.stochastic ? i + 1 : 0);
       // Now and then wait, so that the queue stays short and the progress shown is real.
-      if (i % 4 === 3) await exe.gpu.idle();
+      if (i % 4 === 3) await main.gpu.idle();
+      await show(i + 1);
       request.onStep?.(i + 1);
     }
-    const x = await exe.read("x");
+    const x = await main.read("x");
     if (x.some((v) => !Number.isFinite(v))) {
       throw new InputError("the model gave NaN or infinite values: its weights have diverged");
     }
     return x.map((v) => Math.min(1, Math.max(-1, v)));
   }
 
+  #setClasses(name: string, classes: readonly number[]): void {
+    const pixels = this.options.height * this.options.width;
+    const map = new Float32Array(classes.length * pixels);
+    classes.forEach((c, i) => map.fill(c, i * pixels, (i + 1) * pixels));
+    this.#write(name, map);
+  }
+
   destroy(): void {
-    this.executable.destroy();
-    this.noise.destroy();
+    for (const exe of this.#all()) exe.destroy();
   }
 }

@@ -1,11 +1,13 @@
-/** One reverse step of sampling as a graph: model, guidance, scheduler. */
+/** One reverse step of sampling as graphs: model, guidance, scheduler, and what is kept of an image. */
 
 import { Graph } from "../graph/graph.ts";
+import type { Tensor } from "../graph/tensor.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
 import { unet2D } from "../nn/unet_2d.ts";
 import { concat } from "../ops/concat.ts";
 import { guidance, schedulerStep, STEP_COEFFICIENTS } from "../ops/diffusion.ts";
+import { blend, guidanceRescale } from "../ops/guidance.ts";
 import { randomNormal } from "../ops/random.ts";
 
 export interface SamplingGraphOptions {
@@ -16,6 +18,13 @@ export interface SamplingGraphOptions {
   readonly width: number;
   /** Conditional and unconditional in one doubled batch; without it the class map alone. */
   readonly guided: boolean;
+  /**
+   * Guided, but with half the batch: the conditional output is a state that
+   * {@link conditionalGraph} has set.
+   */
+  readonly twoPasses?: boolean;
+  /** Rescale what guidance gives (input `rescale`). */
+  readonly rescaled?: boolean;
   /** Where the noise comes from: made on the device, or an input `noise` (for reference cases). */
   readonly noise: "device" | "input";
 }
@@ -23,36 +32,64 @@ export interface SamplingGraphOptions {
 /** Told apart from other draws with the same seed and step. */
 export const SAMPLING_NOISE_STREAM = 2;
 
-/**
- * Inputs: `lung_mask`, `class_map` [N,1,H,W], `null_map` [N,1,H,W] (what stands for "no class";
- * guided only); `t` i32 [N] or [2N] when guided; `coefficients` of scheduler_step; `strength` [1]
- * (guided only); `rng` u32 [4] and `images` u32 [N] (or `noise` [N,1,H,W]).
- * States: `params` (flat), `x` [N,1,H,W], `x0` [N,1,H,W], the clean image predicted last.
- */
-export function samplingGraph(options: SamplingGraphOptions): Graph {
-  const { config, layout, batch, height, width, guided } = options;
-  const graph = new Graph();
-  const image = { shape: [batch, 1, height, width], dtype: "f32" } as const;
+type ModelOptions = Pick<
+  SamplingGraphOptions,
+  "config" | "layout" | "batch" | "height" | "width"
+>;
+
+const imageType = ({ batch, height, width }: ModelOptions) =>
+  ({ shape: [batch, 1, height, width], dtype: "f32" }) as const;
+
+/** What every graph with the model in it starts from. */
+function modelParts(graph: Graph, options: ModelOptions, rows: number) {
+  const { config, layout } = options;
+  const image = imageType(options);
   const mask = graph.input("lung_mask", image);
-  const classMap = graph.input("class_map", image);
-  const t = graph.input("t", { shape: [guided ? 2 * batch : batch], dtype: "i32" });
-  const coefficients = graph.input("coefficients", { shape: [STEP_COEFFICIENTS], dtype: "f32" });
+  const t = graph.input("t", { shape: [rows], dtype: "i32" });
   const x = graph.state("x", image);
-  const x0 = graph.state("x0", image);
   const parameters = new FlatParameters(
     graph.state("params", { shape: [layout.size], dtype: "f32" }),
     layout,
   );
-  const sample = graph.scope("model_input", () => {
-    const conditional = concat([mask, classMap, x], 1);
-    if (!guided) return conditional;
-    const unconditional = concat([mask, graph.input("null_map", image), x], 1);
-    return concat([conditional, unconditional], 0);
-  });
-  let e = unet2D(config, parameters, sample, t);
-  if (guided) {
+  const run = (classMaps: readonly string[]): Tensor => {
+    const maps = classMaps.map((name) => graph.input(name, image));
+    const sample = graph.scope("model_input", () => {
+      const parts = maps.map((map) => concat([mask, map, x], 1));
+      return parts.length > 1 ? concat(parts, 0) : parts[0];
+    });
+    return unet2D(config, parameters, sample, t);
+  };
+  return { image, x, run };
+}
+
+/**
+ * Inputs: `lung_mask`, `class_map` [N,1,H,W] (not of the second of two passes), `null_map`
+ * [N,1,H,W] (what stands for "no class"; guided only); `t` i32 [N], or [2N] in a doubled batch;
+ * `coefficients` of scheduler_step; `strength` [1] (guided only), `rescale` [1] (rescaled only);
+ * `rng` u32 [4] and `images` u32 [N] (or `noise` [N,1,H,W]).
+ * States: `params` (flat), `x` [N,1,H,W], `x0` [N,1,H,W], the clean image predicted last;
+ * `conditional` [N,1,H,W] (two passes only).
+ */
+export function samplingGraph(options: SamplingGraphOptions): Graph {
+  const { batch, guided, twoPasses = false, rescaled = false } = options;
+  const graph = new Graph();
+  const doubled = guided && !twoPasses;
+  const { image, x, run } = modelParts(graph, options, doubled ? 2 * batch : batch);
+  const coefficients = graph.input("coefficients", { shape: [STEP_COEFFICIENTS], dtype: "f32" });
+  const x0 = graph.state("x0", image);
+  let e: Tensor;
+  if (!guided) {
+    e = run(["class_map"]);
+  } else {
+    const both = doubled
+      ? run(["class_map", "null_map"])
+      : concat([graph.state("conditional", image), run(["null_map"])], 0);
     const strength = graph.input("strength", { shape: [1], dtype: "f32" });
-    e = graph.scope("guidance", () => guidance(e, strength));
+    e = graph.scope("guidance", () => {
+      const mixed = guidance(both, strength);
+      if (!rescaled) return mixed;
+      return guidanceRescale(mixed, both, graph.input("rescale", { shape: [1], dtype: "f32" }));
+    });
   }
   graph.scope("scheduler", () => {
     const noise = options.noise === "input" ? graph.input("noise", image) : randomNormal(
@@ -68,6 +105,18 @@ export function samplingGraph(options: SamplingGraphOptions): Graph {
   return graph;
 }
 
+/**
+ * The first of two passes: the conditional output alone. Inputs `lung_mask`, `class_map`, `t` [N];
+ * states `params`, `x`, `conditional`.
+ */
+export function conditionalGraph(options: ModelOptions): Graph {
+  const graph = new Graph();
+  const { image, run } = modelParts(graph, options, options.batch);
+  graph.state("conditional", image);
+  graph.update("conditional", run(["class_map"]));
+  return graph;
+}
+
 /** The starting noise alone: state `x` [N,1,H,W] from `rng` and `images`. */
 export function initialNoiseGraph(batch: number, height: number, width: number): Graph {
   const graph = new Graph();
@@ -76,5 +125,24 @@ export function initialNoiseGraph(batch: number, height: number, width: number):
   const rng = graph.input("rng", { shape: [4], dtype: "u32" });
   const images = graph.input("images", { shape: [batch], dtype: "u32" });
   graph.update("x", randomNormal(rng, images, x.shape, SAMPLING_NOISE_STREAM));
+  return graph;
+}
+
+/**
+ * Puts what is known of the images back into x outside the region, at the noise level that x is at.
+ * Inputs: `known`, `region` [N,1,H,W], `level` [2], `rng`, `images`; state `x`.
+ */
+export function blendGraph(batch: number, height: number, width: number): Graph {
+  const graph = new Graph();
+  const image = { shape: [batch, 1, height, width], dtype: "f32" } as const;
+  const noise = randomNormal(
+    graph.input("rng", { shape: [4], dtype: "u32" }),
+    graph.input("images", { shape: [batch], dtype: "u32" }),
+    image.shape,
+    SAMPLING_NOISE_STREAM,
+  );
+  const level = graph.input("level", { shape: [2], dtype: "f32" });
+  const [known, region] = [graph.input("known", image), graph.input("region", image)];
+  graph.update("x", blend(known, region, noise, level, graph.state("x", image)));
   return graph;
 }

@@ -137,7 +137,12 @@ export interface ReverseStep {
   readonly coefficients: Float32Array<ArrayBuffer>;
   /** Whether noise is added (its coefficient is not zero). */
   readonly stochastic: boolean;
+  /** √ᾱ and √(1 − ᾱ) of x before the step and after it, where the last step leaves clean images. */
+  readonly levels: { readonly before: NoiseLevel; readonly after: NoiseLevel };
 }
+
+/** √ᾱ and √(1 − ᾱ). */
+export type NoiseLevel = readonly [signal: number, noise: number];
 
 /** numpy's round: halves go to the even neighbour. */
 function roundEven(x: number): number {
@@ -201,14 +206,11 @@ export function reverseSteps(config: SchedulerConfig, steps: number, eta = 0): R
   const bar = schedulerAlphas(config);
   const times = inferenceTimesteps(config, steps);
   const clip = config.clip_sample ? config.clip_sample_range : NO_CLIP;
-  const make = (
-    t: number,
-    [kx, ke, lx, le]: number[],
-    { a = 0, b = 0, c = 0, d = 0, s = 0 },
-  ): ReverseStep => {
+  const make: MakeStep = (t, [kx, ke, lx, le], after, { a = 0, b = 0, c = 0, d = 0, s = 0 }) => {
     const coefficients = new Float32Array(STEP_COEFFICIENTS);
     coefficients.set([kx, ke, clip, lx, le, a, b, c, d, s]);
-    return { t, coefficients, stochastic: s !== 0 };
+    const levels = { before: noiseLevel(bar[t]), after: noiseLevel(after) };
+    return { t, coefficients, stochastic: s !== 0, levels };
   };
   if (config._class_name === "DPMSolverMultistepScheduler") {
     return solverSteps(config, times, bar, make);
@@ -224,7 +226,7 @@ export function reverseSteps(config: SchedulerConfig, steps: number, eta = 0): R
       const alpha = at / before;
       const beta = 1 - alpha;
       const variance = Math.max((1 - before) / (1 - at) * beta, 1e-20);
-      return make(t, convert, {
+      return make(t, convert, before, {
         a: Math.sqrt(alpha) * (1 - before) / (1 - at),
         b: Math.sqrt(before) * beta / (1 - at),
         s: t > 0 ? Math.sqrt(config.variance_type === "fixed_large" ? beta : variance) : 0,
@@ -235,7 +237,7 @@ export function reverseSteps(config: SchedulerConfig, steps: number, eta = 0): R
     const before = previous >= 0 ? bar[previous] : config.set_alpha_to_one ? 1 : bar[0];
     const variance = (1 - before) / (1 - at) * (1 - at / before);
     const s = eta * Math.sqrt(Math.max(variance, 0));
-    return make(t, convert, {
+    return make(t, convert, before, {
       b: Math.sqrt(before),
       c: Math.sqrt(Math.max(1 - before - s * s, 0)),
       s,
@@ -257,13 +259,17 @@ export function addNoiseTable(config: SchedulerConfig, steps: number): Float32Ar
 }
 
 type Terms = { a?: number; b?: number; c?: number; d?: number; s?: number };
+/** @param after ᾱ that the step ends at. */
+type MakeStep = (t: number, convert: number[], after: number, terms: Terms) => ReverseStep;
+
+const noiseLevel = (bar: number): NoiseLevel => [Math.sqrt(bar), Math.sqrt(1 - bar)];
 
 /** Lu et al. 2022, arXiv:2211.01095, algorithm 2 (midpoint), with diffusers' lower-order ends. */
 function solverSteps(
   config: SchedulerConfig,
   times: number[],
   bar: number[],
-  make: (t: number, convert: number[], terms: Terms) => ReverseStep,
+  make: MakeStep,
 ): ReverseStep[] {
   const sigmaOf = (alpha: number) => Math.sqrt((1 - alpha) / alpha);
   const sigmas = times.map((t) => sigmaOf(bar[t]));
@@ -277,8 +283,10 @@ function solverSteps(
     const first = -alpha[i + 1] * Math.expm1(-h);
     const last = i === times.length - 1 && (config.final_sigmas_type === "zero" ||
       config.euler_at_final || (config.lower_order_final && times.length < 15));
-    if (config.solver_order === 1 || i === 0 || last) return make(t, convert, { a, b: first });
+    if (config.solver_order === 1 || i === 0 || last) {
+      return make(t, convert, alpha[i + 1] ** 2, { a, b: first });
+    }
     const half = 0.5 * first * h / (lambda[i] - lambda[i - 1]); // D1 = (x0 − previous x0) / r0
-    return make(t, convert, { a, b: first + half, d: -half });
+    return make(t, convert, alpha[i + 1] ** 2, { a, b: first + half, d: -half });
   });
 }

@@ -76,6 +76,8 @@ export type OpName =
   | "accumulate"
   | "adamw"
   | "guidance"
+  | "guidance_rescale"
+  | "blend"
   | "log_scalar"
   | "q_sample"
   | "random_bits"

@@ -8,6 +8,7 @@ import {
   conv2dBackwardWeightOp,
   conv2dOp,
 } from "./conv2d.ts";
+import { blendOp, guidanceRescaleOp } from "./guidance.ts";
 import { guidanceOp, qSampleOp, schedulerStepOp } from "./diffusion.ts";
 import { accumulateOp, adamwOp, logScalarOp } from "./optimizer.ts";
 import { randomBitsOp, randomNormalOp } from "./random.ts";
@@ -46,6 +47,8 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   accumulate: accumulateOp,
   adamw: adamwOp,
   guidance: guidanceOp,
+  guidance_rescale: guidanceRescaleOp,
+  blend: blendOp,
   log_scalar: logScalarOp,
   q_sample: qSampleOp,
   random_bits: randomBitsOp,
