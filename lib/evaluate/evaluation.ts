@@ -2,6 +2,7 @@
 
 import { unwindowHu } from "../data/window.ts";
 import { summarise, type Summary } from "../metrics/bootstrap.ts";
+import { takeRows } from "../metrics/fid.ts";
 import { frdSubset, radiomicFeatures, stack, standardise } from "../metrics/frd.ts";
 import { earthMover, histogram, valuesInside } from "../metrics/histogram_distance.ts";
 import type { Features } from "../metrics/linear_algebra.ts";
@@ -96,7 +97,6 @@ export async function evaluate(
     } else scores.push(fromSummary(name, summariseSome(values, random()), pairs.notes.get(name)));
   }
 
-  onStage("radiomic features", 0, generated.length);
   const free = freeScores(input, (done, total) => onStage("radiomic features", done, total));
   scores.push(...free.scores);
 
@@ -325,12 +325,21 @@ function copyScores(
   });
   let features: Copying | null = null, space = "Inception features";
   if (inception?.train) {
-    features = copying(inception.generated, inception.train, patients, null);
+    const held = real.flatMap(({ id }, i) => trained.has(id) ? [] : [i]);
+    features = copying(inception.generated, inception.train, patients, {
+      rows: takeRows(inception.real, held),
+      patients: held.map((i) => real[i].patient),
+    });
   } else if (radiomics.train.rows.count > 1 && radiomics.generated.rows.count > 0) {
     space = "radiomic features";
     const scaled = standardise(radiomics.train.rows, radiomics.generated.rows);
     const places = radiomics.train.places;
-    const found = copying(scaled.other, scaled.reference, places.map((i) => patients[i]), null);
+    const realPlaces = radiomics.real.places;
+    const held = realPlaces.flatMap((i, row) => trained.has(real[i].id) ? [] : [row]);
+    const found = copying(scaled.other, scaled.reference, places.map((i) => patients[i]), {
+      rows: takeRows(standardise(radiomics.train.rows, radiomics.real.rows).other, held),
+      patients: held.map((row) => real[realPlaces[row]].patient),
+    });
     const pairs = found.pairs.map((pair) => ({
       ...pair,
       generated: radiomics.generated.places[pair.generated],

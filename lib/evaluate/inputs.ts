@@ -1,7 +1,7 @@
 /** What is scored: a fixed choice of real slices, and slices generated for their conditions. */
 
 import type { Dataset, PreparedSlice, SliceRecord } from "../data/dataset.ts";
-import { type SamplingModel } from "../diffusion/model_folder.ts";
+import type { SamplingModel } from "../diffusion/model_folder.ts";
 import { Sampler } from "../diffusion/sampler.ts";
 import type { ReverseStep } from "../diffusion/scheduler.ts";
 import { InputError } from "../errors.ts";

@@ -8,6 +8,8 @@ import { Graph } from "../../lib/graph/graph.ts";
 import { alexnet, alexnetStates, lpipsHeads, lpipsInput } from "../../lib/metrics/alexnet.ts";
 import { foldInception, inception, type NamedTensors } from "../../lib/metrics/inception.ts";
 import { LPIPS_CHANNELS, lpipsDistance } from "../../lib/metrics/lpips.ts";
+import { InceptionExtractor, inceptionInput } from "../../lib/metrics/extract.ts";
+import { frechetDistance } from "../../lib/metrics/fid.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import golden from "../fixtures/metrics/networks.json" with { type: "json" };
 import { uniforms } from "./shared.ts";
@@ -154,5 +156,41 @@ Deno.test("LPIPS agrees with the lpips package in every tap and in the distance"
       exe.destroy();
     });
   }
+  gpu.destroy();
+});
+
+Deno.test("FID from pixels on: mask, resize, bytes and network as torchmetrics has them", async () => {
+  const { side, count, value } = golden.fid;
+  const gpu = await openGpu();
+  const config = { divisor: 16, classes: 20, channels: 3 } as const;
+  // The names and shapes of the weights come from a graph that is not run.
+  const graph = new Graph();
+  inception(graph, graph.input("x", { shape: [1, 3, 299, 299], dtype: "f32" }), config);
+  const weights = fill(fidelityShapes(graph, config.classes));
+  const folder = await Deno.makeTempDir();
+  const cache = { folder, weights: "narrow" };
+  const extractor = await InceptionExtractor.create(gpu, weights, { batch: 2, config, cache });
+  const mask = Float32Array.from({ length: side * side }, (_, i) => {
+    const y = Math.floor(i / side), x = i % side;
+    return (x - side / 2) ** 2 + (y - side / 3) ** 2 < side ** 2 / 9 ? 1 : 0;
+  });
+  const inputs = (seed: number, factor: number) =>
+    Array.from({ length: count }, (_, k) => {
+      const data = image(1, side, seed + k).map((v) => v * factor);
+      return inceptionInput({ data, height: side, width: side }, mask);
+    });
+  const real = await extractor.run(inputs(250, 1)),
+    generated = await extractor.run(inputs(200, 0.5));
+  assert.equal(real.features.count, count);
+  const fid = frechetDistance(generated.features, real.features);
+  assert.ok(Math.abs(fid - value) <= 1e-3 * value, `${fid}, torchmetrics ${value}`);
+
+  // A second pass reads what the first has written: no slice is left to compute.
+  const reports: number[] = [];
+  const again = await extractor.run(inputs(250, 1), (done) => reports.push(done));
+  assert.deepEqual(reports, [count]);
+  assert.deepEqual(again, real);
+  await Deno.remove(folder, { recursive: true });
+  extractor.destroy();
   gpu.destroy();
 });

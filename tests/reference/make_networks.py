@@ -1,6 +1,6 @@
 """InceptionV3 (FID) and LPIPS-AlexNet with seeded random weights, for tests/metrics/networks_test.ts.
 
-    pip install torch torchvision torch-fidelity==0.4.0 lpips==0.1.4
+    pip install torch torchvision torch-fidelity==0.4.0 lpips==0.1.4 torchmetrics==1.9.0
     python make_networks.py ../fixtures/metrics/networks.json
 
 The networks are torch-fidelity's and lpips' own classes, in float64. Weights and images come from an
@@ -18,6 +18,8 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch_fidelity.feature_extractor_inceptionv3 as fidelity
+
+from torchmetrics.image.fid import FrechetInceptionDistance
 
 warnings.filterwarnings("ignore")
 
@@ -131,10 +133,40 @@ def run_lpips(side):
         return {"side": side, "taps": [summary(tap) for tap in taps], "value": float(model(a, b))}
 
 
+def run_fid(side, count):
+    """FID of masked grey images through torchmetrics, with the narrow network behind it."""
+    model = inception(16, 20)
+
+    class Extractor(nn.Module):
+        num_features = 128
+
+        def forward(self, x):
+            # torchmetrics turns images into bytes for its own network only.
+            x = x if x.dtype == torch.uint8 else (x.float() * 255).byte()
+            x = (x.double() - 128) / 128
+            for name, module in model.named_children():
+                if name != "fc":
+                    x = module(x)
+            return x.flatten(1)
+
+    y, x = np.mgrid[0:side, 0:side]
+    mask = torch.from_numpy(((x - side / 2) ** 2 + (y - side / 3) ** 2 < side**2 / 9) * 1.0)
+    fid = FrechetInceptionDistance(feature=Extractor(), normalize=True).set_dtype(torch.float64)
+    for real in (True, False):
+        for k in range(count):
+            data = image(1, side, 200 + 50 * real + k).reshape(1, 1, side, side)
+            data = torch.from_numpy(data).float() * (1 if real else 0.5)
+            unit = ((data * mask.float() + 1) / 2).repeat(1, 3, 1, 1)
+            unit = nn.functional.interpolate(unit, size=(299, 299), mode="bilinear")
+            fid.update(unit, real=real)
+    return {"side": side, "count": count, "value": float(fid.compute())}
+
+
 def main():
     runs = [run_inception(16, 20, 299, False), run_inception(16, 20, 128, False),
             run_inception(1, 1008, 299, True), run_inception(1, 1008, 128, True)]
-    result = {"inception": runs, "lpips": [run_lpips(64), run_lpips(131)]}
+    result = {"inception": runs, "lpips": [run_lpips(64), run_lpips(131)],
+              "fid": run_fid(48, 5)}
     text = json.dumps(result)
     with open(sys.argv[1], "w") as file:
         file.write(text.replace('"stages": {', '\n"stages": {\n').replace('}, "', '},\n"') + "\n")
