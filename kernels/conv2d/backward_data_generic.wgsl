@@ -1,8 +1,11 @@
-// Equation: dx[n,ci,iy,ix] = sum over co, kh, kw of weight[co,ci,kh,kw] * dy[n,co,oy,ox]
+// Equation: dx[n,ci,iy,ix] = extra[n,ci,iy,ix]
+//   + sum over co, kh, kw of weight[co,ci,kh,kw] * dy[n,co,oy,ox]
 //   where oy*stride + kh - top = iy and ox*stride + kw - left = ix have whole solutions
-// Source: gradient of the cross-correlation in forward_generic.wgsl.
+// Source: gradient of the cross-correlation in direct_any.wgsl.
+// Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   dy: f32 [N,Co,Ho,Wo]; weight: f32 [Co,Ci,Kh,Kw]
+//   dy: f32 [N,Co,Ho,Wo] staged; weight: f32 [Co,Ci,Kh,Kw] staged
+//   extra: f32 [N,Ci,H,W] staged, another gradient that is added; any if unused
 //   dx: f32 [N,Ci,H,W]
 // Grid: one invocation per 4 pixels of a row that lie `stride` apart, and 8 input channels. Such
 //   pixels meet the same kernel columns, so that no multiplication is wasted on stride 2.
@@ -23,14 +26,27 @@ struct Params {
   stride: u32,
   top: i32,
   left: i32,
+  has_extra: u32,
 }
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 32;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var dy: texture_2d<f32>;
+@group(0) @binding(2) var weight: texture_2d<f32>;
+@group(0) @binding(3) var extra: texture_2d<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+
+fn store_pixel(v: f32, at: u32, ix: u32) {
+  if (ix >= params.w) {
+    return;
+  }
+  var sum = v;
+  if (params.has_extra != 0) {
+    sum += staged_float(extra, at);
+  }
+  dx[at] = sum;
+}
 
 fn store(sum: vec4<f32>, n: u32, ci: u32, iy: u32, ix: u32) {
   if (ci >= params.ci) {
@@ -38,18 +54,10 @@ fn store(sum: vec4<f32>, n: u32, ci: u32, iy: u32, ix: u32) {
   }
   let at = ((n * params.ci + ci) * params.h + iy) * params.w + ix;
   let step = params.stride;
-  if (ix < params.w) {
-    dx[at] = sum.x;
-  }
-  if (ix + step < params.w) {
-    dx[at + step] = sum.y;
-  }
-  if (ix + 2 * step < params.w) {
-    dx[at + 2 * step] = sum.z;
-  }
-  if (ix + 3 * step < params.w) {
-    dx[at + 3 * step] = sum.w;
-  }
+  store_pixel(sum.x, at, ix);
+  store_pixel(sum.y, at + step, ix + step);
+  store_pixel(sum.z, at + 2 * step, ix + 2 * step);
+  store_pixel(sum.w, at + 3 * step, ix + 3 * step);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -112,17 +120,22 @@ fn main(
       (ox < vec4(i32(params.wo))) & vec4(row_inside);
     let row = plane + u32(clamp(oy, 0, i32(params.ho) - 1)) * params.wo;
     let column = vec4(row) + vec4<u32>(clamp(ox, vec4(0), vec4(i32(params.wo) - 1)));
-    let loaded = vec4(dy[column.x], dy[column.y], dy[column.z], dy[column.w]);
+    let loaded = vec4(
+      staged_float(dy, column.x),
+      staged_float(dy, column.y),
+      staged_float(dy, column.z),
+      staged_float(dy, column.w),
+    );
     let v = select(vec4(0.0), loaded, inside);
     let k = co * params.ci * area + kh * params.kw + kw;
-    s0 += weight[r0 + k] * v;
-    s1 += weight[r1 + k] * v;
-    s2 += weight[r2 + k] * v;
-    s3 += weight[r3 + k] * v;
-    s4 += weight[r4 + k] * v;
-    s5 += weight[r5 + k] * v;
-    s6 += weight[r6 + k] * v;
-    s7 += weight[r7 + k] * v;
+    s0 += staged_float(weight, r0 + k) * v;
+    s1 += staged_float(weight, r1 + k) * v;
+    s2 += staged_float(weight, r2 + k) * v;
+    s3 += staged_float(weight, r3 + k) * v;
+    s4 += staged_float(weight, r4 + k) * v;
+    s5 += staged_float(weight, r5 + k) * v;
+    s6 += staged_float(weight, r6 + k) * v;
+    s7 += staged_float(weight, r7 + k) * v;
     kw += stride;
     if (kw >= params.kw) {
       kw = first_kw;

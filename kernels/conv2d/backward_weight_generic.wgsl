@@ -1,9 +1,10 @@
 // Equation: partial[chunk,co,k] = sum over the rows (n, oy) of the chunk, and ox, of
 //   dy[n,co,oy,ox] * x[n, ci, oy*stride + kh - top, ox*stride + kw - left],
 //   k = (ci*Kh + kh)*Kw + kw
-// Source: gradient of the cross-correlation in forward_generic.wgsl; sum_partials.wgsl adds up.
+// Source: gradient of the cross-correlation in direct_any.wgsl; sum_slices.wgsl adds up.
+// Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   x: f32 [N,Ci,H,W]; dy: f32 [N,Co,Ho,Wo]
+//   x: f32 [N,Ci,H,W] staged; dy: f32 [N,Co,Ho,Wo] staged
 //   partial: f32 [chunks, slice], a slice being [Co,Ci*Kh*Kw] and padding
 // Grid: one invocation per kernel position k, 8 output channels and chunk.
 // Numerics: f32; a sum for each row, then a sum of rows, then one of chunks, so that the error
@@ -29,11 +30,11 @@ struct Params {
   slice: u32,
 }
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 32;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(1) var x: texture_2d<f32>;
+@group(0) @binding(2) var dy: texture_2d<f32>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
 
 fn store(sum: f32, chunk: u32, co: u32, k: u32) {
@@ -89,10 +90,21 @@ fn main(
     for (var ox = 0u; ox < params.wo; ox++) {
       let ix = i32(ox * params.stride + kw) - params.left;
       let inside = ix >= 0 && ix < i32(params.w);
-      let v = select(0.0, x[row + u32(clamp(ix, 0, i32(params.w) - 1))], inside);
+      let loaded = staged_float(x, row + u32(clamp(ix, 0, i32(params.w) - 1)));
+      let v = select(0.0, loaded, inside);
       let at = d + ox;
-      row_low += v * vec4(dy[at + p0], dy[at + p1], dy[at + p2], dy[at + p3]);
-      row_high += v * vec4(dy[at + p4], dy[at + p5], dy[at + p6], dy[at + p7]);
+      row_low += v * vec4(
+        staged_float(dy, at + p0),
+        staged_float(dy, at + p1),
+        staged_float(dy, at + p2),
+        staged_float(dy, at + p3),
+      );
+      row_high += v * vec4(
+        staged_float(dy, at + p4),
+        staged_float(dy, at + p5),
+        staged_float(dy, at + p6),
+        staged_float(dy, at + p7),
+      );
     }
     low += row_low;
     high += row_high;

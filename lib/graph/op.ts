@@ -66,7 +66,6 @@ export interface OpCase {
 export type OpName =
   | "add"
   | "conv2d"
-  | "conv2d_backward_bias"
   | "conv2d_backward_data"
   | "conv2d_backward_weight"
   | "pack"

@@ -2,16 +2,12 @@
 
 import { input } from "../graph/kernel_call.ts";
 import { type OpDef, trafficOf } from "../graph/op.ts";
-import { show, sizeOf, type Tensor } from "../graph/tensor.ts";
-import { f32, requireFloat } from "./common.ts";
+import { sizeOf, type Tensor } from "../graph/tensor.ts";
+import { sumBatch, sumSpatial } from "./channel.ts";
 import { BACKWARD_DATA_CASES, BACKWARD_WEIGHT_CASES, FORWARD_CASES } from "./conv2d/cases.ts";
 import { backwardDataDirect, fastShape, forwardDirect } from "./conv2d/direct.ts";
-import {
-  backwardBias,
-  backwardDataGeneric,
-  backwardWeightGeneric,
-  forwardGeneric,
-} from "./conv2d/generic.ts";
+import { addExtras, epilogueOf, extrasOf, requireExtras } from "./conv2d/extras.ts";
+import { backwardDataGeneric, backwardWeightGeneric } from "./conv2d/generic.ts";
 import {
   convolutionFlops,
   geometry,
@@ -41,26 +37,29 @@ export interface Conv2dOptions {
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
   const { bias, stride = 1, padding = 0 } = options;
-  const inputs = bias ? [x, weight, bias] : [x, weight];
-  return x.graph.append(conv2dOp, inputs, { stride, padding: sides(padding) })[0];
+  return x.graph.append(conv2dOp, bias ? [x, weight, bias] : [x, weight], {
+    stride,
+    padding: sides(padding),
+    extras: bias ? ["bias"] : [],
+  })[0];
 }
 
 export const conv2dOp: OpDef = {
   name: "conv2d",
-  infer([x, weight, bias], { stride, padding }) {
+  infer(inputs, attrs) {
+    const [x, weight] = inputs;
     requireImage("x", x);
     requireImage("weight", weight);
-    const { n, co, ho, wo } = geometry(x.shape, weight.shape, stride, padding);
-    if (bias) {
-      requireFloat("bias", bias);
-      if (bias.shape.length !== 1 || bias.shape[0] !== co) {
-        throw new Error(`${show("bias", bias)} must be [${co}]: weight [${weight.shape}]`);
-      }
-    }
+    const { n, co, ho, wo } = geometry(x.shape, weight.shape, attrs.stride, attrs.padding);
+    requireExtras(inputs, attrs, [n, co, ho, wo]);
     return [{ shape: [n, co, ho, wo], dtype: "f32" }];
   },
-  vjp({ inputs: [x, weight, bias], attrs: { stride, padding } }, [dy], needs) {
+  vjp({ inputs: [x, weight, bias], attrs }, [dy], needs) {
     const { graph } = x;
+    const { stride, padding } = attrs;
+    if (extrasOf(attrs).some((name) => name !== "bias")) {
+      throw new Error("Cannot differentiate a fused conv2d: fuse after differentiation");
+    }
     return [
       needs[0]
         ? graph.append(conv2dBackwardDataOp, [dy!, weight], {
@@ -76,51 +75,63 @@ export const conv2dOp: OpDef = {
           weightShape: [...weight.shape],
         })[0]
         : undefined,
-      ...(bias ? [needs[2] ? graph.append(conv2dBackwardBiasOp, [dy!])[0] : undefined] : []),
+      ...(bias ? [needs[2] ? sumBatch(sumSpatial(dy!)) : undefined] : []),
     ];
   },
-  reference([x, weight, bias], { stride, padding }, [xType, weightType]) {
-    const g = geometry(xType.shape, weightType.shape, stride, padding);
-    return [forwardReference(g, x, weight, bias)];
+  reference(inputs, attrs, [x, weight], [y]) {
+    const g = geometry(x.shape, weight.shape, attrs.stride, attrs.padding);
+    return [addExtras(forwardReference(g, inputs[0], inputs[1]), inputs, attrs, y.shape)];
   },
-  lower({ inputs: [x, weight, bias], attrs: { stride, padding }, device }) {
-    const g = geometry(x.shape, weight.shape, stride, padding);
-    const shape = fastShape(g, device);
+  lower({ inputs: [x, weight], attrs, device }) {
+    const g = geometry(x.shape, weight.shape, attrs.stride, attrs.padding);
     const sources = [{ ref: input(0), channels: g.ci }];
+    const epilogue = epilogueOf(attrs);
+    const fast = fastShape(g, device);
     return [
-      ...(shape ? [forwardDirect(g, shape, sources, input(1), { bias: bias && input(2) })] : []),
-      forwardGeneric(g, bias !== undefined),
+      ...(fast ? [forwardDirect(g, fast, sources, input(1), epilogue)] : []),
+      forwardDirect(g, "any", sources, input(1), epilogue),
     ];
   },
   cost: (inputs, outputs, { stride, padding }) => ({
     flops: convolutionFlops(geometry(inputs[0].shape, inputs[1].shape, stride, padding)) +
-      (inputs[2] ? sizeOf(outputs[0].shape) : 0),
+      (inputs.length - 2) * sizeOf(outputs[0].shape),
     bytes: trafficOf(inputs, outputs),
   }),
   cases: FORWARD_CASES,
 };
 
-/** dL/dx from dL/dy and the weight; attrs: stride, padding, inputShape. */
+/**
+ * dL/dx from dL/dy and the weight; attrs: stride, padding, inputShape, extras (a residual at most).
+ */
 export const conv2dBackwardDataOp: OpDef = {
   name: "conv2d_backward_data",
-  infer([dy, weight], { stride, padding, inputShape }) {
+  infer(inputs, attrs) {
+    const [dy, weight] = inputs;
+    const { stride, padding, inputShape } = attrs;
     requireImage("dy", dy);
     requireImage("weight", weight);
     requireOutput(dy, geometry(inputShape, weight.shape, stride, padding));
+    requireExtras(inputs, attrs, inputShape);
     return [{ shape: inputShape, dtype: "f32" }];
   },
   vjp: "non-differentiable",
-  reference([dy, weight], { stride, padding, inputShape }, [_, weightType]) {
-    const g = geometry(inputShape, weightType.shape, stride, padding);
-    return [backwardDataReference(g, dy, weight)];
-  },
-  lower({ inputs: [_, weight], attrs: { stride, padding, inputShape }, device }) {
+  reference(inputs, attrs, [_, weight]) {
+    const { stride, padding, inputShape } = attrs;
     const g = geometry(inputShape, weight.shape, stride, padding);
-    const shape = fastShape(g, device);
-    return [...(shape ? [backwardDataDirect(g, shape)] : []), backwardDataGeneric(g)];
+    return [addExtras(backwardDataReference(g, inputs[0], inputs[1]), inputs, attrs, inputShape)];
+  },
+  lower({ inputs: [_, weight], attrs, device }) {
+    const g = geometry(attrs.inputShape, weight.shape, attrs.stride, attrs.padding);
+    const epilogue = epilogueOf(attrs);
+    const fast = fastShape(g, device);
+    return [
+      ...(fast ? [backwardDataDirect(g, fast, epilogue)] : []),
+      backwardDataGeneric(g, epilogue.residual),
+    ];
   },
   cost: (inputs, outputs, { stride, padding, inputShape }) => ({
-    flops: convolutionFlops(geometry(inputShape, inputs[1].shape, stride, padding)),
+    flops: convolutionFlops(geometry(inputShape, inputs[1].shape, stride, padding)) +
+      (inputs.length - 2) * sizeOf(outputs[0].shape),
     bytes: trafficOf(inputs, outputs),
   }),
   cases: BACKWARD_DATA_CASES,
@@ -149,29 +160,4 @@ export const conv2dBackwardWeightOp: OpDef = {
     bytes: trafficOf(inputs, outputs),
   }),
   cases: BACKWARD_WEIGHT_CASES,
-};
-
-/** dL/dbias from dL/dy: the sum over images and pixels. */
-export const conv2dBackwardBiasOp: OpDef = {
-  name: "conv2d_backward_bias",
-  infer([dy]) {
-    requireImage("dy", dy);
-    return [{ shape: [dy.shape[1]], dtype: "f32" }];
-  },
-  vjp: "non-differentiable",
-  reference([dy], _, [{ shape: [_n, co, h, w] }]) {
-    const sums = new Float64Array(co);
-    dy.forEach((v, i) => sums[Math.floor(i / (h * w)) % co] += v);
-    return [sums];
-  },
-  lower: ({ inputs: [dy] }) => [backwardBias(dy.shape)],
-  cost: (inputs, outputs) => ({
-    flops: sizeOf(inputs[0].shape),
-    bytes: trafficOf(inputs, outputs),
-  }),
-  // Sums in blocks of 64, relative to a sum of random signs.
-  cases: [
-    { name: "odd", inputs: [f32(3, 6, 5, 17)], attrs: {}, tolerance: 1e-6 },
-    { name: "large", inputs: [f32(8, 5, 128, 128)], attrs: {}, tolerance: 2e-6 },
-  ],
 };

@@ -2,12 +2,7 @@
 
 import type { OpDef, OpName } from "../graph/op.ts";
 import { addOp } from "./add.ts";
-import {
-  conv2dBackwardBiasOp,
-  conv2dBackwardDataOp,
-  conv2dBackwardWeightOp,
-  conv2dOp,
-} from "./conv2d.ts";
+import { conv2dBackwardDataOp, conv2dBackwardWeightOp, conv2dOp } from "./conv2d.ts";
 import { blendOp, guidanceRescaleOp } from "./guidance.ts";
 import { guidanceOp, qSampleOp, schedulerStepOp } from "./diffusion.ts";
 import { accumulateOp, adamwOp, logScalarOp } from "./optimizer.ts";
@@ -37,7 +32,6 @@ import { attentionBackwardOp } from "./attention_backward.ts";
 export const OPS: Readonly<Record<OpName, OpDef>> = {
   add: addOp,
   conv2d: conv2dOp,
-  conv2d_backward_bias: conv2dBackwardBiasOp,
   conv2d_backward_data: conv2dBackwardDataOp,
   conv2d_backward_weight: conv2dBackwardWeightOp,
   pack: packOp,

@@ -5,6 +5,7 @@
 
 import type { Fill, OpCase } from "../../graph/op.ts";
 import { f32 } from "../common.ts";
+import type { Extra } from "./extras.ts";
 import { geometry, type Padding, sides } from "./geometry.ts";
 
 interface Convolution {
@@ -14,14 +15,16 @@ interface Convolution {
   readonly stride?: number;
   readonly padding?: Padding;
   readonly bias?: boolean;
+  /** Also with everything added in the store. */
+  readonly fused?: boolean;
   readonly fill?: Fill;
   /** Too large for finite differences in float64. */
   readonly large?: boolean;
 }
 
 const CONVOLUTIONS: readonly Convolution[] = [
-  { name: "odd 3×3", x: [3, 6, 11, 17], weight: [5, 6, 3, 3], padding: 1, bias: true },
-  { name: "3×3", x: [1, 20, 8, 8], weight: [18, 20, 3, 3], padding: 1, bias: true },
+  { name: "odd 3×3", x: [3, 6, 11, 17], weight: [5, 6, 3, 3], padding: 1, bias: true, fused: true },
+  { name: "3×3", x: [1, 20, 8, 8], weight: [18, 20, 3, 3], padding: 1, bias: true, fused: true },
   { name: "3×3 whole tiles", x: [2, 16, 16, 32], weight: [32, 16, 3, 3], padding: 1, bias: true },
   { name: "3×3 one channel", x: [2, 1, 9, 12], weight: [1, 1, 3, 3], padding: 1 },
   { name: "3×3 no padding", x: [2, 4, 7, 9], weight: [3, 4, 3, 3] },
@@ -49,10 +52,18 @@ const CONVOLUTIONS: readonly Convolution[] = [
     stride: 2,
     padding: 1,
     bias: true,
+    fused: true,
   },
-  { name: "3×3 odd height", x: [3, 9, 13, 20], weight: [10, 9, 3, 3], padding: 1, bias: true },
-  { name: "1×1 part tiles", x: [3, 18, 6, 10], weight: [17, 18, 1, 1], bias: true },
-  { name: "1×1", x: [3, 6, 5, 17], weight: [7, 6, 1, 1], bias: true },
+  {
+    name: "3×3 odd height",
+    x: [3, 9, 13, 20],
+    weight: [10, 9, 3, 3],
+    padding: 1,
+    bias: true,
+    fused: true,
+  },
+  { name: "1×1 part tiles", x: [3, 18, 6, 10], weight: [17, 18, 1, 1], bias: true, fused: true },
+  { name: "1×1", x: [3, 6, 5, 17], weight: [7, 6, 1, 1], bias: true, fused: true },
   { name: "1×1 whole tiles", x: [2, 32, 8, 16], weight: [48, 32, 1, 1], bias: true },
   { name: "1×1 stride 2", x: [2, 3, 7, 8], weight: [5, 3, 1, 1], stride: 2 },
   { name: "1×7", x: [1, 4, 5, 9], weight: [3, 4, 1, 7], padding: [0, 3, 0, 3] },
@@ -75,6 +86,7 @@ const CONVOLUTIONS: readonly Convolution[] = [
   // 8·128·128 = 131,072 products a weight: past the 65,535 loop iterations of Mesa 22, had one
   // invocation to do them all.
   { name: "large", x: [8, 4, 128, 128], weight: [4, 4, 3, 3], padding: 1, large: true },
+  // More input channels than a uniform buffer holds of the weights: several passes.
   { name: "deep", x: [1, 256, 8, 8], weight: [32, 256, 3, 3], padding: 1, large: true },
 ];
 
@@ -97,27 +109,43 @@ const attrsOf = ({ stride = 1, padding = 0 }: Convolution) => ({
   padding: sides(padding),
 });
 
-export const FORWARD_CASES: readonly OpCase[] = CONVOLUTIONS.map((c) => ({
-  name: c.name,
-  inputs: [
-    { ...f32(...c.x), fill: c.fill },
-    { ...f32(...c.weight), fill: weightFill(c.weight) },
-    ...(c.bias ? [f32(c.weight[0])] : []),
-  ],
-  attrs: attrsOf(c),
-  tolerance: TOLERANCE,
-  checkGradient: !c.large,
-}));
+const forwardCase = (c: Convolution, extras: readonly Extra[]): OpCase => {
+  const y = outputShape(c);
+  const shapes = { bias: [y[1]], channel: y.slice(0, 2), residual: y };
+  return {
+    name: extras.length > 1 ? `${c.name}, fused` : c.name,
+    inputs: [
+      { ...f32(...c.x), fill: c.fill },
+      { ...f32(...c.weight), fill: weightFill(c.weight) },
+      ...extras.map((name) => f32(...shapes[name])),
+    ],
+    attrs: { ...attrsOf(c), extras },
+    tolerance: TOLERANCE,
+    // The fused forms come after differentiation.
+    checkGradient: !c.large && extras.length < 2,
+  };
+};
 
-export const BACKWARD_DATA_CASES: readonly OpCase[] = CONVOLUTIONS.map((c) => ({
-  name: c.name,
+export const FORWARD_CASES: readonly OpCase[] = CONVOLUTIONS.flatMap((c) => [
+  forwardCase(c, c.bias ? ["bias"] : []),
+  ...(c.fused ? [forwardCase(c, ["bias", "channel", "residual"])] : []),
+]);
+
+const backwardDataCase = (c: Convolution, extras: readonly Extra[]): OpCase => ({
+  name: extras.length ? `${c.name}, fused` : c.name,
   inputs: [
     { ...f32(...outputShape(c)), fill: c.fill },
     { ...f32(...c.weight), fill: weightFill(c.weight) },
+    ...extras.map(() => f32(...c.x)),
   ],
-  attrs: { ...attrsOf(c), inputShape: c.x },
+  attrs: { ...attrsOf(c), inputShape: c.x, extras },
   tolerance: TOLERANCE,
-}));
+});
+
+export const BACKWARD_DATA_CASES: readonly OpCase[] = CONVOLUTIONS.flatMap((c) => [
+  backwardDataCase(c, []),
+  ...(c.fused ? [backwardDataCase(c, ["residual"])] : []),
+]);
 
 export const BACKWARD_WEIGHT_CASES: readonly OpCase[] = CONVOLUTIONS.map((c) => ({
   name: c.name,

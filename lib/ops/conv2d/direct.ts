@@ -12,12 +12,13 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import { kernel } from "../common.ts";
-import type { Geometry } from "./geometry.ts";
+import { type Geometry, geometryParams } from "./geometry.ts";
 import { planPanels, STAGED, windowOf } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
 import directText from "../../../kernels/conv2d/direct_3x3.wgsl" with { type: "text" };
 import strideText from "../../../kernels/conv2d/direct_3x3_stride2.wgsl" with { type: "text" };
 import dataText from "../../../kernels/conv2d/backward_data_3x3_stride2.wgsl" with { type: "text" };
+import anyText from "../../../kernels/conv2d/direct_any.wgsl" with { type: "text" };
 import pointText from "../../../kernels/conv2d/pointwise.wgsl" with { type: "text" };
 
 const DIRECT = kernel("conv2d/direct_3x3.wgsl", directText, STAGED, tapsText);
@@ -28,6 +29,7 @@ const BACKWARD_DATA_STRIDE_2 = kernel(
   STAGED,
   tapsText,
 );
+const ANY = kernel("conv2d/direct_any.wgsl", anyText, STAGED);
 const POINTWISE = kernel("conv2d/pointwise.wgsl", pointText, STAGED);
 
 const WORKGROUP = 32;
@@ -47,7 +49,7 @@ export interface Source {
   readonly channels: number;
 }
 
-export type Shape = "3×3" | "3×3 stride 2" | "1×1";
+export type Shape = "3×3" | "3×3 stride 2" | "1×1" | "any";
 
 /** Which of the fast kernels a convolution fits, if any. */
 export function fastShape(g: Geometry, device: DeviceProfile): Shape | undefined {
@@ -69,7 +71,18 @@ interface Tiling {
   readonly invocations: number;
 }
 
-function tiling({ n, h, w, ho, wo }: Geometry, shape: Shape, transposed: boolean): Tiling {
+function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
+  const { n, h, w, ho, wo } = g;
+  if (shape === "any") {
+    const { ci: _ci, co: _co, ...params } = geometryParams(g);
+    return {
+      kernel: ANY,
+      taps: g.kh * g.kw,
+      width: 8,
+      params,
+      invocations: n * ho * Math.ceil(wo / 4),
+    };
+  }
   if (shape === "1×1") {
     return {
       kernel: POINTWISE,
@@ -106,7 +119,7 @@ export function forwardDirect(
   epilogue: Epilogue,
 ): Variant {
   return {
-    name: "direct",
+    name: shape === "any" ? "generic" : "direct",
     exact: true,
     build: () => build(tiling(g, shape, false), g.co, sources, weight, false, epilogue),
   };

@@ -36,15 +36,8 @@ export function forwardReference(
   g: Geometry,
   x: Float64Array,
   weight: Float64Array,
-  bias?: Float64Array,
 ): Float64Array {
-  const area = g.ho * g.wo;
-  const y = new Float64Array(g.n * g.co * area);
-  if (bias) {
-    for (let i = 0; i < g.n * g.co; i++) {
-      y.fill(bias[i % g.co], i * area, (i + 1) * area);
-    }
-  }
+  const y = new Float64Array(g.n * g.co * g.ho * g.wo);
   forRuns(g, (yAt, wAt, xAt, count) => {
     for (let i = 0; i < count; i++) y[yAt + i] += weight[wAt] * x[xAt + i * g.stride];
   });

@@ -119,7 +119,7 @@ function sliced(spec: {
 }
 
 /** Adds up scratch 0, a slice being rows of `length` floats padded to `row4` vec4. */
-function sumSlices(params: {
+export function sumSlices(params: {
   co: number;
   length: number;
   row4: number;

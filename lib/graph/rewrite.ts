@@ -1,0 +1,123 @@
+/**
+ * Graph → Graph, after differentiation and before planning: the same values with fewer passes over
+ * memory. The graph that comes in is the reference of the one that goes out.
+ */
+
+import { Graph } from "./graph.ts";
+import type { Registry } from "./op.ts";
+import { type Node, Tensor } from "./tensor.ts";
+
+/** A graph and where the tensors of the old one went (fused ones excepted). */
+export interface Rewritten {
+  readonly graph: Graph;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
+/** The addition `node` taken into the convolution that makes one of its inputs. */
+interface Fusion {
+  readonly convolution: Node;
+  readonly added: Tensor;
+  readonly extra: "channel" | "residual";
+}
+
+/**
+ * Merges equal sums and takes additions into the store of the convolution before them:
+ * `add(conv2d(..), r)`, `addChannel(conv2d(..), v)` and `add(conv2d_backward_data(..), r)`, where
+ * nothing else reads the convolution's output.
+ */
+export function fuse(graph: Graph, registry: Registry): Rewritten {
+  const tensors = new Map<string, Tensor>();
+  for (const node of graph.nodes) {
+    node.outputs.forEach((_, i) => tensors.set(`${node.id}:${i}`, new Tensor(graph, node, i)));
+  }
+  let rewritten: Rewritten = { graph, tensors };
+  for (;;) {
+    const next = fuseOnce(rewritten.graph, registry);
+    if (next.graph.nodes.length === rewritten.graph.nodes.length) return rewritten;
+    const chained = new Map<string, Tensor>();
+    for (const [key, t] of rewritten.tensors) {
+      const now = next.tensors.get(t.key);
+      if (now) chained.set(key, now);
+    }
+    rewritten = { graph: next.graph, tensors: chained };
+  }
+}
+
+function fuseOnce(graph: Graph, registry: Registry): Rewritten {
+  const readers = new Map<string, number>();
+  const count = (t: Tensor) => readers.set(t.key, (readers.get(t.key) ?? 0) + 1);
+  for (const node of graph.nodes) node.inputs.forEach(count);
+  for (const t of [...graph.outputs.values(), ...graph.updates.values()]) count(t);
+
+  const fusions = new Map<Node, Fusion>();
+  const absorbed = new Set<Node>();
+  for (const node of graph.nodes) {
+    const fusion = fusionOf(node, (t) => readers.get(t.key) === 1 && !absorbed.has(t.node));
+    if (!fusion) continue;
+    fusions.set(node, fusion);
+    absorbed.add(fusion.convolution);
+  }
+
+  const result = new Graph();
+  const tensors = new Map<string, Tensor>();
+  const sums = new Map<string, Tensor>();
+  const moved = (t: Tensor) => tensors.get(t.key)!;
+  for (const node of graph.nodes) {
+    if (absorbed.has(node)) continue;
+    if (node.op === "input" || node.op === "state") {
+      const { name } = node.attrs;
+      const source = node.op === "input" ? result.input(name, node.outputs[0]) : undefined;
+      tensors.set(`${node.id}:0`, source ?? result.state(name, node.outputs[0]));
+      continue;
+    }
+    if (node.op === "sum_spatial") {
+      // The gradients of a convolution's bias and of a value added per channel are the same sum.
+      const key = moved(node.inputs[0]).key;
+      const before = sums.get(key);
+      if (before) {
+        tensors.set(`${node.id}:0`, before);
+        continue;
+      }
+    }
+    const fusion = fusions.get(node);
+    const made = fusion?.convolution ?? node;
+    const inputs = fusion ? [...made.inputs, fusion.added] : made.inputs;
+    const attrs = fusion
+      ? { ...made.attrs, extras: [...(made.attrs.extras ?? []), fusion.extra] }
+      : made.attrs;
+    const outputs = result.within(
+      made.scope,
+      made.phase,
+      () => result.append(registry[made.op], inputs.map(moved), attrs),
+    );
+    outputs.forEach((t, i) => tensors.set(`${node.id}:${i}`, t));
+    if (node.op === "sum_spatial") sums.set(moved(node.inputs[0]).key, outputs[0]);
+  }
+  for (const [name, t] of graph.outputs) result.output(name, moved(t));
+  for (const [name, t] of graph.updates) result.update(name, moved(t));
+  return { graph: result, tensors };
+}
+
+/** `alone(t)`: nothing else reads t, and its node is still there. */
+function fusionOf(node: Node, alone: (t: Tensor) => boolean): Fusion | undefined {
+  const fits = (t: Tensor, extra: "channel" | "residual") => {
+    const { op, attrs } = t.node;
+    const extras: readonly string[] = attrs.extras ?? [];
+    return alone(t) && !extras.includes("residual") && !extras.includes(extra) &&
+      (op === "conv2d" || (op === "conv2d_backward_data" && extra === "residual"));
+  };
+  if (node.op === "add_channel" && fits(node.inputs[0], "channel")) {
+    return { convolution: node.inputs[0].node, added: node.inputs[1], extra: "channel" };
+  }
+  if (node.op === "add" && (node.attrs.scaleA ?? 1) === 1 && (node.attrs.scaleB ?? 1) === 1) {
+    // The later of two, so that its operands need not be kept for long.
+    const [a, b] = node.inputs;
+    const order = a.node.id > b.node.id ? [[a, b], [b, a]] : [[b, a], [a, b]];
+    for (const [t, added] of order) {
+      if (t !== added && t.key !== added.key && fits(t, "residual")) {
+        return { convolution: t.node, added, extra: "residual" };
+      }
+    }
+  }
+  return undefined;
+}

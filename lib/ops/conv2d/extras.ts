@@ -1,0 +1,56 @@
+/** What a convolution adds in its store, so that no pass over the image is needed for it. */
+
+import { type BufferRef, input } from "../../graph/kernel_call.ts";
+import { type Attrs, sameShape, show, type TensorType } from "../../graph/tensor.ts";
+import { requireFloat } from "../common.ts";
+import type { Epilogue } from "./direct.ts";
+
+/** bias [C]; channel [N,C], as `addChannel` adds it; residual of the output's shape. */
+export type Extra = "bias" | "channel" | "residual";
+
+/** The first two inputs are the image and the weight; these are the others, in order. */
+export const extrasOf = (attrs: Attrs): readonly Extra[] => attrs.extras ?? [];
+
+export function requireExtras(
+  inputs: readonly TensorType[],
+  attrs: Attrs,
+  output: readonly number[],
+): void {
+  const extras = extrasOf(attrs);
+  if (inputs.length !== 2 + extras.length) {
+    throw new Error(`${inputs.length} inputs must be image, weight and ${extras.join(", ")}`);
+  }
+  extras.forEach((name, i) => {
+    const shape = { bias: [output[1]], channel: output.slice(0, 2), residual: output }[name];
+    const given = inputs[2 + i];
+    requireFloat(name, given);
+    if (!sameShape(given.shape, shape)) {
+      throw new Error(`${show(name, given)} must be [${shape}]: output [${output}]`);
+    }
+  });
+}
+
+export function epilogueOf(attrs: Attrs): Epilogue {
+  const refs: Partial<Record<Extra, BufferRef>> = {};
+  extrasOf(attrs).forEach((name, i) => refs[name] = input(2 + i));
+  return refs;
+}
+
+/** The unfused form: y [N,C,pixels] with everything added, one after the other. */
+export function addExtras(
+  y: Float64Array,
+  inputs: readonly Float64Array[],
+  attrs: Attrs,
+  [n, c, h, w]: readonly number[],
+): Float64Array {
+  const area = h * w;
+  extrasOf(attrs).forEach((name, i) => {
+    const given = inputs[2 + i];
+    for (let plane = 0; plane < n * c; plane++) {
+      for (let p = plane * area; p < (plane + 1) * area; p++) {
+        y[p] += given[name === "bias" ? plane % c : name === "channel" ? plane : p];
+      }
+    }
+  });
+  return y;
+}
