@@ -2,12 +2,8 @@
 
 import { Command, InvalidArgumentError } from "commander";
 
-/** A command that asks no environment variable about colours: that would need a permission. */
 export function newCommand(name: string, description: string): Command {
-  const plain = () => false;
-  return new Command(name)
-    .description(description)
-    .configureOutput({ getOutHasColors: plain, getErrHasColors: plain });
+  return new Command(name).description(description);
 }
 
 /** For an option: a number in [low, high]. */

@@ -7,6 +7,9 @@ import { CheckFailedError, EXIT, InputError, NoGpuError } from "../errors.ts";
 /** Parses the command line; wrong use (unknown flags, bad values) exits with code 2, not 1. */
 export function parseArguments(program: Command): void {
   program.exitOverride();
+  // Asking the environment about colours would need a permission.
+  const plain = () => false;
+  program.configureOutput({ getOutHasColors: plain, getErrHasColors: plain });
   try {
     program.parse(Deno.args, { from: "user" });
   } catch (error) {
