@@ -21,6 +21,7 @@ export function nearest(
   reference: Features,
   exclude: (query: number, row: number) => boolean = () => false,
 ): (Neighbour | null)[] {
+  if (queries.count === 0) return [];
   if (queries.size !== reference.size) {
     throw new RangeError(`Cannot compare rows of ${queries.size} and ${reference.size} values`);
   }

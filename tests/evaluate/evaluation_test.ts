@@ -1,0 +1,175 @@
+/** The report: what perfect, noisy and copied slices score, and how it is written down. */
+
+import assert from "node:assert/strict";
+import { openPhantomDataset, prepareSlice, type SliceRecord } from "../../lib/data/dataset.ts";
+import { LUNG_WINDOW } from "../../lib/data/window.ts";
+import { type EvalSlice, evaluate, type EvaluationInput } from "../../lib/evaluate/evaluation.ts";
+import { chooseTestSet, pairById } from "../../lib/evaluate/inputs.ts";
+import { evaluationPage } from "../../lib/evaluate/page.ts";
+import { csv, json, type Report, terminalTable } from "../../lib/evaluate/report.ts";
+import { METRICS } from "../../lib/evaluate/score.ts";
+import { PhiloxStream } from "../../lib/random/philox.ts";
+
+const SIZE = { height: 64, width: 64 };
+const NO_NETWORKS = { inception: null, lpips: null, classifier: null, classifierHeldOut: [] };
+
+async function slices(): Promise<{ real: EvalSlice[]; train: EvalSlice[] }> {
+  const { train, val } = openPhantomDataset({ seed: 5, count: 48, size: 128 });
+  const prepare = (records: SliceRecord[]) =>
+    Promise.all(
+      records.map((record) => prepareSlice(record, SIZE, LUNG_WINDOW, { antialias: true })),
+    );
+  return { real: await prepare(val), train: await prepare(train) };
+}
+
+function noisy(from: EvalSlice[], sigma: number): EvalSlice[] {
+  const random = new PhiloxStream(3);
+  return from.map((slice) => ({
+    ...slice,
+    ct: slice.ct.map((v) => Math.min(1, Math.max(-1, v + sigma * random.normal()))),
+  }));
+}
+
+function input(generated: EvalSlice[], real: EvalSlice[], train: EvalSlice[]): EvaluationInput {
+  const spacing: [number, number] = [5.5, 5.5];
+  return {
+    ...SIZE,
+    window: LUNG_WINDOW,
+    pixelSpacing: spacing,
+    generated,
+    real,
+    train,
+    paired: true,
+    seed: 1,
+  };
+}
+
+const valuesOf = async (given: EvaluationInput) => {
+  const evaluation = await evaluate(given, NO_NETWORKS);
+  const of = (name: string) => evaluation.scores.find((score) => score.name === name)!;
+  return { evaluation, of, value: (name: string) => of(name).value! };
+};
+
+Deno.test("scores: perfect slices, then worse with more noise, in every metric", async () => {
+  const { real, train } = await slices();
+  const perfect = await valuesOf(input(real.map((slice) => ({ ...slice })), real, train));
+  const [little, much] = [
+    await valuesOf(input(noisy(real, 0.1), real, train)),
+    await valuesOf(input(noisy(real, 0.6), real, train)),
+  ];
+  assert.equal(perfect.value("psnr"), Infinity);
+  assert.equal(perfect.value("ssim"), 1);
+  assert.equal(perfect.value("hu_distance"), 0);
+  assert.ok(Math.abs(perfect.value("frd_subset")) < 1e-6);
+  assert.equal(perfect.value("mask_dice"), perfect.of("mask_dice").reference);
+  for (const name of ["psnr", "ssim", "ssim_cropped", "ms_ssim", "psnr_in_mask", "ssim_in_mask"]) {
+    assert.ok(perfect.value(name) > little.value(name), name);
+    assert.ok(little.value(name) > much.value(name), name);
+  }
+  for (const name of ["mse", "mse_in_mask", "frd_subset", "hu_distance"]) {
+    assert.ok(perfect.value(name) < little.value(name), name);
+    assert.ok(little.value(name) < much.value(name), name);
+  }
+  // MMD stays near its largest value once the sets are apart.
+  assert.ok(perfect.value("mmd") < little.value("mmd"));
+  assert.ok(perfect.value("spectrum_distance") < little.value("spectrum_distance"));
+  assert.ok(much.value("mask_dice") < perfect.value("mask_dice"));
+  const { low, high, value } = little.of("psnr");
+  assert.ok(low! < value! && value! < high!);
+  // Every metric has a row, computed or not.
+  assert.deepEqual(perfect.evaluation.scores.map(({ name }) => name), METRICS.map((m) => m.name));
+  assert.match(perfect.of("fid").note!, /deno task weights/);
+});
+
+Deno.test("scores: copies of training slices are found out, others are not", async () => {
+  const { real, train } = await slices();
+  const copies = noisy(train.slice(0, real.length), 0.01);
+  const found = await valuesOf(input(copies, real, train));
+  assert.equal(found.value("memorised_pixels"), 1);
+  const { pairs } = found.evaluation.copies.pixels!;
+  for (const { generated, train: nearest } of pairs) assert.equal(nearest, generated);
+  const honest = await valuesOf(input(noisy(real, 0.3), real, train));
+  assert.ok(honest.value("memorised_pixels") < 0.5);
+
+  const unknown = await valuesOf(input(copies, real, []));
+  assert.equal(unknown.value("memorised_pixels"), null);
+  assert.match(unknown.evaluation.warnings.join(), /no training slices/);
+});
+
+Deno.test("scores: sides that do not fit are refused; unpaired sets lack only paired scores", async () => {
+  const { real, train } = await slices();
+  const few = real.slice(0, 2);
+  await assert.rejects(evaluate(input([], real, train), NO_NETWORKS), /0 generated and/);
+  await assert.rejects(evaluate(input(few, real, train), NO_NETWORKS), /Pairs of 2 generated/);
+  const small = [{ ...few[0], ct: new Float32Array(9) }];
+  await assert.rejects(evaluate(input(small, [few[0]], []), NO_NETWORKS), /is not of 64×64/);
+  const free = await valuesOf({ ...input(few, real, train), paired: false });
+  assert.equal(free.value("psnr"), null);
+  assert.ok(free.value("hu_distance") > 0);
+});
+
+Deno.test("the report as table, CSV, JSON and a page that runs nothing", async () => {
+  const { real, train } = await slices();
+  const given = input(real.map((s) => ({ ...s, id: `<script>"${s.id}` })), real, train);
+  const evaluation = await evaluate(given, NO_NETWORKS);
+  const report: Report = {
+    about: [["Run", "a<b"]],
+    epoch: 7,
+    warnings: ["beware & compare"],
+    results: [1, 2].map((cfgScale) => ({
+      name: `guidance ${cfgScale}`,
+      cfgScale,
+      input: given,
+      evaluation,
+    })),
+  };
+  const table = terminalTable(report.results[0]);
+  assert.match(table, /PSNR, both times the mask ↑ +∞/);
+  assert.match(table, /FID ↓ +not computed/);
+
+  const [head, row, , last] = csv(report).split("\n").map((line) => line.split(","));
+  assert.deepEqual(last, [""]);
+  assert.equal(row.length, head.length);
+  const field = (name: string) => row[head.indexOf(name)];
+  assert.equal(field("epoch"), "7");
+  assert.equal(field("psnr_mean"), "Infinity");
+  assert.equal(field("fid"), ""); // never 0
+  assert.equal(field("lpips_mean"), "");
+  assert.equal(field("cfg_scale"), "1");
+
+  const parsed = JSON.parse(json(report));
+  assert.equal(parsed.results[0].scores[0].value, "Infinity");
+  assert.equal(parsed.results[1].slices.length, real.length);
+  assert.equal(parsed.results[0].nearest.pixels.length, real.length);
+
+  const page = evaluationPage(report);
+  assert.ok(!page.includes("<script"), "ids are escaped");
+  assert.match(page, /default-src 'none'/);
+  assert.match(page, /beware &amp; compare/);
+  assert.equal(page.match(/<img src="data:image\/png;base64,/g)!.length, 6);
+  assert.equal(page.match(/<svg/g)!.length >= 4, true);
+});
+
+Deno.test("the test set hangs on the data and the seed alone", () => {
+  const { train, val } = openPhantomDataset({ seed: 5, count: 64 });
+  const ids = (records: SliceRecord[]) => records.map(({ id }) => id);
+  const choose = (seed: number, records = val, count = 3) =>
+    chooseTestSet({ train, val: records, test: [] }, count, seed);
+  const chosen = choose(1);
+  assert.equal(chosen.split, "val");
+  assert.match(chosen.notes[0], /no test split/);
+  assert.deepEqual(chosen.records.map(({ label }) => label), [1, 1, 1, 0, 0, 0]);
+  assert.deepEqual(ids(choose(1, val.toReversed()).records), ids(chosen.records));
+  assert.notDeepEqual(ids(choose(2).records), ids(chosen.records));
+  assert.equal(choose(1, val, 0).records.length, val.length);
+  assert.match(choose(1, val, 99).notes.join("\n"), /99 slices with a nodule were asked for/);
+  assert.match(chooseTestSet({ train, val: [], test: [] }, 1, 1).notes[0], /trained on/);
+  assert.throws(() => chooseTestSet({ train: [], val: [], test: [] }, 1, 1), /no slice/);
+});
+
+Deno.test("pairs go by name", async () => {
+  const { real } = await slices();
+  const found = pairById([real[2], real[0]], real)!;
+  assert.deepEqual(found.map(({ id }) => id), [real[2].id, real[0].id]);
+  assert.equal(pairById([{ ...real[0], id: "other" }], real), null);
+});
