@@ -14,6 +14,11 @@ export class NoGpuError extends Error {
   override name = "NoGpuError";
 }
 
+/** The GPU went away: reset, driver update, out of memory. What was on it is lost. */
+export class DeviceLostError extends Error {
+  override name = "DeviceLostError";
+}
+
 /** A check that the user asked for (verify, audit) did not hold. Scripts exit with code 1. */
 export class CheckFailedError extends Error {
   override name = "CheckFailedError";

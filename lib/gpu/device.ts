@@ -1,6 +1,6 @@
 /** Finds an adapter, asks for what it really offers, and makes every GPU error fatal. */
 
-import { NoGpuError } from "../errors.ts";
+import { DeviceLostError, NoGpuError } from "../errors.ts";
 import type { DeviceProfile } from "../graph/op.ts";
 
 export interface Gpu {
@@ -8,7 +8,12 @@ export interface Gpu {
   readonly profile: DeviceProfile;
   /** For people: "llvmpipe (LLVM 15.0.6, 256 bits)". */
   readonly name: string;
-  /** Throws the first error that the device reported, if any. Call before trusting a result. */
+  /** Whether the device was lost (not by {@link destroy}); true only some time after it happened. */
+  readonly isLost: boolean;
+  /**
+   * Throws the first error that the device reported, if any. Call before trusting a result.
+   * @throws DeviceLostError where it is lost.
+   */
   check(): void;
   /** Resolves when all submitted work is done; throws on errors. */
   idle(): Promise<void>;
@@ -64,8 +69,9 @@ export async function openGpu(): Promise<Gpu> {
     failure ??= new Error(`GPU error: ${error.message}`);
   });
   let closing = false;
+  let lost: DeviceLostError | undefined;
   device.lost.then((info) => {
-    if (!closing) failure ??= new Error(`GPU device lost: ${info.message || info.reason}`);
+    if (!closing) lost = new DeviceLostError(`GPU device lost: ${info.message || info.reason}`);
   });
   const limits: Record<string, number> = {};
   for (const name of LIMITS) limits[name] = device.limits[name];
@@ -73,11 +79,15 @@ export async function openGpu(): Promise<Gpu> {
   limits.minStorageBufferOffsetAlignment = STORAGE_ALIGNMENT;
   limits.minUniformBufferOffsetAlignment = STORAGE_ALIGNMENT;
   const check = () => {
+    if (lost) throw lost; // whatever else went wrong followed from it
     if (failure) throw failure;
   };
   return {
     device,
     name,
+    get isLost() {
+      return lost !== undefined;
+    },
     profile: {
       limits: limits as unknown as DeviceProfile["limits"],
       features: [...requiredFeatures],

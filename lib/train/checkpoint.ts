@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import type { SamplerState } from "../data/sampler.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { asWriteError } from "../io/write_error.ts";
 import { readFileBounded } from "../io/read.ts";
 import {
   readSafetensors,
@@ -60,7 +61,7 @@ const FILES = [
 ];
 
 const hashOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
-const nameOf = (step: number) => `step-${String(step).padStart(8, "0")}`;
+export const checkpointName = (step: number) => `step-${String(step).padStart(8, "0")}`;
 
 /** Writes a checkpoint of a run, whole or not at all. @returns its folder. */
 export async function saveCheckpoint(
@@ -71,7 +72,7 @@ export async function saveCheckpoint(
   state: TrainingState,
 ): Promise<string> {
   const root = join(run, CHECKPOINTS);
-  const target = join(root, nameOf(state.progress.step));
+  const target = join(root, checkpointName(state.progress.step));
   const temporary = join(root, `.${crypto.randomUUID()}.tmp`);
   await Deno.mkdir(temporary, { recursive: true });
   try {
@@ -94,16 +95,44 @@ export async function saveCheckpoint(
     const record = { ...state.progress, sha256 };
     await writeFileAtomic(join(temporary, STATE_NAME), JSON.stringify(record, null, 2) + "\n");
     // A folder cannot be renamed over another: one of the same step gives way first.
-    await Deno.remove(target, { recursive: true }).catch(() => {});
+    await discard(target);
     await Deno.rename(temporary, target);
+    await syncFolder(root);
   } catch (error) {
     await Deno.remove(temporary, { recursive: true }).catch(() => {});
-    throw error;
+    const before = (await listCheckpoints(run))[0];
+    throw asWriteError(
+      error,
+      `Cannot save the checkpoint of step ${state.progress.step} in ${root}`,
+      before ? `${before} is intact` : "no checkpoint was made before",
+    );
   }
   return target;
 }
 
-/** Checkpoint folders of a run, newest first; also removes what a killed run left half-written. */
+/** Removes a checkpoint so that a kill in the midst of it leaves nothing that looks like one. */
+export async function discard(folder: string): Promise<void> {
+  const away = join(folder, "..", `.${crypto.randomUUID()}.tmp`);
+  try {
+    await Deno.rename(folder, away);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  await Deno.remove(away, { recursive: true });
+}
+
+/** Brings a rename to the disk. Not all systems let a folder be opened for it. */
+async function syncFolder(folder: string): Promise<void> {
+  try {
+    using handle = await Deno.open(folder);
+    await handle.sync();
+  } catch {
+    // The rename has happened; only a power cut could undo it.
+  }
+}
+
+/** Checkpoint folders of a run, newest first. */
 export async function listCheckpoints(run: string): Promise<string[]> {
   const root = join(run, CHECKPOINTS);
   const names: string[] = [];

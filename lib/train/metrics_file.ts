@@ -9,6 +9,7 @@ const COLUMNS = [
   "epoch",
   "loss",
   "learning_rate",
+  "gradient_norm",
   "images_per_second",
   "seconds",
   "psnr",
@@ -22,8 +23,10 @@ export type MetricsRow = Partial<Record<(typeof COLUMNS)[number], number>> & { s
 const field = (v: number | undefined) =>
   v === undefined ? "" : Number.isInteger(v) ? String(v) : v.toPrecision(7);
 
+const line = (row: MetricsRow) => COLUMNS.map((c) => field(row[c])).join(",");
+
 export class MetricsFile {
-  private constructor(readonly path: string) {}
+  private constructor(readonly path: string, readonly rows: MetricsRow[]) {}
 
   /** Opens the file of a run; rows after `step` (of a part that is run again) are dropped. */
   static async open(run: string, step: number): Promise<MetricsFile> {
@@ -34,13 +37,19 @@ export class MetricsFile {
       throw error;
     });
     // A row without its line end was cut off by a kill.
-    const rows = text.split("\n").slice(1, -1).filter((row) => Number(row.split(",")[0]) <= step);
-    await writeFileAtomic(path, [header, ...rows, ""].join("\n"));
-    return new MetricsFile(path);
+    const [names = "", ...lines] = text.split("\n").slice(0, -1);
+    const columns = names.split(",");
+    const rows = lines.map((line) => {
+      const fields = line.split(",");
+      const filled = columns.map((c, i) => [c, fields[i]]).filter(([, v]) => v);
+      return Object.fromEntries(filled.map(([c, v]) => [c, Number(v)])) as MetricsRow;
+    }).filter((row) => row.step <= step);
+    await writeFileAtomic(path, [header, ...rows.map(line), ""].join("\n"));
+    return new MetricsFile(path, rows);
   }
 
   async append(row: MetricsRow): Promise<void> {
-    const line = COLUMNS.map((c) => field(row[c])).join(",") + "\n";
-    await Deno.writeTextFile(this.path, line, { append: true });
+    this.rows.push(row);
+    await Deno.writeTextFile(this.path, line(row) + "\n", { append: true });
   }
 }

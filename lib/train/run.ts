@@ -3,12 +3,21 @@
 import { join } from "node:path";
 import type { Dataset, SliceCache } from "../data/dataset.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { asWriteError } from "../io/write_error.ts";
 import { mean } from "../metrics/statistics.ts";
-import { removeLeftovers, saveCheckpoint } from "./checkpoint.ts";
+import {
+  latestCheckpoint,
+  listCheckpoints,
+  removeLeftovers,
+  saveCheckpoint,
+} from "./checkpoint.ts";
+import { describeBadTensor, DivergedError, DivergenceWatch, firstBadTensor } from "./divergence.ts";
 import { MetricsFile } from "./metrics_file.ts";
 import { Preview } from "./preview.ts";
+import { isBetter, prune, readBest, writeBest } from "./retention.ts";
 import { type LossRecord, type Trainer, trainingScheduler } from "./trainer.ts";
 
+export { DivergedError };
 export const RUN_CONFIG_NAME = "config.json";
 /** Optimizer steps between rows of metrics.csv. */
 const ROW_STEPS = 10;
@@ -24,18 +33,16 @@ export interface RunEvents {
   onSampling(done: number, total: number): void;
   /** Whether the user asked to stop after the step at hand. */
   stopRequested(): boolean;
-}
-
-/** The loss is no number any more. */
-export class DivergedError extends Error {
-  override name = "DivergedError";
+  /** An epoch's files are written; `metrics` are all rows so far. */
+  onEpoch?(metrics: MetricsFile): Promise<void>;
 }
 
 /**
  * Trains from where the trainer stands to its last step.
  *
  * @returns true when the run is complete, false when it was asked to stop.
- * @throws DivergedError at a loss that is NaN or infinite, with the step and what to go back to.
+ * @throws DivergedError at a loss that is NaN, infinite or grows without bound, with the step, the
+ * first bad tensor and what to go back to; InputError where a file cannot be written.
  */
 export async function trainRun(
   trainer: Trainer,
@@ -44,98 +51,200 @@ export async function trainRun(
   out: string,
   events: RunEvents,
 ): Promise<boolean> {
-  const { config } = trainer;
-  const accumulation = config.gradient_accumulation_steps;
-  const total = trainer.totalSteps;
-  await removeLeftovers(out);
-  const metrics = await MetricsFile.open(out, trainer.step);
-  const withBoth = (records: Dataset["val"]) =>
-    records.some((r) => r.label === 1) && records.some((r) => r.label === 0);
-  const shown = withBoth(dataset.val) ? dataset.val : dataset.train;
-  const preview = await Preview.create(trainer, shown, cache);
+  const run = await Run.open(trainer, dataset, cache, out, events);
+  try {
+    return await run.train();
+  } catch (error) {
+    if (error instanceof DivergedError) throw await explain(error, trainer, out, events);
+    throw asWriteError(error, `Cannot go on at step ${trainer.step}: a file in ${out}`);
+  }
+}
 
-  const start = performance.now();
-  const firstStep = trainer.step;
-  let saved = -1;
-  let row: number[] = [];
-  let rowStart = performance.now();
-  const recent: number[] = [];
+/** Adds to the message where it began, and what there is to go back to. */
+async function explain(
+  error: DivergedError,
+  trainer: Trainer,
+  out: string,
+  events: RunEvents,
+): Promise<DivergedError> {
+  events.onNote(`${error.message}; looking for where it began`);
+  const [newest] = await listCheckpoints(out);
+  const state = newest ? await latestCheckpoint(out, trainer.layout, () => {}) : null;
+  const bad = trainer.team ? undefined : await firstBadTensor(trainer, state, error.step);
+  const parts = [
+    error.message,
+    bad ? describeBadTensor(bad) : "no single tensor is to blame",
+    state ? `the checkpoint of step ${state.progress.step} is good` : "no checkpoint was made yet",
+    "lower --learning-rate or set --max-grad-norm 1",
+  ];
+  return new DivergedError(parts.join("; "), error.step);
+}
 
-  const take = async (losses: readonly LossRecord[]) => {
-    for (const { microStep, loss } of losses) {
+/** What changes from step to step of a run. */
+class Run {
+  readonly #watch = new DivergenceWatch();
+  readonly #start = performance.now();
+  #rowStart = performance.now();
+  #row: LossRecord[] = [];
+  readonly #recent: number[] = [];
+  #saved: number;
+
+  private constructor(
+    readonly trainer: Trainer,
+    readonly out: string,
+    readonly events: RunEvents,
+    readonly metrics: MetricsFile,
+    readonly preview: Preview,
+    private best: Awaited<ReturnType<typeof readBest>>,
+  ) {
+    this.#saved = trainer.step > 0 ? trainer.step : -1;
+  }
+
+  static async open(
+    trainer: Trainer,
+    dataset: Dataset,
+    cache: SliceCache,
+    out: string,
+    events: RunEvents,
+  ): Promise<Run> {
+    await removeLeftovers(out);
+    const metrics = await MetricsFile.open(out, trainer.step);
+    const withBoth = (records: Dataset["val"]) =>
+      records.some((r) => r.label === 1) && records.some((r) => r.label === 0);
+    const shown = withBoth(dataset.val) ? dataset.val : dataset.train;
+    const preview = await Preview.create(trainer, shown, cache);
+    const best = await readBest(out);
+    // A best one from after this point will be found again.
+    const known = best && best.step <= trainer.step ? best : undefined;
+    return new Run(trainer, out, events, metrics, preview, known);
+  }
+
+  async train(): Promise<boolean> {
+    const { trainer, events } = this;
+    const { config, totalSteps: total } = trainer;
+    const firstStep = trainer.step;
+    // A run killed between a checkpoint and the picture that belongs to it.
+    if (this.#epochEnded && !this.metrics.rows.some((r) => r.step === trainer.step && r.psnr)) {
+      await this.#endEpoch();
+    }
+    let looked = performance.now();
+    while (trainer.step < total && !events.stopRequested()) {
+      await trainer.runStep();
+      if (trainer.mustRead || performance.now() - looked > LOOK) {
+        await this.#take(await trainer.losses());
+        looked = performance.now();
+      }
+      const speed = (trainer.step - firstStep) / ((performance.now() - this.#start) / 1000);
+      events.onStep(trainer.step, this.#loss, speed);
+
+      if (this.#epochEnded || trainer.step >= total) await this.#endEpoch();
+      else if (trainer.step % (config.checkpointing_steps ?? Infinity) === 0) await this.#save();
+    }
+    await this.#take(await trainer.flushLosses());
+    await this.#save();
+    return trainer.step >= total;
+  }
+
+  #epochOf(microSteps: number): number {
+    return Math.floor(microSteps / this.trainer.batchesPerEpoch);
+  }
+
+  /** Whether the last optimizer step was the last of an epoch. */
+  get #epochEnded(): boolean {
+    const { microStep, config } = this.trainer;
+    const before = microStep - config.gradient_accumulation_steps;
+    return before >= 0 && this.#epochOf(microStep) !== this.#epochOf(before);
+  }
+
+  /** Mean of the last losses; just after a restart, what metrics.csv says. */
+  get #loss(): number | undefined {
+    if (this.#recent.length) return mean(this.#recent);
+    return this.metrics.rows.findLast((row) => row.loss !== undefined)?.loss;
+  }
+
+  /** Notes losses as they come from the device. */
+  async #take(losses: readonly LossRecord[]): Promise<void> {
+    const { config } = this.trainer;
+    const accumulation = config.gradient_accumulation_steps;
+    for (const record of losses) {
+      const { microStep, loss } = record;
       const step = Math.floor(microStep / accumulation) + 1;
-      if (!Number.isFinite(loss)) {
-        throw new DivergedError(
-          `the loss is ${loss} at step ${step}: lower --learning-rate; ` +
-            (saved >= 0 ? `the checkpoint of step ${saved} is good` : `no checkpoint was made yet`),
-        );
-      }
-      row.push(loss);
-      recent.push(loss);
-      if (recent.length > 20 * accumulation) recent.shift();
-      if (row.length === ROW_STEPS * accumulation) {
-        const seconds = (performance.now() - rowStart) / 1000;
-        await metrics.append({
-          step,
-          epoch: epochOf(microStep + 1),
-          loss: mean(row),
-          learning_rate: config.learning_rate,
-          images_per_second: row.length * config.train_batch_size / seconds,
-          seconds: (performance.now() - start) / 1000,
-        });
-        row = [];
-        rowStart = performance.now();
-      }
+      this.#watch.check(loss, step);
+      this.#row.push(record);
+      this.#recent.push(loss);
+      if (this.#recent.length > 20 * accumulation) this.#recent.shift();
+      if ((microStep + 1) % (ROW_STEPS * accumulation)) continue;
+      const now = performance.now();
+      const norms = this.#row.flatMap((r) => r.gradientNorm ?? []);
+      await this.metrics.append({
+        step,
+        epoch: this.#epochOf(microStep + 1),
+        loss: mean(this.#row.map((r) => r.loss)),
+        learning_rate: this.trainer.rateAt(step - 1),
+        gradient_norm: norms.length ? mean(norms) : undefined,
+        images_per_second: this.#row.length * config.train_batch_size /
+          ((now - this.#rowStart) / 1000),
+        seconds: (now - this.#start) / 1000,
+      });
+      this.#row = [];
+      this.#rowStart = now;
     }
-  };
-  const epochOf = (microSteps: number) => Math.floor(microSteps / trainer.batchesPerEpoch);
-  const save = async () => {
-    if (saved === trainer.step) return;
-    const scheduler = trainingScheduler(config);
-    await saveCheckpoint(out, config.unet, trainer.layout, scheduler, await trainer.state());
-    saved = trainer.step;
-  };
+  }
 
-  let looked = performance.now();
-  while (trainer.step < total && !events.stopRequested()) {
-    const epochBefore = epochOf(trainer.microStep);
-    await trainer.runStep();
-    if (trainer.mustRead || performance.now() - looked > LOOK) {
-      await take(await trainer.losses());
-      looked = performance.now();
+  async #save(): Promise<void> {
+    const { trainer, out } = this;
+    const { config, layout, step } = trainer;
+    if (this.#saved === step) return;
+    await this.#take(await trainer.flushLosses());
+    const state = await trainer.state();
+    for (const name of ["params", "ema", "m", "v"] as const) {
+      if (state[name].every(Number.isFinite)) continue;
+      throw new DivergedError(`${name} holds NaN or infinite values after step ${step}`, step);
     }
-    const speed = (trainer.step - firstStep) / ((performance.now() - start) / 1000);
-    events.onStep(trainer.step, recent.length ? mean(recent) : undefined, speed);
+    await saveCheckpoint(out, config.unet, layout, trainingScheduler(config), state);
+    this.#saved = step;
+    await prune(out, config.keep, this.best);
+  }
 
-    const epoch = epochOf(trainer.microStep);
-    const ends = trainer.step >= total;
-    if (epoch === epochBefore && !ends) continue;
-    await take(await trainer.flushLosses());
-    if (ends || epoch % config.save_model_epochs === 0) await save();
+  /** Checkpoint, sample grid and scores, as far as this epoch is due to have them. */
+  async #endEpoch(): Promise<void> {
+    const { trainer, out, events, preview } = this;
+    const { config, step } = trainer;
+    const ends = step >= trainer.totalSteps;
+    const epoch = this.#epochOf(trainer.microStep);
+    await this.#take(await trainer.flushLosses());
+    if (ends || epoch % config.save_model_epochs === 0) await this.#save();
     if (ends || epoch % config.save_images_epochs === 0) {
-      const name = `epoch-${String(epoch).padStart(4, "0")}`;
-      const caption = `epoch ${epoch}, step ${trainer.step}, loss ${mean(recent).toFixed(4)}`;
+      const loss = this.#loss;
+      const shown = loss?.toFixed(4) ?? "not known";
+      const caption = `epoch ${epoch}, step ${step}, loss ${shown}`;
       const { grid, scores } = await preview.make(
         caption,
         (done) => events.onSampling(done, preview.steps.length),
       );
-      await writeFileAtomic(join(out, "samples", `${name}.png`), grid.toPng());
-      await metrics.append({
-        step: trainer.step,
+      const picture = join(out, "samples", `epoch-${String(epoch).padStart(4, "0")}.png`);
+      await writeFileAtomic(picture, grid.toPng());
+      const row = {
+        step,
         epoch,
-        loss: mean(recent),
-        learning_rate: config.learning_rate,
-        seconds: (performance.now() - start) / 1000,
+        loss,
+        learning_rate: trainer.rateAt(step - 1),
+        seconds: (performance.now() - this.#start) / 1000,
         ...scores,
-      });
+      };
+      const value = row[config.best_metric];
+      if (value !== undefined && isBetter(config.best_metric, value, this.best)) {
+        await this.#save();
+        this.best = { step, metric: config.best_metric, value };
+        await writeBest(out, this.best);
+        await prune(out, config.keep, this.best);
+      }
+      await this.metrics.append(row);
       events.onNote(
-        `epoch ${epoch}: loss ${mean(recent).toFixed(4)}, PSNR ` +
-          `${scores.psnr.toFixed(2)} dB, ${join(out, "samples", `${name}.png`)}`,
+        `epoch ${epoch}: loss ${shown}, PSNR ${scores.psnr.toFixed(2)} dB, ${picture}`,
       );
     }
-    rowStart = performance.now();
+    await events.onEpoch?.(this.metrics);
+    this.#rowStart = performance.now();
   }
-  await take(await trainer.flushLosses());
-  await save();
-  return trainer.step >= total;
 }

@@ -1,7 +1,7 @@
 /** Drives the training Plan: batches up, losses down, state in and out. Knows nothing of files. */
 
 import { InputError } from "../errors.ts";
-import { type PreparedSlice, SliceCache, type SliceRecord } from "../data/dataset.ts";
+import type { PreparedSlice, SliceCache, SliceRecord } from "../data/dataset.ts";
 import { BalancedSampler } from "../data/sampler.ts";
 import { qSampleTable } from "../diffusion/noise_schedule.ts";
 import { schedulerAlphas, schedulerConfig } from "../diffusion/scheduler.ts";
@@ -12,7 +12,7 @@ import { Executable } from "../gpu/runtime.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { DeviceProfile } from "../graph/op.ts";
 import { CLIP_BLOCK } from "../ops/gradient_clip.ts";
-import { type ParameterLayout } from "../nn/parameters.ts";
+import type { ParameterLayout } from "../nn/parameters.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { OPS } from "../ops/mod.ts";
 import { keyOf, philox4x32, PhiloxStream } from "../random/philox.ts";
@@ -117,15 +117,15 @@ export class Trainer {
       Math.ceil(num_epochs * this.batchesPerEpoch / gradient_accumulation_steps);
   }
 
-  /** The rate of the next optimizer step. */
-  get learningRate(): number {
+  /** The learning rate of the optimizer step after `done` others. */
+  rateAt(done: number): number {
     const { config, totalSteps } = this;
     return learningRate({
       scheduler: config.lr_scheduler,
       lr: config.learning_rate,
       warmupSteps: config.lr_warmup_steps,
       totalSteps,
-    }, this.step);
+    }, done);
   }
 
   /** Submits one optimizer step; does not wait for it (but for a team's exchange of gradients). */
@@ -148,7 +148,7 @@ export class Trainer {
       executable.write("control", new Float32Array([i > 0 ? 1 : 0, 1 / accumulation]));
     }
     const adamw = {
-      lr: this.learningRate,
+      lr: this.rateAt(this.step),
       betas: [config.adam_beta1, config.adam_beta2] as const,
       eps: config.adam_epsilon,
       weightDecay: config.adam_weight_decay,

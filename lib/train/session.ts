@@ -1,0 +1,83 @@
+/** From a configuration to a finished run: device, trainer, resume, and one new try if it is lost. */
+
+import type { Dataset, SliceCache } from "../data/dataset.ts";
+import { DeviceLostError } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { latestCheckpoint, listCheckpoints } from "./checkpoint.ts";
+import type { RunConfig } from "./config.ts";
+import { type RunEvents, trainRun } from "./run.ts";
+import type { Team } from "./team.ts";
+import { Trainer } from "./trainer.ts";
+
+export interface SessionOptions {
+  readonly config: RunConfig;
+  readonly dataset: Dataset;
+  readonly cache: SliceCache;
+  readonly out: string;
+  /** Go on from the newest checkpoint, if there is one. */
+  readonly resume: boolean;
+  readonly openGpu: () => Promise<Gpu>;
+  readonly team?: Team;
+}
+
+export interface SessionEvents {
+  readonly onPipeline?: (done: number, total: number) => void;
+  /** Ready to train; called again after a lost device. */
+  onReady(trainer: Trainer): Promise<void>;
+  onWarning(text: string): void;
+}
+
+/** Milliseconds that a lost device may take to say so. */
+const LOSS_NOTICE = 200;
+
+/**
+ * Trains. A device that is lost is opened anew once, and the run goes on from its last checkpoint.
+ *
+ * @returns whether the run is complete (false: it was asked to stop), and where it stands.
+ * @throws DeviceLostError when the device is lost again.
+ */
+export async function trainSession(
+  options: SessionOptions,
+  events: SessionEvents,
+  runEvents: RunEvents,
+): Promise<{ complete: boolean; step: number }> {
+  for (let lost = 0;; lost++) {
+    const gpu = await options.openGpu();
+    try {
+      const trainer = await start(gpu, options, events, options.resume || lost > 0);
+      const { dataset, cache, out } = options;
+      const complete = await trainRun(trainer, dataset, cache, out, runEvents);
+      return { complete, step: trainer.step };
+    } catch (error) {
+      await new Promise((resolve) => setTimeout(resolve, LOSS_NOTICE));
+      if (!gpu.isLost && !(error instanceof DeviceLostError)) throw error;
+      const message = error instanceof Error ? error.message : String(error);
+      if (lost > 0) throw new DeviceLostError(`the GPU was lost twice: ${message}`);
+      events.onWarning(`the GPU was lost (${message}); going on from the last checkpoint`);
+    } finally {
+      gpu.destroy();
+    }
+  }
+}
+
+async function start(
+  gpu: Gpu,
+  { config, dataset, cache, out, team }: SessionOptions,
+  events: SessionEvents,
+  resume: boolean,
+): Promise<Trainer> {
+  const { onPipeline } = events;
+  const trainer = await Trainer.create(gpu, config, dataset.train, cache, { onPipeline, team });
+  // A run killed before its first checkpoint begins again; being a function of its seed, it is the
+  // same run.
+  if (resume && (await listCheckpoints(out)).length > 0) {
+    const state = await latestCheckpoint(
+      out,
+      trainer.layout,
+      (reason) => events.onWarning(`damaged checkpoint passed over: ${reason}`),
+    );
+    trainer.restore(state);
+  }
+  await events.onReady(trainer);
+  return trainer;
+}

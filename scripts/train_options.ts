@@ -1,0 +1,161 @@
+/** Command line of `train` and `train:mpi`: from flags to a configuration and its data. */
+
+import { Command, InvalidArgumentError, Option } from "commander";
+import { join } from "node:path";
+import { parseArguments } from "../lib/cli/main.ts";
+import {
+  type Dataset,
+  openNpyDataset,
+  openPhantomDataset,
+  SliceCache,
+} from "../lib/data/dataset.ts";
+import { InputError } from "../lib/errors.ts";
+import { readJsonObject } from "../lib/nn/pretrained.ts";
+import { listCheckpoints } from "../lib/train/checkpoint.ts";
+import { PRESETS, RUN_RULES, type RunConfig, runConfig } from "../lib/train/config.ts";
+import { RUN_CONFIG_NAME } from "../lib/train/run.ts";
+
+const number = (text: string) => {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("not a number");
+  return value;
+};
+const list = (text: string) => text.split(/[,x×]/).map(number);
+
+const program = new Command("train")
+  .description("Trains the conditional diffusion model. Without --data, on the built-in phantom.")
+  .option(
+    "--preset <name>",
+    `demo (minutes on two CPU cores) or seed (the original setting)`,
+    "demo",
+  )
+  .option("--data <folder>", "slices in the .npy layout (see docs/data.md)")
+  .option("--out <folder>", "where the run goes", "runs/<preset>")
+  .option("--resume", "go on from the newest checkpoint in --out")
+  .option("--config <file>", "JSON to take settings from, over the preset")
+  .option("--steps <n>", "optimizer steps (max_train_steps)", number)
+  .option("--epochs <n>", "epochs (num_epochs), if --steps is not given", number)
+  .option("--resolution <HxW>", "image size, e.g. 64 or 48x64", list)
+  .option("--channels <list>", "block_out_channels of the UNet, e.g. 32,64,96", list)
+  .option("--overwrite", "start anew although --out holds a run");
+for (const [key, { help, choices }] of Object.entries(RUN_RULES)) {
+  if (key === "num_epochs" || key === "max_train_steps") continue;
+  const name = `--${key.replaceAll("_", "-")}`;
+  const isFlag = typeof PRESETS.demo[key] === "boolean";
+  if (isFlag) program.option(name, help);
+  else if (choices) program.addOption(new Option(`${name} <name>`, help).choices([...choices]));
+  else program.option(`${name} <n>`, help, number);
+}
+program.addHelpText(
+  "after",
+  `
+Examples:
+  deno task train                                  the demo on the phantom, then a picture
+  deno task train --data DIR --epochs 20           on your slices
+  deno task train --preset seed --data DIR         the original setting: 128², 200 epochs
+  deno task train --resume --out runs/demo         go on after a stop
+  deno task train --resolution 64 --steps 300 --learning-rate 5e-4
+
+Ctrl-C (or SIGTERM) finishes the step, saves a checkpoint and says how to go on.
+Exit code: 0 done, 1 the loss diverged, 2 wrong use or input, 3 no usable GPU.`,
+);
+
+/** As commander names the option of a key. */
+const camel = (key: string) => key.replace(/_(\w)/g, (_, c) => c.toUpperCase());
+
+/** Preset, then --config, then flags. */
+async function readConfig(options: Record<string, unknown>): Promise<RunConfig> {
+  const preset = PRESETS[options.preset as string];
+  if (!preset) {
+    throw new InputError(`--preset ${options.preset}: there is ${Object.keys(PRESETS).join(", ")}`);
+  }
+  const raw: Record<string, unknown> = structuredClone(preset);
+  let name = "flags";
+  if (options.config) {
+    name = options.config as string;
+    const { unet, ...rest } = await readJsonObject(name);
+    Object.assign(raw, rest);
+    if (unet) Object.assign(raw.unet as object, unet);
+  }
+  for (const key of Object.keys(RUN_RULES)) {
+    const value = options[camel(key)];
+    if (value !== undefined) raw[key] = value;
+  }
+  if (options.steps !== undefined) raw.max_train_steps = options.steps;
+  if (options.epochs !== undefined) raw.num_epochs = options.epochs;
+  if (options.resolution) {
+    const [height, width = height] = options.resolution as number[];
+    raw.resolution = [height, width];
+  }
+  if (options.channels) {
+    const channels = options.channels as number[];
+    Object.assign(raw.unet as object, {
+      block_out_channels: channels,
+      down_block_types: channels.map(() => "DownBlock2D"),
+      up_block_types: channels.map(() => "UpBlock2D"),
+    });
+  }
+  return runConfig(raw, name);
+}
+
+/** What a training command was asked to do. */
+export interface TrainRequest {
+  readonly config: RunConfig;
+  readonly data: string | undefined;
+  readonly out: string;
+  readonly resume: boolean;
+  /** Remove what is in `out` first. */
+  readonly overwrite: boolean;
+}
+
+/** Settings that a resumed run may be given anew: they do not change the steps already made. */
+const RESUMABLE = [
+  "keep",
+  "checkpointing_steps",
+  "save_images_epochs",
+  "save_model_epochs",
+  "best_metric",
+];
+
+/** Parses the command line. @throws InputError */
+export async function parseTrainRequest(): Promise<TrainRequest> {
+  parseArguments(program);
+  const options = program.opts();
+  const out = options.out === "runs/<preset>"
+    ? join("runs", options.preset)
+    : options.out as string;
+  const overwrite = Boolean(options.overwrite);
+  if (options.resume) {
+    const path = join(out, RUN_CONFIG_NAME);
+    const known = await Deno.stat(path).then(() => true, () => false);
+    if (!known) throw new InputError(`--resume: ${out} holds no run (no ${RUN_CONFIG_NAME})`);
+    const { data, ...saved } = await readJsonObject(path);
+    for (const key of RESUMABLE) saved[key] = options[camel(key)] ?? saved[key];
+    const config = runConfig(saved, path);
+    if (options.steps !== undefined) config.max_train_steps = options.steps;
+    if (options.epochs !== undefined) config.num_epochs = options.epochs;
+    return { config, out, overwrite, resume: true, data: options.data ?? data ?? undefined };
+  }
+  const config = await readConfig(options);
+  if ((await listCheckpoints(out)).length && !overwrite) {
+    throw new InputError(
+      `${out} holds a run already: give --resume, --overwrite or another --out`,
+    );
+  }
+  return { config, out, overwrite, resume: false, data: options.data };
+}
+
+/** The slices of a request, and a cache that prepares them as its configuration says. */
+export async function openTrainingData(
+  { config, data }: TrainRequest,
+): Promise<{ dataset: Dataset; cache: SliceCache }> {
+  const [height, width] = config.resolution;
+  const window = { level: config.window_level, width: config.window_width };
+  const dataset = data ? await openNpyDataset(data) : openPhantomDataset({
+    seed: config.seed,
+    count: config.phantom_slices,
+    size: 2 * Math.max(height, width),
+  });
+  const cache = new SliceCache({ height, width }, window, { antialias: config.antialias });
+  return { dataset, cache };
+}
