@@ -45,7 +45,9 @@ fn main(
   sum += block;
   let k = index % params.row4 * 4;
   let at = index / params.row4 * params.length + k;
-  dw[at] = sum.x;
+  if (k < params.length) {
+    dw[at] = sum.x;
+  }
   if (k + 1 < params.length) {
     dw[at + 1] = sum.y;
   }

@@ -1,12 +1,13 @@
 /** Convolution of images, and its gradients. */
 
 import { input } from "../graph/kernel_call.ts";
-import { type OpDef, trafficOf } from "../graph/op.ts";
+import { type DeviceProfile, type OpDef, trafficOf, type Variant } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { sumBatch, sumSpatial } from "./channel.ts";
 import { BACKWARD_DATA_CASES, BACKWARD_WEIGHT_CASES, FORWARD_CASES } from "./conv2d/cases.ts";
 import { backwardDataDirect, fastShape, forwardDirect } from "./conv2d/direct.ts";
 import { addExtras, epilogueOf, extrasOf, requireExtras } from "./conv2d/extras.ts";
+import { backwardDataGemm, backwardWeightGemm, forwardGemm } from "./conv2d/gemm.ts";
 import { backwardDataGeneric, backwardWeightGeneric } from "./conv2d/generic.ts";
 import {
   convolutionFlops,
@@ -42,6 +43,11 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
     padding: sides(padding),
     extras: bias ? ["bias"] : [],
   })[0];
+}
+
+/** Variants made for software Vulkan and for real GPUs, the device's own kind first. */
+function byDevice(device: DeviceProfile, software: Variant[], hardware: Variant[]): Variant[] {
+  return device.software ? [...software, ...hardware] : [...hardware, ...software];
 }
 
 export const conv2dOp: OpDef = {
@@ -87,10 +93,10 @@ export const conv2dOp: OpDef = {
     const sources = [{ ref: input(0), channels: g.ci }];
     const epilogue = epilogueOf(attrs);
     const fast = fastShape(g, device);
-    return [
+    return byDevice(device, [
       ...(fast ? [forwardDirect(g, fast, sources, input(1), epilogue)] : []),
       forwardDirect(g, "any", sources, input(1), epilogue),
-    ];
+    ], [forwardGemm(g, epilogue)]);
   },
   cost: (inputs, outputs, { stride, padding }) => ({
     flops: convolutionFlops(geometry(inputs[0].shape, inputs[1].shape, stride, padding)) +
@@ -124,10 +130,10 @@ export const conv2dBackwardDataOp: OpDef = {
     const g = geometry(attrs.inputShape, weight.shape, attrs.stride, attrs.padding);
     const epilogue = epilogueOf(attrs);
     const fast = fastShape(g, device);
-    return [
+    return byDevice(device, [
       ...(fast ? [backwardDataDirect(g, fast, epilogue)] : []),
       backwardDataGeneric(g, epilogue.residual),
-    ];
+    ], [backwardDataGemm(g, epilogue)]);
   },
   cost: (inputs, outputs, { stride, padding, inputShape }) => ({
     flops: convolutionFlops(geometry(inputShape, inputs[1].shape, stride, padding)) +
@@ -153,7 +159,10 @@ export const conv2dBackwardWeightOp: OpDef = {
   lower({ inputs: [x], attrs: { stride, padding, weightShape }, device }) {
     const g = geometry(x.shape, weightShape, stride, padding);
     const shape = fastShape(g, device);
-    return [...(shape ? [backwardWeightDirect(g, shape)] : []), backwardWeightGeneric(g)];
+    return byDevice(device, [
+      ...(shape ? [backwardWeightDirect(g, shape)] : []),
+      backwardWeightGeneric(g),
+    ], [backwardWeightGemm(g)]);
   },
   cost: (inputs, outputs, { stride, padding, weightShape }) => ({
     flops: convolutionFlops(geometry(inputs[0].shape, weightShape, stride, padding)),

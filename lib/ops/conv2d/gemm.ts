@@ -1,0 +1,92 @@
+/** Convolutions as implicit matrix products with tiles in workgroup memory: for real GPUs. */
+
+import { input, type Lowering, output, scratch } from "../../graph/kernel_call.ts";
+import type { Variant } from "../../graph/op.ts";
+import { kernel } from "../common.ts";
+import type { Epilogue } from "./direct.ts";
+import { type Geometry, geometryParams } from "./geometry.ts";
+import { sumSlices } from "./weight.ts";
+import gemmText from "../../../kernels/conv2d/implicit_gemm.wgsl" with { type: "text" };
+import weightText from "../../../kernels/conv2d/backward_weight_gemm.wgsl" with { type: "text" };
+
+const GEMM = kernel("conv2d/implicit_gemm.wgsl", gemmText);
+const BACKWARD_WEIGHT = kernel("conv2d/backward_weight_gemm.wgsl", weightText);
+
+const TILE = 64;
+
+/** y from x (input 0) and the weight (input 1). */
+export const forwardGemm = (g: Geometry, epilogue: Epilogue): Variant => ({
+  name: "implicit_gemm",
+  exact: true,
+  build: () => buildGemm(g, false, epilogue),
+});
+
+/** dx from dy (input 0) and the weight (input 1). */
+export const backwardDataGemm = (g: Geometry, epilogue: Epilogue): Variant => ({
+  name: "implicit_gemm",
+  exact: true,
+  build: () =>
+    buildGemm({ ...g, ci: g.co, h: g.ho, w: g.wo, co: g.ci, ho: g.h, wo: g.w }, true, epilogue),
+});
+
+/** `g` as the kernel sees it: from [n,ci,h,w] to [n,co,ho,wo]. */
+function buildGemm(g: Geometry, transposed: boolean, epilogue: Epilogue): Lowering {
+  const { bias, channel, residual } = epilogue;
+  const tiles = Math.ceil(g.n * g.ho * g.wo / TILE);
+  const wide = Math.min(tiles, 32768);
+  return {
+    calls: [{
+      kernel: GEMM,
+      params: {
+        ...geometryParams(g),
+        transposed: transposed ? 1 : 0,
+        has_bias: bias ? 1 : 0,
+        has_channel: channel ? 1 : 0,
+        has_residual: residual ? 1 : 0,
+      },
+      bindings: {
+        x: input(0),
+        weight: input(1),
+        bias: bias ?? input(1),
+        channel: channel ?? input(1),
+        residual: residual ?? input(1),
+        y: output(),
+      },
+      workgroups: [wide, Math.ceil(g.co / TILE), Math.ceil(tiles / wide)],
+    }],
+  };
+}
+
+export const backwardWeightGemm = (g: Geometry): Variant => ({
+  name: "implicit_gemm",
+  exact: true,
+  build: () => buildBackwardWeight(g),
+});
+
+function buildBackwardWeight(g: Geometry): Lowering {
+  const length = g.ci * g.kh * g.kw;
+  const total = g.n * g.ho * g.wo;
+  const tiles = Math.ceil(length / TILE) * Math.ceil(g.co / TILE);
+  const row4 = Math.ceil(length / 4);
+  const slice4 = g.co * row4;
+  // Some 1,024 workgroups for a large GPU, of 512 to 4,096 pixels (more would cost accuracy), and
+  // at most 64 MiB of partial sums.
+  const most = Math.max(1, Math.floor(2 ** 22 / slice4));
+  const wanted = Math.min(most, Math.ceil(1024 / tiles), Math.ceil(total / 512));
+  const slices = Math.max(wanted, Math.ceil(total / 4096));
+  const pixels = Math.ceil(total / slices);
+  const used = Math.ceil(total / pixels);
+  return {
+    scratch: [used * slice4 * 16],
+    calls: [
+      {
+        kernel: BACKWARD_WEIGHT,
+        params: { ...geometryParams(g), row: row4 * 4, pixels },
+        bindings: { x: input(0), dy: input(1), partial: scratch() },
+        workgroups: [Math.ceil(length / TILE), Math.ceil(g.co / TILE), used],
+        note: "partial sums",
+      },
+      sumSlices({ co: g.co, length, row4, slice4, slices: used }),
+    ],
+  };
+}
