@@ -1,10 +1,11 @@
 // Equation: y[n, c, h, w] = x[n, c, h, w] + v[n, c]
 // Source: the time embedding in diffusers' ResnetBlock2D: hidden_states + temb[:, :, None, None].
+// Joins: kernels/lib/read_x_vec4.wgsl
 // Bindings:
 //   x: f32 [N, C, H, W], read as Value (vec4 where H * W is a multiple of 4)
 //   v: f32 [N, C]
 //   y: f32, the shape of x
-// Grid: a workgroup takes 8 * WORKGROUP Values of one row (n, c); `chunks` workgroups a row.
+// Grid: a workgroup takes steps * WORKGROUP Values of one row (n, c); `chunks` workgroups a row.
 // Numerics: one sum, f32.
 // Shapes: any.
 // Writes: every output element.
@@ -13,13 +14,13 @@ struct Params {
   rows: u32,
   length: u32,
   chunks: u32,
+  steps: u32,
 }
 
 override WORKGROUP: u32 = 64;
 alias Value = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Value>;
 @group(0) @binding(2) var<storage, read> v: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<Value>;
 
@@ -36,9 +37,9 @@ fn main(
   }
   let add = v[row];
   let end = (row + 1u) * params.length;
-  var i = row * params.length + (id % params.chunks) * 8u * WORKGROUP + lane;
-  for (var k = 0u; k < 8u && i < end; k++) {
-    y[i] = x[i] + add;
+  var i = row * params.length + (id % params.chunks) * params.steps * WORKGROUP + lane;
+  for (var k = 0u; k < params.steps && i < end; k++) {
+    y[i] = x_at(i) + add;
     i += WORKGROUP;
   }
 }

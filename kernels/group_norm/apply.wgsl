@@ -1,11 +1,12 @@
 // Equation: z = (x - mean) * rstd * weight + bias; y = z, or z * sigmoid(z) if silu
 // Source: Wu and He 2018, arXiv:1803.08494; torch.nn.GroupNorm then torch.nn.SiLU.
+// Joins: kernels/lib/read_x_vec4.wgsl
 // Bindings:
 //   x: f32 [N, C, H, W], read as Value (vec4 where H * W is a multiple of 4)
 //   stats: f32 [N, G, 2], mean and rstd
 //   weight, bias: f32 [C]
 //   y: f32, the shape of x
-// Grid: a workgroup takes 8 * WORKGROUP Values of one row (n, c); `chunks` workgroups a row.
+// Grid: a workgroup takes steps * WORKGROUP Values of one row (n, c); `chunks` workgroups a row.
 // Numerics: the mean is taken off first, so that a large mean costs no digits; exp overflows to
 //   infinity for z < -88, where z / infinity is the right -0.
 // Shapes: any.
@@ -15,6 +16,7 @@ struct Params {
   rows: u32,
   length: u32,
   chunks: u32,
+  steps: u32,
   channels: u32,
   group_channels: u32,
   silu: u32,
@@ -24,7 +26,6 @@ override WORKGROUP: u32 = 64;
 alias Value = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Value>;
 @group(0) @binding(2) var<storage, read> stats: array<vec2<f32>>;
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
@@ -46,9 +47,9 @@ fn main(
   let factor = s.y * weight[c];
   let offset = bias[c];
   let end = (row + 1u) * params.length;
-  var i = row * params.length + (id % params.chunks) * 8u * WORKGROUP + lane;
-  for (var k = 0u; k < 8u && i < end; k++) {
-    var z = (x[i] - s.x) * factor + offset;
+  var i = row * params.length + (id % params.chunks) * params.steps * WORKGROUP + lane;
+  for (var k = 0u; k < params.steps && i < end; k++) {
+    var z = (x_at(i) - s.x) * factor + offset;
     if (params.silu != 0u) {
       z = z / (1.0 + exp(-z));
     }

@@ -1,13 +1,15 @@
 // Equation: dx = rstd * (weight * g - means[0] - xhat * means[1]), xhat = (x - mean) * rstd,
 //   g = dy, or if silu dy * s * (1 + z * (1 - s)) with z = xhat * weight + bias, s = sigmoid(z)
 // Source: derivative of torch.nn.GroupNorm and torch.nn.SiLU; both are recomputed from x.
+// Joins: kernels/lib/read_x_vec4.wgsl
+// Joins: kernels/lib/read_dy_vec4.wgsl
 // Bindings:
 //   x, dy: f32 [N, C, H, W], read as Value (vec4 where H * W is a multiple of 4)
 //   stats: f32 [N, G, 2], mean and rstd
 //   means: f32 [N, G, 2] of backward_means.wgsl
 //   weight, bias: f32 [C]
 //   dx: f32, the shape of x
-// Grid: a workgroup takes 8 * WORKGROUP Values of one row (n, c); `chunks` workgroups a row.
+// Grid: a workgroup takes steps * WORKGROUP Values of one row (n, c); `chunks` workgroups a row.
 // Numerics: f32; -z is capped at 80 in exp, so that s stays finite (below 1e-34 it counts as 0).
 // Shapes: any.
 // Writes: every output element.
@@ -16,6 +18,7 @@ struct Params {
   rows: u32,
   length: u32,
   chunks: u32,
+  steps: u32,
   channels: u32,
   group_channels: u32,
   silu: u32,
@@ -25,8 +28,6 @@ override WORKGROUP: u32 = 64;
 alias Value = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Value>;
-@group(0) @binding(2) var<storage, read> dy: array<Value>;
 @group(0) @binding(3) var<storage, read> stats: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read> means: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read> weight: array<f32>;
@@ -49,10 +50,10 @@ fn main(
   let w = weight[row % params.channels];
   let b = bias[row % params.channels];
   let end = (row + 1u) * params.length;
-  var i = row * params.length + (id % params.chunks) * 8u * WORKGROUP + lane;
-  for (var k = 0u; k < 8u && i < end; k++) {
-    let xhat = (x[i] - stat.x) * stat.y;
-    var g = dy[i];
+  var i = row * params.length + (id % params.chunks) * params.steps * WORKGROUP + lane;
+  for (var k = 0u; k < params.steps && i < end; k++) {
+    let xhat = (x_at(i) - stat.x) * stat.y;
+    var g = dy_at(i);
     if (params.silu != 0u) {
       let z = xhat * w + b;
       let s = 1.0 / (1.0 + exp(min(-z, Value(80.0))));

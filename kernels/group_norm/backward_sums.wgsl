@@ -1,6 +1,8 @@
 // Equation: sums[n, c] = (sum(g), sum(g * xhat)) over H and W, xhat = (x - mean) * rstd,
 //   g = dy, or if silu dy * s * (1 + z * (1 - s)) with z = xhat * weight + bias, s = sigmoid(z)
 // Source: derivative of torch.nn.GroupNorm and torch.nn.SiLU; both are recomputed from x.
+// Joins: kernels/lib/read_x_vec4.wgsl
+// Joins: kernels/lib/read_dy_vec4.wgsl
 // Bindings:
 //   x, dy: f32 [N, C, H, W], read as Value (vec4 where H * W is a multiple of 4)
 //   stats: f32 [N, G, 2], mean and rstd
@@ -25,8 +27,6 @@ alias Value = vec4<f32>; // @specialize
 const LANES: vec4<f32> = vec4<f32>(1.0); // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Value>;
-@group(0) @binding(2) var<storage, read> dy: array<Value>;
 @group(0) @binding(3) var<storage, read> stats: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read> weight: array<f32>;
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
@@ -67,21 +67,21 @@ fn main(
     var block_g = Value(0.0);
     var block_gx = Value(0.0);
     for (var k = 0u; k < 16u && i + 3u * WORKGROUP < end; k++) {
-      let x0 = (x[i] - stat.x) * stat.y;
-      let x1 = (x[i + WORKGROUP] - stat.x) * stat.y;
-      let x2 = (x[i + 2u * WORKGROUP] - stat.x) * stat.y;
-      let x3 = (x[i + 3u * WORKGROUP] - stat.x) * stat.y;
-      let g0 = through_silu(x0 * w + b, dy[i]);
-      let g1 = through_silu(x1 * w + b, dy[i + WORKGROUP]);
-      let g2 = through_silu(x2 * w + b, dy[i + 2u * WORKGROUP]);
-      let g3 = through_silu(x3 * w + b, dy[i + 3u * WORKGROUP]);
+      let x0 = (x_at(i) - stat.x) * stat.y;
+      let x1 = (x_at(i + WORKGROUP) - stat.x) * stat.y;
+      let x2 = (x_at(i + 2u * WORKGROUP) - stat.x) * stat.y;
+      let x3 = (x_at(i + 3u * WORKGROUP) - stat.x) * stat.y;
+      let g0 = through_silu(x0 * w + b, dy_at(i));
+      let g1 = through_silu(x1 * w + b, dy_at(i + WORKGROUP));
+      let g2 = through_silu(x2 * w + b, dy_at(i + 2u * WORKGROUP));
+      let g3 = through_silu(x3 * w + b, dy_at(i + 3u * WORKGROUP));
       block_g += (g0 + g1) + (g2 + g3);
       block_gx += (g0 * x0 + g1 * x1) + (g2 * x2 + g3 * x3);
       i += 4u * WORKGROUP;
     }
     if (i < end && i + 3u * WORKGROUP >= end) {
-      let x0 = (x[i] - stat.x) * stat.y;
-      let g0 = through_silu(x0 * w + b, dy[i]);
+      let x0 = (x_at(i) - stat.x) * stat.y;
+      let g0 = through_silu(x0 * w + b, dy_at(i));
       block_g += g0;
       block_gx += g0 * x0;
       i += WORKGROUP;

@@ -1,5 +1,6 @@
 // Equation: mean = sum(x) / m, rstd = 1 / sqrt(sum((x - mean)^2) / m + eps), m = (C / G) * H * W
 // Source: Wu and He 2018, arXiv:1803.08494; torch.nn.GroupNorm. Merging: Chan et al. 1979.
+// Joins: kernels/lib/read_x_vec4.wgsl
 // Bindings:
 //   x: f32 [N, C, H, W], read as Value (vec4 where a group's length is a multiple of 4)
 //   stats: f32 [N, G, 2], mean and rstd
@@ -22,7 +23,6 @@ const WIDTH: f32 = 4.0; // @specialize
 const LANES: vec4<f32> = vec4<f32>(1.0); // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Value>;
 @group(0) @binding(2) var<storage, read_write> stats: array<vec2<f32>>;
 
 // Count, mean, sum of squared deviations.
@@ -50,21 +50,21 @@ fn main(
     return;
   }
   let base = row * params.count;
-  let shift = vec4<f32>(x[base]).x;
+  let shift = vec4<f32>(x_at(base)).x;
   let chunks = params.count / (8u * WORKGROUP);
   var n = 0.0;
   var mean = Value(0.0);
   var squares = Value(0.0);
   var i = base + lane;
   for (var chunk = 0u; chunk < chunks; chunk++) {
-    let v0 = x[i] - shift;
-    let v1 = x[i + WORKGROUP] - shift;
-    let v2 = x[i + 2u * WORKGROUP] - shift;
-    let v3 = x[i + 3u * WORKGROUP] - shift;
-    let v4 = x[i + 4u * WORKGROUP] - shift;
-    let v5 = x[i + 5u * WORKGROUP] - shift;
-    let v6 = x[i + 6u * WORKGROUP] - shift;
-    let v7 = x[i + 7u * WORKGROUP] - shift;
+    let v0 = x_at(i) - shift;
+    let v1 = x_at(i + WORKGROUP) - shift;
+    let v2 = x_at(i + 2u * WORKGROUP) - shift;
+    let v3 = x_at(i + 3u * WORKGROUP) - shift;
+    let v4 = x_at(i + 4u * WORKGROUP) - shift;
+    let v5 = x_at(i + 5u * WORKGROUP) - shift;
+    let v6 = x_at(i + 6u * WORKGROUP) - shift;
+    let v7 = x_at(i + 7u * WORKGROUP) - shift;
     let m = 0.125 * (((v0 + v1) + (v2 + v3)) + ((v4 + v5) + (v6 + v7)));
     let d0 = v0 - m;
     let d1 = v1 - m;
@@ -84,7 +84,7 @@ fn main(
     i += 8u * WORKGROUP;
   }
   for (; i < base + params.count; i += WORKGROUP) {
-    let delta = x[i] - shift - mean;
+    let delta = x_at(i) - shift - mean;
     let share = 1.0 / (n + 1.0);
     mean += delta * share;
     squares += delta * delta * (n * share);

@@ -1,5 +1,6 @@
 // Equation: y[r] = sum of x[r, j]
 // Source: torch.sum over the last two dimensions: gradient of a value added to a whole channel.
+// Joins: kernels/lib/read_x_vec4.wgsl
 // Bindings:
 //   x: f32, rows of `length` Values (vec4 where the length is a multiple of 4)
 //   y: f32, one number a row
@@ -18,7 +19,6 @@ alias Value = vec4<f32>; // @specialize
 const LANES: vec4<f32> = vec4<f32>(1.0); // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Value>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 var<workgroup> partial: array<f32, WORKGROUP>;
@@ -39,14 +39,16 @@ fn main(
   while (i < end) {
     var block = Value(0.0);
     for (var k = 0u; k < 16u && i + 7u * WORKGROUP < end; k++) {
-      let a = (x[i] + x[i + WORKGROUP]) + (x[i + 2u * WORKGROUP] + x[i + 3u * WORKGROUP]);
+      let a = (x_at(i) + x_at(i + WORKGROUP)) +
+        (x_at(i + 2u * WORKGROUP) + x_at(i + 3u * WORKGROUP));
       i += 4u * WORKGROUP;
-      let b = (x[i] + x[i + WORKGROUP]) + (x[i + 2u * WORKGROUP] + x[i + 3u * WORKGROUP]);
+      let b = (x_at(i) + x_at(i + WORKGROUP)) +
+        (x_at(i + 2u * WORKGROUP) + x_at(i + 3u * WORKGROUP));
       i += 4u * WORKGROUP;
       block += a + b;
     }
     if (i < end && i + 7u * WORKGROUP >= end) {
-      block += x[i];
+      block += x_at(i);
       i += WORKGROUP;
     }
     sum += block;

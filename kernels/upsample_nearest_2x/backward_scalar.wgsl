@@ -1,5 +1,6 @@
 // Equation: dx[n, c, i, j] = sum of dy[n, c, 2 i + (0, 1), 2 j + (0, 1)]
 // Source: transpose of nearest-neighbour upsampling by 2.
+// Joins: kernels/lib/read_dy_scalar.wgsl
 // Bindings:
 //   dy: f32 [N, C, 2 H, 2 W]
 //   dx: f32 [N, C, H, W]
@@ -16,8 +17,7 @@ struct Params {
 override WORKGROUP: u32 = 64;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -32,7 +32,7 @@ fn main(
   // Row r of dx starts at 4 r W in dy: two rows, each twice as long.
   let first = 2u * (i + (i / params.width) * params.width);
   let second = first + 2u * params.width;
-  let a = dy[first] + dy[second];
-  let b = dy[first + 1u] + dy[second + 1u];
+  let a = dy_at(first) + dy_at(second);
+  let b = dy_at(first + 1u) + dy_at(second + 1u);
   dx[i] = a + b;
 }

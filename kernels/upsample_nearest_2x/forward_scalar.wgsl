@@ -1,5 +1,6 @@
 // Equation: y[n, c, i, j] = x[n, c, i / 2, j / 2]
 // Source: torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest").
+// Joins: kernels/lib/read_x_scalar.wgsl
 // Bindings:
 //   x: f32 [N, C, H, W]
 //   y: f32 [N, C, 2 H, 2 W]
@@ -16,7 +17,6 @@ struct Params {
 override WORKGROUP: u32 = 64;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -29,7 +29,7 @@ fn main(
   if (i >= params.count) {
     return;
   }
-  let v = x[i];
+  let v = x_at(i);
   // Row r of x starts at 4 r W in y: two rows, each twice as long.
   let first = 2u * (i + (i / params.width) * params.width);
   let second = first + 2u * params.width;

@@ -4,13 +4,21 @@ import { gridFor, input, output } from "../graph/kernel_call.ts";
 import { type OpDef, trafficOf } from "../graph/op.ts";
 import { sameShape, show, sizeOf, type Tensor } from "../graph/tensor.ts";
 import { ELEMENTWISE, f32, kernel, only, requireFloat, requireRank } from "./common.ts";
-import { foldGrid, reductionWorkgroup, requireLoop, rowGrid, rowVectors } from "./rows.ts";
+import {
+  foldGrid,
+  readingKernels,
+  readings,
+  reductionWorkgroup,
+  requireLoop,
+  rowGrid,
+  variantsOf,
+} from "./rows.ts";
 import addText from "../../kernels/add_channel/forward.wgsl" with { type: "text" };
 import rowsText from "../../kernels/sum/rows.wgsl" with { type: "text" };
 import columnsText from "../../kernels/sum/columns.wgsl" with { type: "text" };
 
-const ADD = kernel("add_channel/forward.wgsl", addText);
-const ROWS = kernel("sum/rows.wgsl", rowsText);
+const ADD = readingKernels("add_channel/forward.wgsl", addText, "x");
+const ROWS = readingKernels("sum/rows.wgsl", rowsText, "x");
 const COLUMNS = kernel("sum/columns.wgsl", columnsText);
 
 /** x [N,C,H,W] + v [N,C], the same for all pixels. */
@@ -43,19 +51,18 @@ export const addChannelOp: OpDef = {
   reference([x, v], _, [{ shape: [, , height, width] }]) {
     return [x.map((a, i) => a + v[Math.floor(i / (height * width))])];
   },
-  lower({ inputs: [{ shape: [batch, channels, height, wide] }] }) {
-    const { name, width, value } = rowVectors(height * wide);
-    const [rows, length] = [batch * channels, height * wide / width];
-    const { chunks, workgroups } = rowGrid(rows, length, ELEMENTWISE);
-    return only(name, () => ({
-      calls: [{
-        kernel: ADD,
-        specialize: value,
-        params: { rows, length, chunks },
-        bindings: { x: input(0), v: input(1), y: output() },
-        workgroups,
-      }],
-    }));
+  lower({ inputs: [{ shape: [batch, channels, height, wide] }], device }) {
+    return variantsOf(readings(device, height * wide), ({ name, width, value }) => {
+      const grid = rowGrid(device, batch * channels, height * wide / width);
+      return {
+        calls: [{
+          kernel: ADD[name],
+          specialize: value,
+          ...grid,
+          bindings: { x: input(0), v: input(1), y: output() },
+        }],
+      };
+    });
   },
   cost: (inputs, outputs) => ({
     flops: sizeOf(outputs[0].shape),
@@ -82,11 +89,10 @@ export const sumSpatialOp: OpDef = {
     return [y];
   },
   lower({ inputs: [{ shape: [batch, channels, height, wide] }], device }) {
-    const { name, width, value, lanes } = rowVectors(height * wide);
     const rows = batch * channels;
-    return only(name, () => ({
+    return variantsOf(readings(device, height * wide), ({ name, width, value, lanes }) => ({
       calls: [{
-        kernel: ROWS,
+        kernel: ROWS[name],
         constants: { WORKGROUP: reductionWorkgroup(device) },
         specialize: { ...value, ...lanes },
         params: { rows, length: height * wide / width },

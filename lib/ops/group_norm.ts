@@ -3,19 +3,26 @@
 import { input, output } from "../graph/kernel_call.ts";
 import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { ELEMENTWISE, f32, kernel, only } from "./common.ts";
+import { f32 } from "./common.ts";
 import {
   groupNormDataGradientOp,
   groupNormParameterGradientsOp,
   groupNormSumsOp,
 } from "./group_norm_backward.ts";
 import { dimensions, positive, requireGroups, requireParts } from "./group_norm_shared.ts";
-import { foldGrid, reductionWorkgroup, rowGrid, rowVectors } from "./rows.ts";
+import {
+  foldGrid,
+  readingKernels,
+  readings,
+  reductionWorkgroup,
+  rowGrid,
+  variantsOf,
+} from "./rows.ts";
 import statsText from "../../kernels/group_norm/stats.wgsl" with { type: "text" };
 import applyText from "../../kernels/group_norm/apply.wgsl" with { type: "text" };
 
-const STATS = kernel("group_norm/stats.wgsl", statsText);
-const APPLY = kernel("group_norm/apply.wgsl", applyText);
+const STATS = readingKernels("group_norm/stats.wgsl", statsText, "x");
+const APPLY = readingKernels("group_norm/apply.wgsl", applyText, "x");
 
 export interface GroupNormOptions {
   /** Divides the number of channels. */
@@ -65,10 +72,9 @@ export const groupNormStatsOp: OpDef = {
   },
   lower({ inputs: [x], attrs: { groups, eps }, device }) {
     const { batch, size } = dimensions(x, groups);
-    const { name, width, value, lanes } = rowVectors(size);
-    return only(name, () => ({
+    return variantsOf(readings(device, size), ({ name, width, value, lanes }) => ({
       calls: [{
-        kernel: STATS,
+        kernel: STATS[name],
         constants: { WORKGROUP: reductionWorkgroup(device) },
         specialize: { ...value, ...lanes, WIDTH: `${width}.0` },
         params: { rows: batch * groups, count: size / width, eps },
@@ -139,33 +145,31 @@ export const groupNormApplyOp: OpDef = {
       return silu ? z / (1 + Math.exp(-z)) : z;
     })];
   },
-  lower({ inputs: [x, stats], attrs: { silu } }) {
+  lower({ inputs: [x, stats], attrs: { silu }, device }) {
     const { batch, channels, pixels, groupChannels } = dimensions(x, stats.shape[1]);
-    const { name, width, value } = rowVectors(pixels);
-    const [rows, length] = [batch * channels, pixels / width];
-    const { chunks, workgroups } = rowGrid(rows, length, ELEMENTWISE);
-    return only(name, () => ({
-      calls: [{
-        kernel: APPLY,
-        specialize: value,
-        params: {
-          rows,
-          length,
-          chunks,
-          channels,
-          group_channels: groupChannels,
-          silu: Number(silu),
-        },
-        bindings: {
-          x: input(0),
-          stats: input(1),
-          weight: input(2),
-          bias: input(3),
-          y: output(),
-        },
-        workgroups,
-      }],
-    }));
+    return variantsOf(readings(device, pixels), ({ name, width, value }) => {
+      const grid = rowGrid(device, batch * channels, pixels / width);
+      return {
+        calls: [{
+          kernel: APPLY[name],
+          specialize: value,
+          ...grid,
+          params: {
+            ...grid.params,
+            channels,
+            group_channels: groupChannels,
+            silu: Number(silu),
+          },
+          bindings: {
+            x: input(0),
+            stats: input(1),
+            weight: input(2),
+            bias: input(3),
+            y: output(),
+          },
+        }],
+      };
+    });
   },
   cost: (inputs, outputs) => ({
     flops: 8 * sizeOf(outputs[0].shape),

@@ -5,7 +5,14 @@ import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf, type TensorType } from "../graph/tensor.ts";
 import { ELEMENTWISE, f32, kernel, only, requireRank, requireSame } from "./common.ts";
 import { dimensions, positive, requireParts } from "./group_norm_shared.ts";
-import { foldGrid, reductionWorkgroup, rowGrid, rowVectors } from "./rows.ts";
+import {
+  foldGrid,
+  readingKernels,
+  readings,
+  reductionWorkgroup,
+  rowGrid,
+  variantsOf,
+} from "./rows.ts";
 import sumsText from "../../kernels/group_norm/backward_sums.wgsl" with { type: "text" };
 import parametersText from "../../kernels/group_norm/backward_parameters.wgsl" with {
   type: "text",
@@ -13,10 +20,10 @@ import parametersText from "../../kernels/group_norm/backward_parameters.wgsl" w
 import meansText from "../../kernels/group_norm/backward_means.wgsl" with { type: "text" };
 import dataText from "../../kernels/group_norm/backward_data.wgsl" with { type: "text" };
 
-const SUMS = kernel("group_norm/backward_sums.wgsl", sumsText);
+const SUMS = readingKernels("group_norm/backward_sums.wgsl", sumsText, "x", "dy");
 const PARAMETERS = kernel("group_norm/backward_parameters.wgsl", parametersText);
 const MEANS = kernel("group_norm/backward_means.wgsl", meansText);
-const DATA = kernel("group_norm/backward_data.wgsl", dataText);
+const DATA = readingKernels("group_norm/backward_data.wgsl", dataText, "x", "dy");
 
 /** x, dy, stats, weight, bias of the backward ops. */
 const BACKWARD_INPUTS = {
@@ -93,11 +100,10 @@ export const groupNormSumsOp: OpDef = {
   },
   lower({ inputs: [x, , stats], attrs: { silu }, device }) {
     const { batch, channels, pixels, groupChannels } = dimensions(x, stats.shape[1]);
-    const { name, width, value, lanes } = rowVectors(pixels);
     const rows = batch * channels;
-    return only(name, () => ({
+    return variantsOf(readings(device, pixels), ({ name, width, value, lanes }) => ({
       calls: [{
-        kernel: SUMS,
+        kernel: SUMS[name],
         constants: { WORKGROUP: reductionWorkgroup(device) },
         specialize: { ...value, ...lanes },
         params: {
@@ -179,40 +185,38 @@ export const groupNormDataGradientOp: OpDef = {
       return rstd * (weight[c] * g - means[2 * group] - xhat * means[2 * group + 1]);
     })];
   },
-  lower({ inputs: [x, , stats], attrs: { silu } }) {
+  lower({ inputs: [x, , stats], attrs: { silu }, device }) {
     const groups = stats.shape[1];
     const { batch, channels, pixels, groupChannels, size } = dimensions(x, groups);
-    const { name, width, value } = rowVectors(pixels);
-    const [rows, length] = [batch * channels, pixels / width];
-    const { chunks, workgroups } = rowGrid(rows, length, ELEMENTWISE);
-    return only(name, (): Lowering => ({
-      scratch: [8 * batch * groups],
-      calls: [{
-        kernel: MEANS,
-        params: {
-          rows: batch * groups,
-          channels,
-          group_channels: groupChannels,
-          factor: 1 / size,
-        },
-        bindings: { sums: input(5), weight: input(3), means: scratch() },
-        workgroups: gridFor(batch * groups, ELEMENTWISE),
-        note: "means",
-      }, {
-        kernel: DATA,
-        specialize: value,
-        params: {
-          rows,
-          length,
-          chunks,
-          channels,
-          group_channels: groupChannels,
-          silu: Number(silu),
-        },
-        bindings: { ...BACKWARD_INPUTS, means: scratch(), dx: output() },
-        workgroups,
-      }],
-    }));
+    return variantsOf(readings(device, pixels), ({ name, width, value }): Lowering => {
+      const grid = rowGrid(device, batch * channels, pixels / width);
+      return {
+        scratch: [8 * batch * groups],
+        calls: [{
+          kernel: MEANS,
+          params: {
+            rows: batch * groups,
+            channels,
+            group_channels: groupChannels,
+            factor: 1 / size,
+          },
+          bindings: { sums: input(5), weight: input(3), means: scratch() },
+          workgroups: gridFor(batch * groups, ELEMENTWISE),
+          note: "means",
+        }, {
+          kernel: DATA[name],
+          specialize: value,
+          ...grid,
+          params: {
+            ...grid.params,
+            channels,
+            group_channels: groupChannels,
+            silu: Number(silu),
+          },
+          bindings: { ...BACKWARD_INPUTS, means: scratch(), dx: output() },
+        }],
+      };
+    });
   },
   cost: (inputs, outputs) => ({
     flops: 16 * sizeOf(outputs[0].shape),

@@ -5,7 +5,7 @@ import { type OpDef, trafficOf } from "../graph/op.ts";
 import { sameShape, show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
 import { sumBatch } from "./channel.ts";
 import { ELEMENTWISE, f32, kernel, only, requireFloat, requireRank } from "./common.ts";
-import { requireLoop, rowVectors } from "./rows.ts";
+import { requireLoop, storageReading } from "./rows.ts";
 import forwardText from "../../kernels/linear/forward.wgsl" with { type: "text" };
 import dataText from "../../kernels/linear/backward_data.wgsl" with { type: "text" };
 import weightText from "../../kernels/linear/backward_weight.wgsl" with { type: "text" };
@@ -79,7 +79,7 @@ export const linearOp: OpDef = {
   },
   lower({ inputs: [x, , bias], outputs: [y] }) {
     const [m, n] = y.shape;
-    const { name, width, value, lanes } = rowVectors(x.shape[1]);
+    const { name, width, value, lanes } = storageReading(x.shape[1]);
     return only(name, () => ({
       calls: [{
         kernel: FORWARD,
@@ -127,7 +127,7 @@ export const linearDataGradientOp: OpDef = {
   },
   lower({ inputs: [dy, weight] }) {
     const [m, n] = dy.shape;
-    const { name, width, value } = rowVectors(weight.shape[1]);
+    const { name, width, value } = storageReading(weight.shape[1]);
     const k = weight.shape[1] / width;
     return only(name, () => ({
       calls: [{
@@ -170,7 +170,7 @@ export const linearWeightGradientOp: OpDef = {
   },
   lower({ inputs: [x, dy] }) {
     const [m, n] = dy.shape;
-    const { name, width, value } = rowVectors(x.shape[1]);
+    const { name, width, value } = storageReading(x.shape[1]);
     const k = x.shape[1] / width;
     return only(name, () => ({
       calls: [{

@@ -1,19 +1,80 @@
 /** How kernels walk over rows of memory: as vec4 where rows are aligned, and in which workgroups. */
 
-import type { DeviceProfile } from "../graph/op.ts";
+import type { KernelSource, Lowering } from "../graph/kernel_call.ts";
+import type { DeviceProfile, Variant } from "../graph/op.ts";
+import { kernel } from "./common.ts";
+import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
+import xVec4 from "../../kernels/lib/read_x_vec4.wgsl" with { type: "text" };
+import xScalar from "../../kernels/lib/read_x_scalar.wgsl" with { type: "text" };
+import xStaged from "../../kernels/lib/read_x_staged.wgsl" with { type: "text" };
+import dyVec4 from "../../kernels/lib/read_dy_vec4.wgsl" with { type: "text" };
+import dyScalar from "../../kernels/lib/read_dy_scalar.wgsl" with { type: "text" };
+import dyStaged from "../../kernels/lib/read_dy_staged.wgsl" with { type: "text" };
+
+/** How a kernel reads its tensors x (and dy): its libraries and what they make of its `Value`. */
+export interface Reading {
+  readonly name: "vec4" | "scalar" | "staged";
+  /** Floats read at once; lengths in params count in these. */
+  readonly width: 1 | 4;
+  /** Values of the kernel's line `alias Value`. */
+  readonly value: { readonly Value: string };
+  /** Values of the kernel's line `const LANES`, the components of a Value as a vec4 that count. */
+  readonly lanes: { readonly LANES: string };
+}
+
+const WIDE = {
+  width: 4,
+  value: { Value: "vec4<f32>" },
+  lanes: { LANES: "vec4<f32>(1.0)" },
+} as const;
+const VEC4: Reading = { name: "vec4", ...WIDE };
+const STAGED: Reading = { name: "staged", ...WIDE };
+const SCALAR: Reading = {
+  name: "scalar",
+  width: 1,
+  value: { Value: "f32" },
+  lanes: { LANES: "vec4<f32>(1.0, 0.0, 0.0, 0.0)" },
+};
+
+/** The way to read rows of the given lengths from storage. */
+export function storageReading(...lengths: number[]): Reading {
+  return lengths.some((n) => n % 4) ? SCALAR : VEC4;
+}
 
 /**
- * Reading unit of rows of the given lengths: vec4 where every row starts and ends at a multiple of
- * 4 elements, else single elements. `specialize` sets the lines that kernels mark for it.
+ * Ways to read rows of the given lengths, best first: vec4 where every row starts and ends at a
+ * multiple of 4 elements, from storage or, faster on software Vulkan, from a texture to which the
+ * planner copies the tensor (lib/gpu/staging.ts); else single elements.
  */
-export function rowVectors(...lengths: number[]) {
-  const wide = lengths.every((n) => n % 4 === 0);
-  return {
-    name: wide ? "vec4" : "scalar",
-    width: wide ? 4 : 1,
-    value: { Value: wide ? "vec4<f32>" : "f32" },
-    lanes: { LANES: wide ? "vec4<f32>(1.0)" : "vec4<f32>(1.0, 0.0, 0.0, 0.0)" },
+export function readings(device: DeviceProfile, ...lengths: number[]): Reading[] {
+  if (storageReading(...lengths) === SCALAR) return [SCALAR];
+  return device.software ? [STAGED, VEC4] : [VEC4, STAGED];
+}
+
+const LIBRARIES = {
+  x: { vec4: xVec4, scalar: xScalar, staged: xStaged },
+  dy: { vec4: dyVec4, scalar: dyScalar, staged: dyStaged },
+};
+
+/** A kernel that reads x, dy or both by way of the libraries of each reading. */
+export function readingKernels(
+  file: string,
+  text: string,
+  ...tensors: ("x" | "dy")[]
+): Record<Reading["name"], KernelSource> {
+  const make = (name: Reading["name"]) => {
+    const reads = tensors.map((tensor) => LIBRARIES[tensor][name]);
+    return kernel(file, text, ...(name === "staged" ? [stagedLibrary] : []), ...reads);
   };
+  return { vec4: make("vec4"), scalar: make("scalar"), staged: make("staged") };
+}
+
+/** A variant for each reading. */
+export function variantsOf(
+  all: readonly Reading[],
+  build: (reading: Reading) => Lowering,
+): Variant[] {
+  return all.map((reading) => ({ name: reading.name, exact: true, build: () => build(reading) }));
 }
 
 /** Workgroup size of a reduction: on software each further lane is another pass over its code. */
@@ -21,16 +82,20 @@ export function reductionWorkgroup(device: DeviceProfile): number {
   return device.software ? 8 : Math.min(256, device.limits.maxComputeInvocationsPerWorkgroup);
 }
 
-/** Units of a row that a workgroup of `rowGrid` covers. */
-const UNROLL = 8;
-
 /**
- * Workgroups of kernels that cover `rows` rows of `length` units, 8 units an invocation, none
- * across two rows. The kernel rebuilds row and chunk from the folded index with `chunks`.
+ * Workgroups of kernels that cover `rows` rows of `length` units, none across two rows: each takes
+ * `steps` units a lane, `chunks` workgroups a row, from which the kernel rebuilds row and chunk of
+ * the folded index. On software long invocations pay for what they load once a row; a real GPU
+ * wants many of them.
  */
-export function rowGrid(rows: number, length: number, workgroup: number) {
-  const chunks = Math.ceil(length / (UNROLL * workgroup));
-  return { chunks, workgroups: foldGrid(rows * chunks) };
+export function rowGrid(device: DeviceProfile, rows: number, length: number) {
+  const [workgroup, steps] = device.software ? [8, 32] : [64, 4];
+  const chunks = Math.ceil(length / (steps * workgroup));
+  return {
+    constants: { WORKGROUP: workgroup },
+    params: { rows, length, chunks, steps },
+    workgroups: foldGrid(rows * chunks),
+  };
 }
 
 /** `count` workgroups folded over x and y: index = y · num_workgroups.x + x, to be checked. */

@@ -3,8 +3,8 @@
 import { gridFor, input, output } from "../graph/kernel_call.ts";
 import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { show, sizeOf, type Tensor } from "../graph/tensor.ts";
-import { ELEMENTWISE, f32, kernel, only, requireFloat, requireRank } from "./common.ts";
-import { rowVectors } from "./rows.ts";
+import { ELEMENTWISE, f32, requireFloat, requireRank } from "./common.ts";
+import { readingKernels, readings, variantsOf } from "./rows.ts";
 import forwardText from "../../kernels/upsample_nearest_2x/forward.wgsl" with { type: "text" };
 import forwardScalarText from "../../kernels/upsample_nearest_2x/forward_scalar.wgsl" with {
   type: "text",
@@ -14,10 +14,15 @@ import backwardScalarText from "../../kernels/upsample_nearest_2x/backward_scala
   type: "text",
 };
 
-const FORWARD = kernel("upsample_nearest_2x/forward.wgsl", forwardText);
-const FORWARD_SCALAR = kernel("upsample_nearest_2x/forward_scalar.wgsl", forwardScalarText);
-const BACKWARD = kernel("upsample_nearest_2x/backward.wgsl", backwardText);
-const BACKWARD_SCALAR = kernel("upsample_nearest_2x/backward_scalar.wgsl", backwardScalarText);
+const FORWARD = {
+  ...readingKernels("upsample_nearest_2x/forward.wgsl", forwardText, "x"),
+  scalar: readingKernels("upsample_nearest_2x/forward_scalar.wgsl", forwardScalarText, "x").scalar,
+};
+const BACKWARD = {
+  ...readingKernels("upsample_nearest_2x/backward.wgsl", backwardText, "dy"),
+  scalar:
+    readingKernels("upsample_nearest_2x/backward_scalar.wgsl", backwardScalarText, "dy").scalar,
+};
 
 /** Each pixel of x [N,C,H,W] as 2×2 pixels: [N,C,2H,2W]. */
 export function upsampleNearest2x(x: Tensor): Tensor {
@@ -48,18 +53,18 @@ export const upsampleNearest2xOp: OpDef = {
       }),
     ];
   },
-  lower({ inputs: [x] }) {
-    const { name, width } = rowVectors(x.shape[3]);
-    const count = sizeOf(x.shape) / width;
-    const [source, field] = width === 4 ? [FORWARD, "width4"] : [FORWARD_SCALAR, "width"];
-    return only(name, () => ({
-      calls: [{
-        kernel: source,
-        params: { count, [field]: x.shape[3] / width },
-        bindings: { x: input(0), y: output() },
-        workgroups: gridFor(count, ELEMENTWISE),
-      }],
-    }));
+  lower({ inputs: [x], device }) {
+    return variantsOf(readings(device, x.shape[3]), ({ name, width }) => {
+      const count = sizeOf(x.shape) / width;
+      return {
+        calls: [{
+          kernel: FORWARD[name],
+          params: { count, [width === 4 ? "width4" : "width"]: x.shape[3] / width },
+          bindings: { x: input(0), y: output() },
+          workgroups: gridFor(count, ELEMENTWISE),
+        }],
+      };
+    });
   },
   cost: (inputs, outputs) => ({ flops: 0, bytes: trafficOf(inputs, outputs) }),
   cases: SHAPES.map(([name, shape]): OpCase => ({
@@ -89,18 +94,18 @@ export const upsampleNearest2xBackwardOp: OpDef = {
       }),
     ];
   },
-  lower({ outputs: [dx] }) {
-    const { name, width } = rowVectors(dx.shape[3]);
-    const count = sizeOf(dx.shape) / width;
-    const [source, field] = width === 4 ? [BACKWARD, "width4"] : [BACKWARD_SCALAR, "width"];
-    return only(name, () => ({
-      calls: [{
-        kernel: source,
-        params: { count, [field]: dx.shape[3] / width },
-        bindings: { dy: input(0), dx: output() },
-        workgroups: gridFor(count, ELEMENTWISE),
-      }],
-    }));
+  lower({ outputs: [dx], device }) {
+    return variantsOf(readings(device, dx.shape[3]), ({ name, width }) => {
+      const count = sizeOf(dx.shape) / width;
+      return {
+        calls: [{
+          kernel: BACKWARD[name],
+          params: { count, [width === 4 ? "width4" : "width"]: dx.shape[3] / width },
+          bindings: { dy: input(0), dx: output() },
+          workgroups: gridFor(count, ELEMENTWISE),
+        }],
+      };
+    });
   },
   cost: (inputs, outputs) => ({
     flops: 3 * sizeOf(outputs[0].shape),
