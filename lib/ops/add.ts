@@ -1,13 +1,16 @@
 /** y = scaleA·a + scaleB·b, elementwise. */
 
-import { gridFor, input, output } from "../graph/kernel_call.ts";
-import { type OpDef, trafficOf } from "../graph/op.ts";
+import { gridFor, input, type KernelSource, output } from "../graph/kernel_call.ts";
+import { type OpDef, trafficOf, type Variant } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { ELEMENTWISE, f32, kernel, only, requireFloat, requireSame } from "./common.ts";
+import { ELEMENTWISE, f32, kernel, requireFloat, requireSame } from "./common.ts";
 import { scale } from "./scale.ts";
+import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
+import stagedText from "../../kernels/add/forward_staged.wgsl" with { type: "text" };
 import text from "../../kernels/add/forward.wgsl" with { type: "text" };
 
 const ADD = kernel("add/forward.wgsl", text);
+const ADD_STAGED = kernel("add/forward_staged.wgsl", stagedText, stagedLibrary);
 
 /** a and b of one shape, f32. */
 export function add(a: Tensor, b: Tensor, scaleA = 1, scaleB = 1): Tensor {
@@ -29,16 +32,22 @@ export const addOp: OpDef = {
   reference([a, b], { scaleA = 1, scaleB = 1 }) {
     return [a.map((v, i) => scaleA * v + scaleB * b[i])];
   },
-  lower({ inputs: [a], attrs: { scaleA = 1, scaleB = 1 } }) {
+  lower({ inputs: [a], attrs: { scaleA = 1, scaleB = 1 }, device }) {
     const count4 = Math.ceil(sizeOf(a.shape) / 4);
-    return only("vec4", () => ({
-      calls: [{
-        kernel: ADD,
-        params: { count4, scale_a: scaleA, scale_b: scaleB },
-        bindings: { a: input(0), b: input(1), y: output() },
-        workgroups: gridFor(count4, ELEMENTWISE),
-      }],
-    }));
+    const variant = (name: string, source: KernelSource): Variant => ({
+      name,
+      exact: true,
+      build: () => ({
+        calls: [{
+          kernel: source,
+          params: { count4, scale_a: scaleA, scale_b: scaleB },
+          bindings: { a: input(0), b: input(1), y: output() },
+          workgroups: gridFor(count4, ELEMENTWISE),
+        }],
+      }),
+    });
+    const [vec4, staged] = [variant("vec4", ADD), variant("staged", ADD_STAGED)];
+    return device.software ? [staged, vec4] : [vec4, staged];
   },
   cost: (inputs, outputs) => ({
     flops: 3 * sizeOf(outputs[0].shape),
