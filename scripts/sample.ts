@@ -3,179 +3,284 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
+import { PHANTOM_FIELD_MM } from "../lib/data/phantom.ts";
+import { generate, imageHu, inpaintedNodules } from "../lib/diffusion/generate.ts";
+import { type Inpainting, openInpainting } from "../lib/diffusion/inpaint.ts";
 import {
-  openNpyDataset,
-  openPhantomDataset,
-  type PreparedSlice,
-  prepareSlice,
-} from "../lib/data/dataset.ts";
-import { LUNG_WINDOW, unwindowHu } from "../lib/data/window.ts";
+  chooseMasks,
+  datasetJobs,
+  inpaintingJobs,
+  interpolationJobs,
+  parseShard,
+  pictureJobs,
+  type SamplingJob,
+  takeShard,
+} from "../lib/diffusion/jobs.ts";
 import {
   chooseScheduler,
   loadModelFolder,
   loadRunModel,
+  type SamplingModel,
   SCHEDULER_CHOICES,
+  schedulerFromFile,
 } from "../lib/diffusion/model_folder.ts";
+import {
+  FORMATS,
+  parseFormats,
+  runName,
+  shardFile,
+  writeImage,
+  writeList,
+} from "../lib/diffusion/outputs.ts";
 import { Sampler } from "../lib/diffusion/sampler.ts";
 import { reverseSteps } from "../lib/diffusion/scheduler.ts";
+import { writeSchedulerFile } from "../lib/diffusion/scheduler_file.ts";
+import { Strip } from "../lib/diffusion/strip.ts";
 import { InputError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
-import { writeNpy } from "../lib/io/npy.ts";
 import { checkImageSize } from "../lib/nn/config.ts";
-import { PhiloxStream } from "../lib/random/philox.ts";
 import { drawGrid } from "../lib/train/grid.ts";
+import { GridRows } from "../lib/train/grid_rows.ts";
 
 const number = (text: string) => {
   const value = Number(text);
   if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("not a number");
   return value;
 };
-const whole = (text: string) => {
+const between = (low: number, high: number, isWhole = false) => (text: string) => {
   const value = number(text);
-  if (!Number.isInteger(value) || value < 0 || value >= 2 ** 32) {
-    throw new InvalidArgumentError("not a whole number from 0");
+  if (!(value >= low && value <= high) || (isWhole && !Number.isInteger(value))) {
+    throw new InvalidArgumentError(
+      `not a ${isWhole ? "whole " : ""}number from ${low} to ${high}`,
+    );
   }
   return value;
 };
+const whole = (low = 0) => between(low, 2 ** 32 - 1, true);
 
 const program = new Command("sample")
   .description("Generates CT slices inside lung masks, with or without a nodule.")
+  .optionsGroup("Model:")
   .option("--run <folder>", "a training run: its newest checkpoint, averaged weights")
   .option("--model <folder>", "a diffusers UNet2DModel folder (or a pipeline with unet/)")
+  .option("--no-ema", "plain weights of the run instead of the averaged ones")
+  .option("--resolution <HxW>", "image size (default: as trained)")
+  .option("--exact", "only kernels that sum as written")
+  .optionsGroup("What to make:")
+  .option("--class <which>", "1 nodule, 0 none, both, own (the mask's label), or a value between")
+  .option("--count <n>", "masks to use, or variants of an inpainted slice (default: 4)", whole(1))
+  .option("--seed <n>", "what the noise and the choice of masks follow from", whole(), 0)
+  .option("--data <folder>", "take lung masks from these slices (default: the built-in phantom)")
   .addOption(
-    new Option("--class <which>", "nodule or not").choices(["0", "1", "both"]).default("both"),
+    new Option("--split <name>", "of the data (default: val, or train where that is empty)")
+      .choices(["train", "val", "test"]),
   )
-  .option("--count <n>", "images a class", whole, 4)
+  .option("--per-mask <n>", "a data set to train on: n images a class for every mask", whole(1))
+  .option("--class-from <v>", "interpolation: class value of the first image …", number)
+  .option("--class-to <v>", "… and of the last", number)
+  .option("--class-steps <n>", "images from the one to the other", whole(2), 5)
+  .addOption(
+    new Option("--class-over <what>", "the class goes over images, or over the reverse steps")
+      .choices(["images", "steps"]).default("images"),
+  )
+  .option("--inpaint <slice.npy>", "keep this slice (HU) outside --region, make the inside anew")
+  .option("--region <x,y,r|mask>", "circle in pixels of the slice, or a mask (.npy, .png)")
+  .option("--lung-mask <mask.npy>", "of the slice (default: beside it, or found by rules)")
+  .optionsGroup("Sampler:")
   .addOption(new Option("--scheduler <name>", "sampler").choices(SCHEDULER_CHOICES).default("ddim"))
   .addOption(
     new Option("--spacing <name>", "timestep spacing (default: the sampler's own)")
       .choices(["leading", "linspace", "trailing"]),
   )
-  .option("--steps <n>", "reverse steps", whole, 50)
-  .option("--eta <x>", "DDIM's η: 0 deterministic, 1 as noisy as DDPM", number, 0)
+  .option("--scheduler-config <file>", "a scheduler_config.json instead of the two above")
+  .option("--steps <n>", "reverse steps", whole(1), 50)
+  .option("--eta <x>", "DDIM's η: 0 deterministic, 1 as noisy as DDPM", between(0, 1), 0)
+  .optionsGroup("Guidance:")
   .option("--cfg <s>", "guidance scale; 1 is the plain conditional model", number, 2)
-  .option("--seed <n>", "what the noise and the choice of masks follow from", whole, 0)
-  .option("--batch <n>", "images at a time", whole, 8)
-  .option("--data <folder>", "take lung masks from these slices (default: the built-in phantom)")
-  .option("--resolution <HxW>", "image size (default: as trained)")
-  .option("--no-ema", "plain weights of the run instead of the averaged ones")
-  .option("--exact", "only kernels that sum as written")
+  .option("--cfg-from <t>", "guide from here on: a timestep, or a fraction of all", between(0, 1e5))
+  .option("--cfg-to <t>", "guide up to here", between(0, 1e5))
+  .option("--guidance-rescale <x>", "against overexposure, 0 to 1", between(0, 1), 0)
+  .option("--two-passes", "guide by two passes instead of a doubled batch: less memory")
+  .optionsGroup("Output:")
   .option("--out <folder>", "where images go", "out/samples")
+  .option("--format <list>", `files of an image: ${FORMATS.join(", ")}`, "npy")
+  .option("--field-mm <mm>", "width of an image, for NIfTI and DICOM", number, PHANTOM_FIELD_MM)
+  .option("--strip", "also draw the reverse process: strip.png")
+  .option("--batch <n>", "images at a time", whole(1), 8)
+  .option("--shard <i/n>", "make only every n-th image, from the i-th (from 0) on")
   .addHelpText(
     "after",
     `
 Examples:
   deno task sample --run runs/demo
   deno task sample --run runs/demo --class 1 --count 16 --cfg 3 --seed 7 --out out/nodules
+  deno task sample --run runs/demo --scheduler dpm++ --steps 20 --format npy,png16,nifti,dicom
+  deno task sample --run runs/demo --class-from 0 --class-to 1
+  deno task sample --run runs/demo --inpaint P1_slice_3.npy --region 200,260,18
+  deno task sample --run runs/demo --data PREPARED --split val --per-mask 4 --out data/synthetic
+  deno task sample --run runs/demo --data PREPARED --per-mask 4 --shard 0/8
   deno task sample --model unet --data DIR --scheduler ddpm --steps 1000
 
-Writes grid.png, and a slice (HU), a lung mask and a PNG for each image. The same seed on the same
-adapter gives the same bytes.`,
+Writes grid.png, images.csv, scheduler_config.json, and for each image a slice (HU), its lung mask
+and nodule mask in the layout that training reads. Where only the class says that there is a nodule,
+the nodule mask is the whole lung. The same seed on the same adapter gives the same bytes.`,
   );
+
+type Options = ReturnType<typeof program.opts>;
+
+/** Which classes are asked for. */
+function classesOf(text: string): number[] | "own" {
+  if (text === "both") return [1, 0];
+  if (text === "own") return "own";
+  const value = text.trim() === "" ? NaN : Number(text);
+  if (!(value >= -1 && value <= 1)) {
+    throw new InputError(`--class ${text}: 0, 1, both, own or a value between needed`);
+  }
+  return [value];
+}
+
+/** The jobs of all modes; only one of them can be asked for. */
+async function jobsOf(
+  o: Options,
+  model: SamplingModel,
+  size: { height: number; width: number },
+): Promise<{ jobs: SamplingJob[]; inpainting?: Inpainting }> {
+  const interpolates = o.classFrom !== undefined || o.classTo !== undefined;
+  const modes = [
+    interpolates && "--class-from",
+    o.perMask && "--per-mask",
+    o.inpaint && "--inpaint",
+  ]
+    .filter(Boolean);
+  if (modes.length > 1) throw new InputError(`${modes.join(" and ")} exclude each other`);
+  const { preparation } = model;
+  const classes = classesOf(o.class ?? (o.inpaint ? "1" : "both"));
+  if (Boolean(o.inpaint) !== Boolean(o.region)) {
+    throw new InputError("--inpaint and --region belong together");
+  }
+  if (classes === "own" && !o.perMask) throw new InputError("--class own needs --per-mask");
+  if (o.inpaint) {
+    const { inpaint: slice, region, lungMask } = o;
+    const inpainting = await openInpainting({ slice, region, lungMask }, size, preparation);
+    for (const note of inpainting.notes) console.log(`note: ${note}`);
+    const jobs = inpaintingJobs(inpainting, classes as number[], o.count ?? 4, o.seed);
+    return { jobs, inpainting };
+  }
+  if (o.perMask && !o.data) throw new InputError("--per-mask needs --data");
+  const { data, split, seed } = o;
+  const count = o.count ?? (o.perMask ? undefined : 4);
+  const masks = await chooseMasks({ data, split, count, seed, size, preparation });
+  if (o.perMask) return { jobs: datasetJobs(masks, classes, o.perMask, seed) };
+  if (!interpolates) return { jobs: pictureJobs(masks, classes as number[], seed) };
+  const ends = [o.classFrom, o.classTo];
+  if (o.class !== undefined || ends.includes(undefined)) {
+    throw new InputError("interpolation needs --class-from and --class-to, and no --class");
+  }
+  if (o.classOver === "steps") return { jobs: pictureJobs(masks, [o.classTo], seed) };
+  return { jobs: interpolationJobs(masks, [o.classFrom, o.classTo], o.classSteps, seed) };
+}
 
 await main(async () => {
   parseArguments(program);
-  const options = program.opts();
-  if (Boolean(options.run) === Boolean(options.model)) {
-    throw new InputError("give either --run or --model");
+  const o = program.opts();
+  if (Boolean(o.run) === Boolean(o.model)) throw new InputError("give either --run or --model");
+  if (o.schedulerConfig && (o.spacing || program.getOptionValueSource("scheduler") === "cli")) {
+    throw new InputError("--scheduler-config says it all: no --scheduler or --spacing beside it");
   }
-  if (options.count < 1 || options.batch < 1) {
-    throw new InputError("--count and --batch start at 1");
-  }
-  const model = options.run
-    ? await loadRunModel(options.run, options.ema)
-    : await loadModelFolder(options.model);
+  const formats = parseFormats(o.format);
+  if (o.perMask && !formats.includes("npy")) throw new InputError("--per-mask needs --format npy");
+  if (!(o.fieldMm > 0)) throw new InputError(`--field-mm ${o.fieldMm} must be above 0`);
+  const shard = o.shard ? parseShard(o.shard) : undefined;
+  const model = o.run ? await loadRunModel(o.run, o.ema) : await loadModelFolder(o.model);
   let [height, width] = model.resolution;
-  if (options.resolution) {
-    const sides = String(options.resolution).split(/[x×]/).map(number);
-    [height, width = height] = sides;
-  }
+  if (o.resolution) [height, width = height] = String(o.resolution).split(/[x×]/).map(number);
   checkImageSize(model.config, height, width);
-  const steps = reverseSteps(
-    chooseScheduler(model, options.scheduler, options.spacing),
-    options.steps,
-    options.eta,
-  );
-  const classes = options.class === "both" ? [1, 0] : [Number(options.class)];
-  const masks = await chooseMasks(options.data, options.count, options.seed, { height, width });
+  const scheduler = o.schedulerConfig
+    ? await schedulerFromFile(model, o.schedulerConfig)
+    : chooseScheduler(model, o.scheduler, o.spacing);
+  const steps = reverseSteps(scheduler, o.steps, o.eta);
+  const { jobs: all, inpainting } = await jobsOf(o, model, { height, width });
+  const jobs = shard ? takeShard(all, shard) : all;
+  if (jobs.length === 0) {
+    throw new InputError(`--shard ${o.shard}: only ${all.length} images in all`);
+  }
 
-  const jobs = classes.flatMap((label) => masks.map((slice, i) => ({ label, slice, name: i })));
-  const batch = Math.min(options.batch, jobs.length);
   const gpu = await openGpu();
   const compiling = progressBar("kernels ", 1);
   const sampler = await Sampler.create(gpu, {
     config: model.config,
     layout: model.layout,
-    batch,
+    batch: Math.min(o.batch, jobs.length),
     height,
     width,
-    guided: options.cfg !== 1,
-    exact: options.exact,
+    guided: o.cfg !== 1,
+    twoPasses: o.twoPasses,
+    interval: o.cfgFrom !== undefined || o.cfgTo !== undefined,
+    rescaled: o.guidanceRescale > 0,
+    inpaint: inpainting !== undefined,
+    exact: o.exact,
     onPipeline: (done, total) => compiling.update(done / total),
   });
   compiling.stop();
   sampler.setParameters(model.params);
-  const pixels = height * width;
-  const images: Float32Array[] = [];
-  const rounds = Math.ceil(jobs.length / batch);
-  const bar = progressBar("sampling", rounds * steps.length);
-  for (let round = 0; round < rounds; round++) {
-    // The last batch is filled up with its own last job; what is too much is dropped.
-    const part = Array.from(
-      { length: batch },
-      (_, i) => jobs[Math.min(round * batch + i, jobs.length - 1)],
-    );
-    const lungMask = new Float32Array(batch * pixels);
-    part.forEach(({ slice }, i) => lungMask.set(slice.lungMask, i * pixels));
-    const result = await sampler.sample({
-      lungMask,
-      classes: part.map((j) => j.label),
-      steps,
-      cfgScale: options.cfg,
-      seed: options.seed,
-      images: part.map((j) => j.name),
-      onStep: (done) => bar.update(round * steps.length + done),
-    });
-    const kept = Math.min(batch, jobs.length - round * batch);
-    for (let i = 0; i < kept; i++) images.push(result.slice(i * pixels, (i + 1) * pixels));
-  }
-  bar.stop();
 
-  const out = options.out as string;
-  for (const [i, { label, name }] of jobs.entries()) {
-    // The training layout: patient, kind, slice number.
-    const path = (kind: string) => join(out, `GEN${label}-${options.seed}_${kind}_${name}.npy`);
-    await writeNpy(path("slice"), [height, width], unwindowHu(images[i], LUNG_WINDOW));
-    await writeNpy(path("lung_mask"), [height, width], Uint8Array.from(jobs[i].slice.lungMask));
+  const { out, seed } = o;
+  const { out: _, shard: __, batch: ___, ...settings } = o;
+  const { window } = model.preparation;
+  const output = {
+    ...{ out, formats, height, width, window, seed },
+    fieldMm: o.fieldMm,
+    run: runName(model.params, settings),
+  };
+  const rows = new GridRows();
+  if (inpainting) {
+    const { slice, region } = inpainting;
+    const shown = { ...slice, noduleMask: region };
+    rows.add("real, the region outlined", slice.ct, shown, true);
   }
-  const rows = classes.map((label, k) => ({
-    title: label ? "generated, nodule" : "generated, no nodule",
-    images: images.slice(k * masks.length, (k + 1) * masks.length),
-    conditions: masks,
-  }));
-  const caption =
-    `${options.scheduler} ${options.steps} steps, cfg ${options.cfg}, seed ${options.seed}`;
-  const grid = drawGrid(rows, height, width, caption);
-  await writeFileAtomic(join(out, "grid.png"), grid.toPng());
-  console.log(`${images.length} images: ${join(out, "grid.png")}`);
+  const timestep = (t: number) => t <= 1 ? t * scheduler.num_train_timesteps : t;
+  const ends = [timestep(o.cfgFrom ?? 0), timestep(o.cfgTo ?? 1)].sort((a, b) => a - b);
+  const strip = o.strip ? new Strip(steps, height, width) : undefined;
+  const bar = progressBar(
+    "sampling",
+    Math.ceil(jobs.length / sampler.options.batch) * steps.length,
+  );
+  const started = performance.now();
+  await generate(sampler, jobs, {
+    steps,
+    seed,
+    cfgScale: o.cfg,
+    guidedAt: (t) => t >= ends[0] && t <= ends[1],
+    rescale: o.guidanceRescale,
+    nullClass: model.nullClass,
+    classAt: o.classOver === "steps" && o.classTo !== undefined
+      ? (i) => o.classFrom + (o.classTo - o.classFrom) * i / Math.max(1, steps.length - 1)
+      : undefined,
+    inpainting,
+    strip,
+    onStep: (done) => bar.update(done),
+  }, async (job, image, slice) => {
+    const hu = imageHu(image, window, inpainting);
+    const nodules = inpainting && inpaintedNodules(inpainting, job.classValue);
+    await writeImage(job, hu, slice.lungMask, nodules, output);
+    rows.add(job.row, image, slice);
+  });
+  bar.stop();
+  const seconds = (performance.now() - started) / 1000;
+
+  const file = (name: string, extension: string) => join(out, shardFile(name, extension, shard));
+  await writeSchedulerFile(join(out, "scheduler_config.json"), scheduler);
+  await writeList(file("images", "csv"), jobs, seed);
+  if (strip) await writeFileAtomic(file("strip", "png"), strip.draw().toPng());
+  const caption = `${scheduler._class_name} ${o.steps} steps, cfg ${o.cfg}, seed ${seed}`;
+  await writeFileAtomic(file("grid", "png"), drawGrid(rows.list(), height, width, caption).toPng());
+  console.log(
+    `${jobs.length} images in ${seconds.toFixed(1)} s, ${
+      (seconds / jobs.length).toFixed(2)
+    } s each, ` +
+      `${(sampler.bytes / 2 ** 20).toFixed(1)} MiB on the GPU: ${file("grid", "png")}`,
+  );
   sampler.destroy();
   gpu.destroy();
 });
-
-/** Slices whose lung masks are used, a seeded choice. */
-async function chooseMasks(
-  data: string | undefined,
-  count: number,
-  seed: number,
-  size: { height: number; width: number },
-): Promise<PreparedSlice[]> {
-  const dataset = data
-    ? await openNpyDataset(data)
-    : openPhantomDataset({ seed, count: Math.max(8, 2 * count), size: 2 * size.height });
-  const records = dataset.val.length ? dataset.val : dataset.train;
-  const order = new PhiloxStream(seed, 6 * 2 ** 32).shuffle(Uint32Array.from(records, (_, i) => i));
-  return await Promise.all(
-    Array.from({ length: count }, (_, i) => prepareSlice(records[order[i % order.length]], size)),
-  );
-}

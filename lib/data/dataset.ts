@@ -167,7 +167,7 @@ async function split(
 }
 
 /** A 2-D array, or the middle slice (index ⌊n/2⌋) of a 3-D one. */
-async function readPlane(path: string): Promise<{ data: Float32Array } & Size> {
+export async function readPlane(path: string): Promise<{ data: Float32Array } & Size> {
   const { shape, data } = await readNpy(path);
   const [height, width] = shape.slice(-2);
   const depth = shape.length === 3 ? shape[0] : 1;
@@ -185,7 +185,12 @@ function labelOf(noduleMask: ArrayLike<number>): 0 | 1 {
   return pixels >= MIN_NODULE_PIXELS ? 1 : 0;
 }
 
-async function loadSlice(path: string, lung: string, nodule?: string): Promise<LoadedSlice> {
+/** A slice from its files. @throws InputError naming the file and what is wrong with it. */
+export async function loadSlice(
+  path: string,
+  lung: string,
+  nodule?: string,
+): Promise<LoadedSlice> {
   const { data: ct, height, width } = await readPlane(path);
   const bad = ct.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) {

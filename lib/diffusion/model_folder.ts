@@ -1,10 +1,20 @@
 /** Finds a model to sample from: in a training run, or in a diffusers folder. */
 
 import { join } from "node:path";
+import { type HuWindow, LUNG_WINDOW } from "../data/window.ts";
 import { InputError } from "../errors.ts";
-import { loadPretrained, type PretrainedModel } from "../nn/pretrained.ts";
+import { loadPretrained, type PretrainedModel, readJsonObject } from "../nn/pretrained.ts";
 import { type SchedulerConfig, schedulerConfig } from "./scheduler.ts";
 import { readSchedulerFile } from "./scheduler_file.ts";
+
+const ORIGINAL: SlicePreparation = { window: LUNG_WINDOW, antialias: false };
+
+/** How slices become the network's planes. */
+export interface SlicePreparation {
+  readonly window: HuWindow;
+  /** Look at every CT pixel when shrinking. */
+  readonly antialias: boolean;
+}
 
 export interface SamplingModel extends PretrainedModel {
   /** Where the weights came from. */
@@ -15,6 +25,8 @@ export interface SamplingModel extends PretrainedModel {
   readonly schedulerKnown: boolean;
   /** The class map's value that means "no class": the original's 0, or what dropout trained. */
   readonly nullClass: number;
+  /** What a run's configuration says, or the original's. */
+  readonly preparation: SlicePreparation;
   /** Height and width it was trained at. */
   readonly resolution: readonly [number, number];
 }
@@ -32,7 +44,15 @@ export async function loadRunModel(run: string, ema: boolean): Promise<SamplingM
   if (!newest) throw new InputError(`${run}: no training run: ${root} holds no checkpoint`);
   const folder = join(root, newest, ema ? "unet_ema" : "unet");
   const scheduler = join(root, newest, "scheduler", "scheduler_config.json");
-  return await describe(folder, await readSchedulerFile(scheduler));
+  const model = await describe(folder, await readSchedulerFile(scheduler));
+  return { ...model, preparation: await readPreparation(join(run, "config.json")) };
+}
+
+async function readPreparation(path: string): Promise<SlicePreparation> {
+  if (!await Deno.stat(path).then(() => true, () => false)) return ORIGINAL;
+  const { window_level: level, window_width: width, antialias } = await readJsonObject(path);
+  const isWindow = typeof level === "number" && typeof width === "number" && width > 0;
+  return { window: isWindow ? { level, width } : LUNG_WINDOW, antialias: antialias === true };
 }
 
 /** A diffusers folder: the UNet itself, or a pipeline with `unet/` and `scheduler/`. */
@@ -62,7 +82,8 @@ async function describe(
     folder,
     scheduler,
     schedulerKnown: true,
-    nullClass: 0,
+    nullClass: typeof scheduler._null_class === "number" ? scheduler._null_class : 0,
+    preparation: ORIGINAL,
     resolution: [resolution[0], resolution[1]],
   };
 }

@@ -1,0 +1,81 @@
+/** From jobs to images: batches through the sampler, results handed out one by one. */
+
+import type { PreparedSlice } from "../data/dataset.ts";
+import { unwindowHu } from "../data/window.ts";
+import type { HuWindow } from "../data/window.ts";
+import type { Inpainting } from "./inpaint.ts";
+import type { SamplingJob } from "./jobs.ts";
+import type { Sampler, SampleRequest } from "./sampler.ts";
+import type { Strip } from "./strip.ts";
+
+export interface GenerateOptions extends
+  Pick<
+    SampleRequest,
+    "steps" | "cfgScale" | "guidedAt" | "rescale" | "nullClass" | "seed"
+  > {
+  /** Class value at a step, the same for all images, instead of the jobs' own. */
+  readonly classAt?: (step: number) => number;
+  readonly inpainting?: Inpainting;
+  /** Shown the first batch. */
+  readonly strip?: Strip;
+  readonly onStep: (done: number, total: number) => void;
+}
+
+/** Makes the images of all jobs, in order. @param take is given each with the slice of its mask. */
+export async function generate(
+  sampler: Sampler,
+  jobs: readonly SamplingJob[],
+  options: GenerateOptions,
+  take: (job: SamplingJob, image: Float32Array, slice: PreparedSlice) => Promise<void>,
+): Promise<void> {
+  const { batch, height, width } = sampler.options;
+  const { inpainting, strip, classAt, onStep, ...request } = options;
+  const pixels = height * width, rounds = Math.ceil(jobs.length / batch);
+  const repeat = (plane: ArrayLike<number>) => {
+    const all = new Float32Array(batch * pixels);
+    for (let i = 0; i < batch; i++) all.set(plane, i * pixels);
+    return all;
+  };
+  const keep = inpainting &&
+    { known: repeat(inpainting.slice.ct), region: repeat(inpainting.region) };
+  for (let round = 0; round < rounds; round++) {
+    // The last batch is filled up with its own last job; what is too much is dropped.
+    const part = Array.from(
+      { length: batch },
+      (_, i) => jobs[Math.min(round * batch + i, jobs.length - 1)],
+    );
+    const slices = await Promise.all(part.map((job) => job.slice()));
+    const lungMask = new Float32Array(batch * pixels);
+    slices.forEach((slice, i) => lungMask.set(slice.lungMask, i * pixels));
+    const result = await sampler.sample({
+      ...request,
+      lungMask,
+      classes: part.map((job) => job.classValue),
+      classesAt: classAt && ((step) => part.map(() => classAt(step))),
+      images: part.map((job) => job.number),
+      keep,
+      watch: round === 0 ? strip : undefined,
+      onStep: (done) => onStep(round * request.steps.length + done, rounds * request.steps.length),
+    });
+    const kept = Math.min(batch, jobs.length - round * batch);
+    for (let i = 0; i < kept; i++) {
+      await take(part[i], result.slice(i * pixels, (i + 1) * pixels), slices[i]);
+    }
+  }
+}
+
+/** HU of an image; outside an inpainted region those of the slice itself, to the last bit. */
+export function imageHu(
+  image: Float32Array,
+  window: HuWindow,
+  inpainting?: Inpainting,
+): Float32Array {
+  const hu = unwindowHu(image, window);
+  return inpainting ? hu.map((v, i) => inpainting.region[i] ? v : inpainting.hu[i]) : hu;
+}
+
+/** Where an inpainted image has nodules: what was there outside the region, and the region. */
+export function inpaintedNodules(inpainting: Inpainting, classValue: number): Float32Array {
+  const { region, slice } = inpainting;
+  return region.map((inside, i) => inside ? (classValue > 0.5 ? 1 : 0) : slice.noduleMask[i]);
+}

@@ -1,0 +1,126 @@
+/** Writes generated images: HU arrays in the training layout, 16-bit PNG, NIfTI, DICOM, a list. */
+
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { encodeSyntheticFile } from "../data/dicom_write/synthetic_file.ts";
+import { encodeNifti } from "../data/nifti_write.ts";
+import type { HuWindow } from "../data/window.ts";
+import { InputError } from "../errors.ts";
+import { writeFileAtomic } from "../io/atomic.ts";
+import { writeNpy } from "../io/npy.ts";
+import { encodePng } from "../io/png.ts";
+import type { SamplingJob, Shard } from "./jobs.ts";
+
+export const FORMATS = ["npy", "png16", "nifti", "dicom"] as const;
+export type Format = (typeof FORMATS)[number];
+
+/** @throws InputError for a name that is none. */
+export function parseFormats(text: string): Format[] {
+  const names = text.split(",").map((name) => name.trim()).filter(Boolean);
+  for (const name of names) {
+    if (!(FORMATS as readonly string[]).includes(name)) {
+      throw new InputError(`--format ${name}: there is ${FORMATS.join(", ")}`);
+    }
+  }
+  return names as Format[];
+}
+
+export interface OutputOptions {
+  readonly out: string;
+  readonly formats: readonly Format[];
+  readonly height: number;
+  readonly width: number;
+  /** mm from the left edge to the right one: nominal, for NIfTI and DICOM. */
+  readonly fieldMm: number;
+  readonly window: HuWindow;
+  /** Stands for the model and all settings; the same for all shards of a run. */
+  readonly run: string;
+  readonly seed: number;
+}
+
+/** A name for a model and its settings, told apart from any other. */
+export function runName(params: Float32Array<ArrayBuffer>, settings: unknown): string {
+  const hash = createHash("sha256").update(new Uint8Array(params.buffer));
+  return hash.update(JSON.stringify(settings)).digest("hex");
+}
+
+const THICKNESS_MM = 1;
+
+/**
+ * Writes one image in every format that is asked for.
+ *
+ * @param hu [H,W]. @param lungMask 0 or 1.
+ * @param noduleMask where the image is made with a nodule, or undefined where only the class says
+ *   that there is one: then the whole lung stands for it, so that readers see the label.
+ */
+export async function writeImage(
+  job: SamplingJob,
+  hu: Float32Array,
+  lungMask: Float32Array,
+  noduleMask: Float32Array | undefined,
+  options: OutputOptions,
+): Promise<void> {
+  const { out, formats, height, width, fieldMm } = options;
+  const name = `${job.prefix}_slice_${job.number}`;
+  const path = (extension: string) => join(out, `${name}.${extension}`);
+  const spacing = [fieldMm / width, fieldMm / width] as const;
+  const description = `class ${job.classValue}, seed ${options.seed}`;
+  if (formats.includes("npy")) {
+    const npy = (kind: string) => join(out, `${job.prefix}_${kind}_${job.number}.npy`);
+    const lungs = Uint8Array.from(lungMask);
+    const nodule = noduleMask
+      ? Uint8Array.from(noduleMask)
+      : job.classValue > 0.5
+      ? labelMask(lungs)
+      : new Uint8Array(lungs.length);
+    await writeNpy(npy("lung_mask"), [height, width], lungs);
+    await writeNpy(npy("nodule_mask"), [height, width], nodule);
+    // Last: a slice without its masks would not be usable.
+    await writeNpy(path("npy"), [height, width], hu);
+  }
+  if (formats.includes("png16")) {
+    const data = Uint16Array.from(hu, (v) => Math.min(65535, Math.max(0, Math.round(v) + 1024)));
+    const text = { Description: `synthetic CT, HU + 1024; ${description}` };
+    await writeFileAtomic(path("png"), encodePng({ width, height, channels: 1, data, text }));
+  }
+  const plane = {
+    rows: height,
+    columns: width,
+    values: hu,
+    pixelSpacing: spacing,
+    thickness: THICKNESS_MM,
+  };
+  if (formats.includes("nifti")) {
+    const bytes = encodeNifti({ ...plane, description: `synthetic CT; ${description}` });
+    await writeFileAtomic(path("nii.gz"), bytes);
+  }
+  if (formats.includes("dicom")) {
+    const { run, window } = options;
+    const bytes = encodeSyntheticFile({ ...plane, name, run, description, window });
+    await writeFileAtomic(path("dcm"), bytes);
+  }
+}
+
+/** The lungs, or everything where there are none: never too small to make the slice positive. */
+function labelMask(lungs: Uint8Array): Uint8Array {
+  return lungs.includes(1) ? lungs : new Uint8Array(lungs.length).fill(1);
+}
+
+/** `name.ext`, or of a shard `name-i-of-n.ext`, so that shards can share a folder. */
+export function shardFile(name: string, extension: string, shard?: Shard): string {
+  return shard ? `${name}-${shard.index}-of-${shard.count}.${extension}` : `${name}.${extension}`;
+}
+
+/** What each image is, a line an image. */
+export async function writeList(
+  path: string,
+  jobs: readonly SamplingJob[],
+  seed: number,
+): Promise<void> {
+  const quote = (text: string) => /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  const rows = jobs.map((job) =>
+    [`${job.prefix}_slice_${job.number}`, job.classValue, seed, job.number, quote(job.source)]
+      .join(",")
+  );
+  await writeFileAtomic(path, ["slice,class,seed,noise,lung_mask_of", ...rows].join("\n") + "\n");
+}
