@@ -1,0 +1,171 @@
+/** Whole steps over batch and image size, what fits and what the time allows. */
+
+import type { Gpu } from "../gpu/device.ts";
+import type { PlanOptions } from "../gpu/planner.ts";
+import { OPS } from "../ops/mod.ts";
+import { type Budget, type Timing, timing } from "./statistics.ts";
+import { benchConfig, type BenchStep, benchStep, LoadedStep } from "./steps.ts";
+
+export interface ModelRow {
+  readonly kind: "train" | "sample";
+  readonly batch: number;
+  readonly size: number;
+  /** Absent where it was left out, for the reason in `skipped`. */
+  readonly time?: Timing;
+  readonly imagesPerSecond?: number;
+  readonly gflops?: number;
+  /** Planned memory on the device. */
+  readonly bytes?: number;
+  readonly skipped?: string;
+}
+
+/** How steps grow: time of the largest against the smallest, beside the same of the work. */
+export interface Growth {
+  readonly what: string;
+  readonly time: number;
+  readonly work: number;
+}
+
+export interface ModelReport {
+  readonly rows: readonly ModelRow[];
+  readonly growth: readonly Growth[];
+}
+
+/** Floating-point operations of a whole step. */
+export function stepFlops({ graph, plan }: BenchStep): number {
+  const live = new Set(plan.dispatches.map((d) => d.node));
+  return graph.nodes.filter((n) => live.has(n.id)).reduce(
+    (sum, n) => sum + OPS[n.op as keyof typeof OPS].cost(n.inputs, n.outputs, n.attrs).flops,
+    0,
+  );
+}
+
+/** How long a thing takes whose rate is known only from things before it. */
+class Rate {
+  #gflops?: number;
+
+  seconds(flops: number): number | undefined {
+    return this.#gflops && flops / this.#gflops / 1e9;
+  }
+
+  learn(flops: number, seconds: number): void {
+    this.#gflops = flops / seconds / 1e9;
+  }
+}
+
+const LIMIT = /too large for a texture|needs a binding of|the device allows|out of memory/i;
+
+/** Steps of a batch and size that take no longer than so many seconds are timed so many times. */
+const SAMPLES = 7;
+const FEWEST = 2;
+/** Short steps are timed in a row of about this long: finding out that work is done costs 12 ms. */
+const ROW_MS = 150;
+
+/** Small work first, so that what the budget leaves out is the largest. */
+export async function benchModel(
+  gpu: Gpu,
+  options: PlanOptions,
+  budget: Budget,
+  { batches, sizes, onProgress = () => {} }: {
+    readonly batches: readonly number[];
+    readonly sizes: readonly number[];
+    readonly onProgress?: (done: number, total: number) => void;
+  },
+): Promise<ModelReport> {
+  const jobs = batches.flatMap((batch) =>
+    sizes.flatMap((size) => (["sample", "train"] as const).map((kind) => ({ kind, batch, size })))
+  );
+  const cost = (j: typeof jobs[number]) =>
+    j.batch * j.size ** 2 * (j.kind === "train" ? 3 : 2) * (isCentral(j) ? 0.01 : 1);
+  // What users do comes first, whatever it costs.
+  jobs.sort((a, b) => cost(a) - cost(b));
+  const rates = { train: new Rate(), sample: new Rate() };
+  const rows: ModelRow[] = [];
+  for (const [i, job] of jobs.entries()) {
+    onProgress(i, jobs.length);
+    rows.push(await benchJob(gpu, options, budget, job, rates[job.kind]));
+  }
+  onProgress(jobs.length, jobs.length);
+  rows.sort((a, b) =>
+    a.kind < b.kind ? 1 : a.kind > b.kind ? -1 : a.size - b.size || a.batch - b.batch
+  );
+  return { rows, growth: growthOf(rows) };
+}
+
+const isCentral = ({ batch, size }: { batch: number; size: number }) =>
+  size === 128 && (batch === 1 || batch === 8);
+
+async function benchJob(
+  gpu: Gpu,
+  options: PlanOptions,
+  budget: Budget,
+  job: Pick<ModelRow, "kind" | "batch" | "size">,
+  rate: Rate,
+): Promise<ModelRow> {
+  let step: BenchStep;
+  try {
+    step = benchStep(job.kind, benchConfig(job.batch, job.size), options);
+  } catch (error) {
+    if (!LIMIT.test((error as Error).message)) throw error;
+    return { ...job, skipped: "above a limit of the device" };
+  }
+  const flops = stepFlops(step);
+  const expected = rate.seconds(flops);
+  // Warm-up and two measurements at least.
+  if (budget.left < (expected ?? 0) * (1 + FEWEST)) {
+    return { ...job, skipped: "no time left" };
+  }
+  let loaded: LoadedStep;
+  try {
+    loaded = await LoadedStep.load(gpu, step);
+  } catch (error) {
+    if (!LIMIT.test((error as Error).message)) throw error;
+    return { ...job, skipped: "above a limit of the device" };
+  }
+  try {
+    const first = await loaded.time();
+    await loaded.requireFinite();
+    const inRow = Math.max(1, Math.min(50, Math.floor(ROW_MS / first)));
+    const times: number[] = [];
+    while (times.length < FEWEST || (times.length < SAMPLES && share(budget) > sum(times, inRow))) {
+      times.push(await loaded.time(inRow));
+    }
+    const time = timing(times);
+    rate.learn(flops, time.median / 1000);
+    return {
+      ...job,
+      time,
+      imagesPerSecond: job.batch / time.median * 1000,
+      gflops: flops / time.median / 1e6,
+      bytes: loaded.bytes,
+    };
+  } finally {
+    loaded.destroy();
+  }
+}
+
+/** Milliseconds that one row of the table may take. */
+const share = (budget: Budget) => 1000 * budget.left / 6;
+const sum = (times: readonly number[], each: number) => each * times.reduce((a, b) => a + b, 0);
+
+function growthOf(rows: readonly ModelRow[]): Growth[] {
+  const find = (kind: string, batch: number, size: number) =>
+    rows.find((r) => r.kind === kind && r.batch === batch && r.size === size)?.time?.median;
+  return (["train", "sample"] as const).flatMap((kind) => {
+    const measured = rows.filter((r) => r.kind === kind && r.time);
+    const batches = measured.filter((r) => r.size === 128).map((r) => r.batch);
+    const sizes = measured.filter((r) => r.batch === 1).map((r) => r.size);
+    const result: Growth[] = [];
+    const [b0, b1] = [Math.min(...batches), Math.max(...batches)];
+    if (batches.length > 1) {
+      const time = find(kind, b1, 128)! / find(kind, b0, 128)!;
+      result.push({ what: `${kind} @128, batch ${b0} → ${b1}`, time, work: b1 / b0 });
+    }
+    const [s0, s1] = [Math.min(...sizes), Math.max(...sizes)];
+    if (sizes.length > 1) {
+      const time = find(kind, 1, s1)! / find(kind, 1, s0)!;
+      result.push({ what: `${kind} batch 1, size ${s0} → ${s1}`, time, work: (s1 / s0) ** 2 });
+    }
+    return result;
+  });
+}

@@ -1,0 +1,155 @@
+/** What the device can do at best, measured by kernels that do nothing else. */
+
+import type { Gpu } from "../gpu/device.ts";
+import type { Plan, PlanBinding } from "../gpu/plan.ts";
+import { Executable } from "../gpu/runtime.ts";
+import { STAGING_WIDTH } from "../gpu/staging.ts";
+import { packParams, shaderInterface, specialize } from "../gpu/wgsl.ts";
+import { gridFor, type KernelSource } from "../graph/kernel_call.ts";
+import copyText from "../../kernels/bench/copy.wgsl" with { type: "text" };
+import copyStagedText from "../../kernels/bench/copy_staged.wgsl" with { type: "text" };
+import multiplyAddText from "../../kernels/bench/multiply_add.wgsl" with { type: "text" };
+import stagedText from "../../kernels/lib/staged.wgsl" with { type: "text" };
+
+const MULTIPLY_ADD = { file: "kernels/bench/multiply_add.wgsl", text: multiplyAddText };
+const COPY = { file: "kernels/bench/copy.wgsl", text: copyText };
+const COPY_STAGED = {
+  file: "kernels/bench/copy_staged.wgsl",
+  text: [stagedText, copyStagedText].join("\n"),
+};
+
+export interface Peaks {
+  /** Multiplications and additions a second, / 1e9. */
+  readonly gflops: number;
+  /** Bytes read and written a second, / 1e9: the faster of the two ways below. */
+  readonly gigabytes: number;
+  readonly copies: { readonly storage: number; readonly staged: number };
+}
+
+const WORKGROUP = 64;
+const ACCUMULATORS = 8;
+const UNROLLED = 8;
+const COPY_BYTES = 2 ** 26;
+
+interface Probe {
+  readonly kernel: KernelSource;
+  readonly specialize?: Readonly<Record<string, string>>;
+  readonly params: Readonly<Record<string, number>>;
+  /** Bytes behind every variable but `params`. */
+  readonly bytes: Readonly<Record<string, number>>;
+  readonly invocations: number;
+}
+
+/** A plan of one dispatch, which needs no graph. */
+function probePlan({ kernel, specialize: values, params, bytes, invocations }: Probe): Plan {
+  const { bindings } = shaderInterface(kernel);
+  const words = packParams(kernel, params);
+  const buffers: Plan["buffers"][number][] = [];
+  const placed = bindings.map(({ binding, name, access }): PlanBinding => {
+    const size = name === "params" ? words.length * 4 : bytes[name];
+    const role = name === "params" ? "params" : "arena";
+    const buffer = buffers.push({ bytes: size, role, name }) - 1;
+    return {
+      binding,
+      name,
+      buffer,
+      offset: 0,
+      size,
+      ...(access === "texture" ? { texture: 0 } : {}),
+    };
+  });
+  const staged = placed.filter((b) => b.texture !== undefined);
+  return {
+    buffers,
+    textures: staged.map((b) => Math.ceil(b.size / (16 * STAGING_WIDTH)) | 1),
+    shaders: [{
+      file: kernel.file,
+      text: specialize(kernel, values),
+      constants: { WORKGROUP },
+      layout: bindings.map(({ binding, access }) => ({ binding, access })),
+    }],
+    dispatches: [{
+      shader: 0,
+      bindings: placed,
+      workgroups: gridFor(invocations, WORKGROUP),
+      stage: staged.map(({ buffer, offset, size }) => ({ buffer, offset, size, texture: 0 })),
+      node: 0,
+      op: "probe",
+      scope: kernel.file,
+      phase: "forward",
+      variant: "",
+      note: "",
+    }],
+    params: [...words],
+    inputs: {},
+    states: {},
+    outputs: {},
+    copies: [],
+    tensors: {},
+  };
+}
+
+async function fastest(gpu: Gpu, probe: Probe, runs: number): Promise<number> {
+  const exe = await Executable.load(gpu, probePlan(probe));
+  try {
+    await exe.profile();
+    let best = Infinity;
+    for (let i = 0; i < runs; i++) best = Math.min(best, (await exe.profile())[0]);
+    return best;
+  } finally {
+    exe.destroy();
+  }
+}
+
+/** Operations a nanosecond of the multiply-add kernel, the best of three widths. */
+async function multiplyAdd(gpu: Gpu, runs: number): Promise<number> {
+  let best = 0;
+  for (const [lanes, type] of [[1, "f32"], [2, "vec2<f32>"], [4, "vec4<f32>"]] as const) {
+    // Enough invocations to fill any device; so many rounds that a dispatch takes milliseconds.
+    const invocations = gpu.profile.software ? 2 ** 15 : 2 ** 20;
+    const rounds = 256 / lanes;
+    const nanoseconds = await fastest(gpu, {
+      kernel: MULTIPLY_ADD,
+      specialize: { Value: type },
+      params: { rounds, factor: 0.5, summand: 0.5 },
+      bytes: { y: invocations * 16 },
+      invocations,
+    }, runs);
+    const flops = 2 * lanes * ACCUMULATORS * UNROLLED * rounds * invocations;
+    best = Math.max(best, flops / nanoseconds);
+  }
+  return best;
+}
+
+/** Measures the peaks. A few tenths of a second; the best of `runs` runs each. */
+export async function measurePeaks(gpu: Gpu, runs = 5): Promise<Peaks> {
+  const most = gpu.profile.limits.maxStorageBufferBindingSize;
+  const bytes = Math.min(COPY_BYTES, 2 ** Math.floor(Math.log2(most)));
+  const copy = async (kernel: KernelSource) =>
+    2 * bytes / await fastest(gpu, {
+      kernel,
+      params: { count4: bytes / 16 },
+      bytes: { x: bytes, y: bytes },
+      invocations: bytes / 16,
+    }, runs);
+  const storage = await copy(COPY);
+  const staged = await copy(COPY_STAGED);
+  return {
+    gflops: await multiplyAdd(gpu, runs),
+    gigabytes: Math.max(storage, staged),
+    copies: { storage, staged },
+  };
+}
+
+/** The better of two measurements: a peak seen at any time is one. */
+export function higherPeaks(a: Peaks, b: Peaks): Peaks {
+  const copies = {
+    storage: Math.max(a.copies.storage, b.copies.storage),
+    staged: Math.max(a.copies.staged, b.copies.staged),
+  };
+  return {
+    gflops: Math.max(a.gflops, b.gflops),
+    gigabytes: Math.max(a.gigabytes, b.gigabytes),
+    copies,
+  };
+}

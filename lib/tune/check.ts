@@ -1,0 +1,192 @@
+/** One node alone against the float64 reference: is what a variant computes right? */
+
+import { Graph } from "../graph/graph.ts";
+import { interpret } from "../graph/interpret.ts";
+import type { Fill, OpCase, OpDef, Variant } from "../graph/op.ts";
+import { type Attrs, type Node, sizeOf, type TensorType } from "../graph/tensor.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { type PlanOptions } from "../gpu/planner.ts";
+import { plan } from "../gpu/planner.ts";
+import { Executable, type TypedData } from "../gpu/runtime.ts";
+import { OPS } from "../ops/mod.ts";
+import { PhiloxStream } from "../random/philox.ts";
+
+/** What a node is, without the graph that it is in. */
+export interface NodeForm {
+  readonly op: keyof typeof OPS;
+  readonly inputs: readonly TensorType[];
+  readonly attrs: Attrs;
+}
+
+export const formOf = (node: Node): NodeForm => ({
+  op: node.op as keyof typeof OPS,
+  inputs: node.inputs.map(({ shape, dtype }) => ({ shape, dtype })),
+  attrs: node.attrs,
+});
+
+/** Names a form: nodes with the same key are the same work. */
+export const formKey = ({ op, inputs, attrs }: NodeForm): string =>
+  JSON.stringify([op, inputs.map((t) => `${t.dtype}[${t.shape}]`), attrs]);
+
+/** A graph of that node alone; inputs are `in0`, `in1` …, outputs `out0` …. */
+export function soloGraph({ op, inputs, attrs }: NodeForm) {
+  const def: OpDef = OPS[op];
+  const graph = new Graph();
+  const shared = new Set(Object.values(def.inPlace ?? {}));
+  const tensors = inputs.map((type, i) =>
+    shared.has(i) ? graph.state(`in${i}`, type) : graph.input(`in${i}`, type)
+  );
+  const outputs = graph.append(def, tensors, attrs);
+  outputs.forEach((t, i) => {
+    const j = def.inPlace?.[i];
+    if (j === undefined) graph.output(`out${i}`, t);
+    else graph.update(`in${j}`, t);
+  });
+  return { graph, outputs };
+}
+
+/** The ways there are to run it on a device, best guess first. */
+export function variantsOf(form: NodeForm, options: PlanOptions): Variant[] {
+  const { outputs } = soloGraph(form);
+  const variants = OPS[form.op].lower({
+    inputs: form.inputs,
+    outputs: outputs[0].node.outputs,
+    attrs: form.attrs,
+    device: options.device,
+  });
+  return options.exact ? variants.filter((v) => v.exact) : variants;
+}
+
+/** The test case whose inputs look most like the form's: how to fill them, and how exact to be. */
+function likeliestCase({ op, inputs }: NodeForm): OpCase | undefined {
+  const cases: readonly OpCase[] = OPS[op].cases;
+  const alike = cases.filter((c) => c.inputs.length === inputs.length);
+  const plain = alike.filter((c) => !c.inputs.some((t) => t.fill?.kind === "constant"));
+  return plain[0] ?? alike[0] ?? cases[0];
+}
+
+/** Values for a form's inputs, filled as its op's tests fill theirs, rounded to f32. */
+export function formInputs(form: NodeForm): Float64Array[] {
+  const like = likeliestCase(form);
+  const random = new PhiloxStream(7);
+  return form.inputs.map((type, i) => {
+    let fill: Fill | undefined = like?.inputs[i]?.fill;
+    // A weight's spread falls with the products that it takes part in, as a model's does.
+    if (/^conv2d|^linear/.test(form.op) && i === 1 && type.shape.length === 4) {
+      fill = { kind: "normal", std: 1 / Math.sqrt(sizeOf(type.shape.slice(1))) };
+    }
+    return fillValues(type, fill, random);
+  });
+}
+
+function fillValues(type: TensorType, fill: Fill | undefined, random: PhiloxStream): Float64Array {
+  const values = new Float64Array(sizeOf(type.shape));
+  const float = type.dtype === "f32" || type.dtype === "f16";
+  const normal = () =>
+    Math.sqrt(-2 * Math.log(1 - random.uniform())) * Math.cos(2 * Math.PI * random.uniform());
+  fill ??= float ? { kind: "normal" } : { kind: "integers", low: 0, high: 1000 };
+  for (let i = 0; i < values.length; i++) {
+    switch (fill.kind) {
+      case "normal":
+        values[i] = (fill.mean ?? 0) + (fill.std ?? 1) * normal();
+        break;
+      case "uniform":
+        values[i] = fill.low + (fill.high - fill.low) * random.uniform();
+        break;
+      case "constant":
+        values[i] = fill.value;
+        break;
+      case "integers":
+        values[i] = fill.low + Math.floor((fill.high - fill.low) * random.uniform());
+        break;
+      case "values":
+        values[i] = fill.values[i % fill.values.length];
+    }
+  }
+  return float ? values.map(Math.fround) : values;
+}
+
+export function typedData(values: Float64Array, dtype: TensorType["dtype"]): TypedData {
+  if (dtype === "i32") return Int32Array.from(values);
+  if (dtype === "u32") return Uint32Array.from(values);
+  return Float32Array.from(values);
+}
+
+/** ‖a − b‖ / ‖b‖; NaN anywhere gives Infinity; b = 0 gives ‖a‖. */
+export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let difference = 0, norm = 0;
+  for (let i = 0; i < b.length; i++) {
+    difference += (a[i] - b[i]) ** 2;
+    norm += b[i] ** 2;
+  }
+  const error = Math.sqrt(difference) / (norm > 0 ? Math.sqrt(norm) : 1);
+  return Number.isFinite(error) ? error : Infinity;
+}
+
+export interface FormCheck {
+  readonly variant: string;
+  /** Of the worst output. */
+  readonly error: number;
+  /** What the op's tests allow. */
+  readonly tolerance: number;
+}
+
+/** Inputs of a form with the reference's outputs: made once, used for every variant. */
+export interface FormOracle {
+  readonly form: NodeForm;
+  readonly inputs: readonly Float64Array[];
+  readonly expected: readonly Float64Array[];
+}
+
+export function formOracle(form: NodeForm): FormOracle {
+  const { graph, outputs } = soloGraph(form);
+  const inputs = formInputs(form);
+  const feeds = Object.fromEntries(inputs.map((values, i) => [`in${i}`, values]));
+  const result = interpret(graph, OPS, feeds);
+  return { form, inputs, expected: outputs.map((t) => result.value(t)) };
+}
+
+/** Loads a form alone with one variant, its memory poisoned, its inputs written. */
+export async function loadForm(
+  gpu: Gpu,
+  form: NodeForm,
+  variant: string,
+  inputs: readonly Float64Array[],
+): Promise<Executable> {
+  const { graph } = soloGraph(form);
+  const choose = (_: unknown, all: readonly Variant[]) =>
+    all.find((v) => v.name === variant) ?? all[0];
+  const laidOut = plan(graph, OPS, { device: gpu.profile, choose });
+  const exe = await Executable.load(gpu, laidOut, { poison: true });
+  inputs.forEach((values, i) => exe.write(`in${i}`, typedData(values, form.inputs[i].dtype)));
+  return exe;
+}
+
+/** Runs a variant and compares it with the oracle. */
+export async function checkVariant(
+  gpu: Gpu,
+  { form, inputs, expected }: FormOracle,
+  variant: Pick<Variant, "name"> & { readonly tolerance?: number },
+): Promise<FormCheck> {
+  const def: OpDef = OPS[form.op];
+  const exe = await loadForm(gpu, form, variant.name, inputs);
+  try {
+    exe.run();
+    let error = 0;
+    const { outputs } = soloGraph(form);
+    for (const [i, t] of outputs.entries()) {
+      const j = def.inPlace?.[i];
+      const bytes = await exe.readBytes(j === undefined ? `out${i}` : `in${j}`);
+      const got = t.dtype === "i32"
+        ? new Int32Array(bytes)
+        : t.dtype === "u32"
+        ? new Uint32Array(bytes)
+        : new Float32Array(bytes);
+      error = Math.max(error, relativeError(got, expected[i]));
+    }
+    const most = Math.max(0, ...def.cases.map((c) => c.tolerance));
+    return { variant: variant.name, error, tolerance: variant.tolerance ?? most };
+  } finally {
+    exe.destroy();
+  }
+}

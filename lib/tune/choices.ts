@@ -1,0 +1,122 @@
+/** Which variant of a kernel is fastest on an adapter, kept in the user's cache folder. */
+
+import { join } from "node:path";
+import type { DeviceProfile, Variant } from "../graph/op.ts";
+import type { Node } from "../graph/tensor.ts";
+import type { PlanOptions } from "../gpu/planner.ts";
+import { writeFileAtomic } from "../io/atomic.ts";
+import { formKey, formOf } from "./check.ts";
+
+/** Of one form (op, shapes, attributes). */
+export interface Choice {
+  /** Fastest first; those that computed wrongly are not among them. */
+  readonly variants: readonly { readonly name: string; readonly milliseconds: number }[];
+  /** Hash of the kernels' texts at the time: other kernels need other measurements. */
+  readonly kernels: string;
+}
+
+export type Choices = Readonly<Record<string, Choice>>;
+
+interface ChoiceFile {
+  readonly version: 1;
+  readonly adapter: string;
+  readonly choices: Choices;
+}
+
+/** FNV-1a of 53 bits, as hexadecimal: tells texts apart, nothing more. */
+export function hashText(text: string): string {
+  let a = 0x811c9dc5, b = 0x1000193;
+  for (let i = 0; i < text.length; i++) {
+    a = Math.imul(a ^ text.charCodeAt(i), 0x01000193) >>> 0;
+    b = Math.imul(b ^ text.charCodeAt(i), 0x85ebca6b) >>> 0;
+  }
+  return a.toString(16).padStart(8, "0") + b.toString(16).padStart(8, "0");
+}
+
+/** Of all that the variants of a form would run: texts, constants, parameters, grids. */
+export function kernelsHash(variants: readonly Variant[]): string {
+  return hashText(variants.map((v) => `${v.name} ${JSON.stringify(v.build())}`).join("\n"));
+}
+
+/**
+ * The cache folder, if the environment names one that this program may know of.
+ *
+ * `$XDG_CACHE_HOME/lung-ddpm-webgpu`, or `~/.cache/lung-ddpm-webgpu`.
+ */
+export function cacheFolder(): string | undefined {
+  const variable = (name: string) =>
+    Deno.permissions.querySync({ name: "env", variable: name }).state === "granted"
+      ? Deno.env.get(name)
+      : undefined;
+  const cache = variable("XDG_CACHE_HOME");
+  if (cache) return join(cache, "lung-ddpm-webgpu");
+  const home = variable("HOME");
+  return home ? join(home, ".cache", "lung-ddpm-webgpu") : undefined;
+}
+
+/** The file for an adapter (its name holds the driver's version) with these limits and features. */
+export function choicesPath(profile: DeviceProfile, adapter: string): string | undefined {
+  const folder = cacheFolder();
+  const name = adapter.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 60);
+  const { limits, features, software } = profile;
+  const hash = hashText(JSON.stringify([adapter, limits, features, software]));
+  return folder && join(folder, "tune", `${name}-${hash}.json`);
+}
+
+/** What is stored; nothing where there is no file, or one that is damaged or of another form. */
+export async function readChoices(path: string, adapter: string): Promise<Choices> {
+  let file: ChoiceFile;
+  try {
+    file = JSON.parse(await Deno.readTextFile(path));
+  } catch {
+    return {};
+  }
+  if (file?.version !== 1 || file.adapter !== adapter || typeof file.choices !== "object") {
+    return {};
+  }
+  return Object.fromEntries(
+    Object.entries(file.choices ?? {}).filter(([, choice]) =>
+      typeof choice?.kernels === "string" && Array.isArray(choice.variants) &&
+      choice.variants.every((v) =>
+        typeof v?.name === "string" && Number.isFinite(v.milliseconds) && v.milliseconds > 0
+      )
+    ),
+  );
+}
+
+export async function writeChoices(
+  path: string,
+  adapter: string,
+  choices: Choices,
+): Promise<void> {
+  const file: ChoiceFile = { version: 1, adapter, choices };
+  await writeFileAtomic(path, JSON.stringify(file, null, 1) + "\n");
+}
+
+/** A planner's choice by measurements; what was not measured takes the first variant offered. */
+export function chooseBy(choices: Choices): NonNullable<PlanOptions["choose"]> {
+  return (node: Node, variants: readonly Variant[]) => {
+    if (variants.length < 2) return variants[0];
+    const choice = choices[formKey(formOf(node))];
+    // An `--exact` plan offers fewer variants than were measured, so the hash is of each alone.
+    for (const { name } of choice?.variants ?? []) {
+      const variant = variants.find((v) => v.name === name);
+      if (variant) return choice.kernels.includes(kernelsHash([variant])) ? variant : variants[0];
+    }
+    return variants[0];
+  };
+}
+
+/**
+ * The choice for an adapter from what `deno task tune` stored; undefined (the order in `lower`)
+ * where nothing is stored or may be read.
+ */
+export async function tunedChoice(
+  profile: DeviceProfile,
+  adapter: string,
+): Promise<PlanOptions["choose"]> {
+  const path = choicesPath(profile, adapter);
+  if (!path) return undefined;
+  const choices = await readChoices(path, adapter);
+  return Object.keys(choices).length ? chooseBy(choices) : undefined;
+}
