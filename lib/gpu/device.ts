@@ -2,6 +2,7 @@
 
 import { DeviceLostError, NoGpuError } from "../errors.ts";
 import type { DeviceProfile } from "../graph/op.ts";
+import type { PlanShader } from "./plan.ts";
 
 export interface Gpu {
   readonly device: GPUDevice;
@@ -43,9 +44,10 @@ export const STORAGE_ALIGNMENT = 256;
 /**
  * Opens the machine's GPU with its real limits.
  *
+ * @param accept sees each shader before it is compiled, and throws to refuse it.
  * @throws NoGpuError with what to install where there is no adapter.
  */
-export async function openGpu(): Promise<Gpu> {
+export async function openGpu(accept?: Gpu["accept"]): Promise<Gpu> {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
     throw new NoGpuError(
@@ -85,6 +87,7 @@ export async function openGpu(): Promise<Gpu> {
   return {
     device,
     name,
+    accept,
     get isLost() {
       return lost !== undefined;
     },

@@ -1,64 +1,23 @@
 /** Runs an op's cases: GPU against the float64 reference, gradient against finite differences. */
 
 import { gradients } from "../../lib/graph/autograd.ts";
-import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
-import type { Fill, OpCase, OpDef, Variant } from "../../lib/graph/op.ts";
-import { sizeOf, type Tensor, type TensorType } from "../../lib/graph/tensor.ts";
+import type { OpCase, OpDef } from "../../lib/graph/op.ts";
+import type { Tensor } from "../../lib/graph/tensor.ts";
+import {
+  caseGraph,
+  casePlans,
+  fillInput,
+  normal,
+  prepareCase,
+  random,
+  runCasePlan,
+} from "../../lib/audit/cases.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
-import { plan } from "../../lib/gpu/planner.ts";
-import { Executable, type TypedData } from "../../lib/gpu/runtime.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 
-/** Mulberry32: small, seeded, good enough to fill test tensors. */
-export function random(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = a;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-export function normal(rng: () => number): number {
-  return Math.sqrt(-2 * Math.log(1 - rng())) * Math.cos(2 * Math.PI * rng());
-}
-
-/** Values of an input, already rounded to its dtype. */
-export function fillInput(type: TensorType & { fill?: Fill }, rng: () => number): Float64Array {
-  const fill = type.fill ??
-    (type.dtype === "f32" || type.dtype === "f16"
-      ? { kind: "normal" } as const
-      : { kind: "integers", low: 0, high: 1000 } as const);
-  const values = new Float64Array(sizeOf(type.shape));
-  for (let i = 0; i < values.length; i++) {
-    switch (fill.kind) {
-      case "normal":
-        values[i] = (fill.mean ?? 0) + (fill.std ?? 1) * normal(rng);
-        break;
-      case "uniform":
-        values[i] = fill.low + (fill.high - fill.low) * rng();
-        break;
-      case "constant":
-        values[i] = fill.value;
-        break;
-      case "integers":
-        values[i] = fill.low + Math.floor((fill.high - fill.low) * rng());
-        break;
-      case "values":
-        values[i] = fill.values[i % fill.values.length];
-    }
-  }
-  return type.dtype === "f32" ? values.map(Math.fround) : values;
-}
-
-export function typed(values: Float64Array, dtype: TensorType["dtype"]): TypedData {
-  if (dtype === "i32") return Int32Array.from(values);
-  if (dtype === "u32") return Uint32Array.from(values);
-  return Float32Array.from(values);
-}
+export { fillInput, normal, random } from "../../lib/audit/cases.ts";
+export { encode as typed } from "../../lib/audit/values.ts";
 
 /** ‖a − b‖ / ‖b‖; NaN anywhere gives Infinity; b = 0 gives ‖a‖. */
 export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
@@ -71,59 +30,23 @@ export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): numbe
   return Number.isFinite(error) ? error : Infinity;
 }
 
-function build(def: OpDef, test: OpCase) {
-  const graph = new Graph();
-  const shared = new Set(Object.values(def.inPlace ?? {}));
-  const inputs = test.inputs.map((type, i) =>
-    shared.has(i) ? graph.state(`in${i}`, type) : graph.input(`in${i}`, type)
-  );
-  const outputs = graph.append(def, inputs, test.attrs);
-  outputs.forEach((t, i) => {
-    const j = def.inPlace?.[i];
-    if (j === undefined) graph.output(`out${i}`, t);
-    else graph.update(`in${j}`, t);
-  });
-  return { graph, inputs, outputs };
-}
-
 export interface CaseResult {
   readonly variant: string;
   readonly output: number;
   readonly error: number;
 }
 
-/** Runs every variant of a case on the GPU (arena poisoned); relative error of each output. */
+/**
+ * Runs every variant of a case on the GPU: memory poisoned, guards behind every tensor, grids also
+ * folded. Relative error of each output; Infinity where a guard was written to.
+ */
 export async function runCase(gpu: Gpu, def: OpDef, test: OpCase): Promise<CaseResult[]> {
-  const { graph, outputs } = build(def, test);
-  const rng = random(7);
-  const feeds: Record<string, Float64Array> = {};
-  test.inputs.forEach((type, i) => feeds[`in${i}`] = fillInput(type, rng));
-  const expected = interpret(graph, OPS, feeds);
-  const variants: Variant[] = def.lower({
-    inputs: test.inputs,
-    outputs: outputs[0].node.outputs,
-    attrs: test.attrs,
-    device: gpu.profile,
-  });
+  const prepared = prepareCase(def, test);
   const results: CaseResult[] = [];
-  for (const { name: variant } of variants) {
-    const choose = (_: unknown, all: readonly Variant[]) => all.find((v) => v.name === variant)!;
-    const exe = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, choose }), {
-      poison: true,
-    });
-    test.inputs.forEach((type, i) => exe.write(`in${i}`, typed(feeds[`in${i}`], type.dtype)));
-    exe.run();
-    for (const [i, t] of outputs.entries()) {
-      const j = def.inPlace?.[i];
-      const bytes = await exe.readBytes(j === undefined ? `out${i}` : `in${j}`);
-      const got = t.dtype === "i32"
-        ? new Int32Array(bytes)
-        : t.dtype === "u32"
-        ? new Uint32Array(bytes)
-        : new Float32Array(bytes);
-      results.push({ variant, output: i, error: relativeError(got, expected.value(t)) });
+  for (const { variant, plan } of casePlans(prepared, gpu.profile)) {
+    for (const result of await runCasePlan(gpu, prepared, plan)) {
+      results.push({ variant, ...result });
     }
-    exe.destroy();
   }
   return results;
 }
@@ -133,7 +56,7 @@ export async function runCase(gpu: Gpu, def: OpDef, test: OpCase): Promise<CaseR
  * directions of all float inputs that have a gradient.
  */
 export function gradientError(def: OpDef, test: OpCase, directions = 3): number {
-  const { graph, inputs, outputs } = build(def, test);
+  const { graph, inputs, outputs } = caseGraph(def, test);
   const rng = random(11);
   const feeds: Record<string, Float64Array> = {};
   test.inputs.forEach((type, i) => feeds[`in${i}`] = fillInput(type, rng));

@@ -1,7 +1,7 @@
 """Counts the floating point operations of the presets' steps with PyTorch's own counter.
 
     pip install torch==2.13.0 diffusers==0.42.1
-    python make_flops.py ../fixtures/audit/torch_flops.json
+    python make_flops.py ../../lib/audit/torch_flops.json
 
 `torch.utils.flop_counter` counts convolutions and matrix products only, a multiplication and an
 addition as two. The model runs on the meta device: shapes without numbers. Attention is made to run

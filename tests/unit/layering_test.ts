@@ -31,9 +31,18 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "lib/data": ["@program", "@machine"],
   "lib/metrics": ["@program", "@machine"],
   "lib/verify": ["@program", "@machine"],
+  "lib/audit": ["@program", "@machine"],
   "lib/evaluate": ["@program", "@machine"],
 
-  "scripts": ["@program", "@machine", "lib/verify", "lib/evaluate", "lib/cli", "lib/lint"],
+  "scripts": [
+    "@program",
+    "@machine",
+    "lib/verify",
+    "lib/audit",
+    "lib/evaluate",
+    "lib/cli",
+    "lib/lint",
+  ],
   "mod.ts": ["@program", "@machine"],
 };
 

@@ -1,0 +1,127 @@
+/** The mutation run: does the check find a bug planted in any one kernel? */
+
+import type { Gpu } from "../gpu/device.ts";
+import type { Plan } from "../gpu/plan.ts";
+import { sizeOf } from "../graph/tensor.ts";
+import { OPS } from "../ops/mod.ts";
+import { casePlans, prepareCase, type PreparedCase, runCasePlan } from "./cases.ts";
+import { allMutants, type Mutant, ordered, plant } from "./mutants.ts";
+
+export interface Verdict extends Mutant {
+  readonly verdict: "caught" | "survived";
+  /** `conv2d 3×3 (direct)`: the first case that found it. */
+  readonly by: string | null;
+  /** Relative error there; null where it is infinite or no number. */
+  readonly error: number | null;
+}
+
+interface Trial {
+  readonly prepared: PreparedCase;
+  readonly variant: string;
+  readonly plan: Plan;
+}
+
+/** Every case of every op whose plan has a shader with the file in it, the smallest first. */
+export function trialsOf(gpu: Gpu, fileText: string): Trial[] {
+  const anchor = fileText.split("\n").find((l) => /^\/\/ (Equation|Library):/.test(l))!;
+  // Variants for GPUs run on software Vulkan as well, only slower.
+  const profiles = [gpu.profile, { ...gpu.profile, software: !gpu.profile.software }];
+  const trials: Trial[] = [];
+  for (const def of Object.values(OPS)) {
+    for (const test of def.cases) {
+      const prepared = prepareCase(def, test);
+      const seen = new Set<string>();
+      for (const device of profiles) {
+        for (const { variant, plan } of casePlans(prepared, device)) {
+          const key = JSON.stringify([
+            variant,
+            plan.dispatches,
+            plan.params,
+            plan.shaders.map((s) => [s.constants, s.text]),
+          ]);
+          if (seen.has(key) || !plan.shaders.some((s) => s.text.includes(anchor))) continue;
+          seen.add(key);
+          trials.push({ prepared, variant, plan });
+        }
+      }
+    }
+  }
+  const size = ({ prepared: { test } }: Trial) =>
+    test.inputs.reduce((sum, t) => sum + sizeOf(t.shape), 0);
+  return trials.sort((a, b) => size(a) - size(b));
+}
+
+export interface MutationOptions {
+  /** Mutants that compile and run, for each file. */
+  readonly count: number;
+  readonly onMutant?: (verdict: Verdict) => void;
+}
+
+/**
+ * Plants bugs in one file, one at a time, and runs the cases until one finds it. Mutants that do not
+ * compile are passed over.
+ *
+ * @throws where the file is in no case, or a case fails without any mutant.
+ */
+export async function mutateFile(
+  gpu: Gpu,
+  file: string,
+  fileText: string,
+  { count, onMutant }: MutationOptions,
+): Promise<Verdict[]> {
+  const trials = trialsOf(gpu, fileText);
+  if (trials.length === 0) throw new Error(`${file}: no case of any op runs it`);
+  for (const { prepared, variant, plan } of trials) {
+    const bad = (await runCasePlan(gpu, prepared, plan))
+      .find((r) => !(r.error <= prepared.test.tolerance));
+    if (bad) {
+      throw new Error(
+        `${file}: ${name(prepared, variant)} fails without a mutant: error ${bad.error}`,
+      );
+    }
+  }
+  const verdicts: Verdict[] = [];
+  for (const mutant of ordered(allMutants(file, fileText))) {
+    if (verdicts.length >= count) break;
+    const verdict = await judge(gpu, trials, fileText, mutant);
+    if (!verdict) continue;
+    verdicts.push(verdict);
+    onMutant?.(verdict);
+  }
+  return verdicts;
+}
+
+const name = ({ def, test }: PreparedCase, variant: string) =>
+  `${def.name} ${test.name} (${variant})`;
+
+async function judge(
+  gpu: Gpu,
+  trials: readonly Trial[],
+  fileText: string,
+  mutant: Mutant,
+): Promise<Verdict | undefined> {
+  let planted = false;
+  for (const { prepared, variant, plan } of trials) {
+    const shaders = plan.shaders.map((s) => ({
+      ...s,
+      text: plant(s.text, fileText, mutant) ?? s.text,
+    }));
+    if (shaders.every((s, i) => s.text === plan.shaders[i].text)) continue;
+    planted = true;
+    let errors;
+    try {
+      errors = await runCasePlan(gpu, prepared, { ...plan, shaders });
+    } catch (error) {
+      if (/^Cannot compile/.test((error as Error).message)) return undefined;
+      throw error;
+    }
+    const found = errors.find((r) => !(r.error <= prepared.test.tolerance));
+    if (found) {
+      const error = Number.isFinite(found.error) ? found.error : null;
+      return { ...mutant, verdict: "caught", by: name(prepared, variant), error };
+    }
+  }
+  // A specialised line that no plan keeps as it stands in the file.
+  if (!planted) return undefined;
+  return { ...mutant, verdict: "survived", by: null, error: null };
+}
