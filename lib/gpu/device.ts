@@ -9,6 +9,8 @@ export interface Gpu {
   readonly profile: DeviceProfile;
   /** For people: "llvmpipe (LLVM 15.0.6, 256 bits)". */
   readonly name: string;
+  /** Sees each shader before it is compiled; throws to refuse it. */
+  readonly accept?: (shader: PlanShader) => void;
   /** Whether the device was lost (not by {@link destroy}); true only some time after it happened. */
   readonly isLost: boolean;
   /**
