@@ -1,8 +1,9 @@
 // Equation: y[n, c, i, j] = mean over a, b of x[n, c, i S - P + a, j S - P + b], inside x only
 // Source: torch.nn.functional.avg_pool2d with count_include_pad=False.
+// Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   x: f32 [N, C, H, W]
-//   y: f32 [N, C, Ho, Wo]
+//   x: f32 [N, C, plane] staged, the first H W of each plane being its pixels
+//   y: f32 [N, C, out_plane], the first Ho Wo of each plane being pixels, the rest 0
 // Grid: one invocation per element of y, folded over x and y.
 // Numerics: rows are summed first, then the sums of the rows, then one division.
 // Shapes: any; padding at most half the window, so that no window is empty.
@@ -12,8 +13,10 @@ struct Params {
   count: u32,
   height: u32,
   width: u32,
-  out_height: u32,
+  plane: u32,
+  out_pixels: u32,
   out_width: u32,
+  out_plane: u32,
   window_height: u32,
   window_width: u32,
   stride: u32,
@@ -23,7 +26,7 @@ struct Params {
 override WORKGROUP: u32 = 64;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var x: texture_2d<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -36,21 +39,25 @@ fn main(
   if (at >= params.count) {
     return;
   }
-  let row = at / params.out_width;
-  let plane = row / params.out_height;
+  let plane = at / params.out_plane * params.plane;
+  let pixel = at % params.out_plane;
+  if (pixel >= params.out_pixels) {
+    y[at] = 0.0;
+    return;
+  }
   // Unsigned: the padding is added to what it is compared with instead of taken away.
-  let top = (row % params.out_height) * params.stride;
-  let left = (at % params.out_width) * params.stride;
+  let top = pixel / params.out_width * params.stride;
+  let left = pixel % params.out_width * params.stride;
   let first_row = max(top, params.padding) - params.padding;
   let first_column = max(left, params.padding) - params.padding;
   let last_row = min(top + params.window_height - params.padding, params.height);
   let last_column = min(left + params.window_width - params.padding, params.width);
   var sum = 0.0;
   for (var r = first_row; r < last_row; r++) {
-    let start = (plane * params.height + r) * params.width;
+    let start = plane + r * params.width;
     var along = 0.0;
     for (var c = first_column; c < last_column; c++) {
-      along += x[start + c];
+      along += staged_float(x, start + c);
     }
     sum += along;
   }

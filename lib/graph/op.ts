@@ -98,6 +98,7 @@ export type OpName =
   | "sum_batch"
   | "average_pool2d"
   | "max_pool2d"
+  | "unfold2d"
   | "relu"
   | "linear"
   | "linear_data_gradient"

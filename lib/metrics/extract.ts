@@ -8,6 +8,7 @@ import { plan } from "../gpu/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { Graph } from "../graph/graph.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { flatPlane } from "../ops/flat.ts";
 import { OPS } from "../ops/mod.ts";
 import { alexnet, alexnetStates, lpipsHeads, lpipsInput } from "./alexnet.ts";
 import {
@@ -17,6 +18,7 @@ import {
   INCEPTION_SIZE,
   type InceptionConfig,
   type NamedTensors,
+  planePixels,
 } from "./inception.ts";
 import type { Features } from "./linear_algebra.ts";
 import { LPIPS_CHANNELS, lpipsDistance, type Tap } from "./lpips.ts";
@@ -51,6 +53,7 @@ export interface InceptionFeatures {
 }
 
 export interface InceptionOptions {
+  /** Slices at a time, fewer where the device's buffers are too small; 8 by default. */
   batch?: number;
   config?: InceptionConfig;
   /** Side of the input images; other than 299 only in tests. */
@@ -58,6 +61,9 @@ export interface InceptionOptions {
   /** Folder of features by content; none: everything is computed. */
   cache?: { folder: string; weights: string };
 }
+
+/** Of a slice: 32 channels of 3×3 neighbours of 147² pixels, unfolded for the second convolution. */
+const LARGEST_BYTES = 4 * 32 * 9 * flatPlane(147 ** 2);
 
 /** InceptionV3 with its weights on the GPU. */
 export class InceptionExtractor {
@@ -80,7 +86,9 @@ export class InceptionExtractor {
     weights: NamedTensors,
     options: InceptionOptions = {},
   ): Promise<InceptionExtractor> {
-    const { batch = 8, config = INCEPTION, side = INCEPTION_SIZE } = options;
+    const { config = INCEPTION, side = INCEPTION_SIZE } = options;
+    const most = Math.floor(gpu.profile.limits.maxStorageBufferBindingSize / LARGEST_BYTES);
+    const batch = Math.max(1, Math.min(options.batch ?? 8, most));
     const graph = new Graph();
     const shape = [batch, config.channels, side, side];
     const x = graph.input("x", { shape, dtype: "f32" });
@@ -118,8 +126,8 @@ export class InceptionExtractor {
       }
       this.#executable.write("x", x);
       this.#executable.run();
-      const features = await this.#executable.read("features");
-      const logits = await this.#executable.read("logits");
+      const features = planePixels(await this.#executable.read("features"), 1);
+      const logits = planePixels(await this.#executable.read("logits"), 1);
       for (const [k, i] of part.entries()) {
         const row = rows.subarray(i * width, (i + 1) * width);
         row.set(features.subarray(k * this.#sizes[0], (k + 1) * this.#sizes[0]));

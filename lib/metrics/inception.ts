@@ -10,8 +10,11 @@ import type { Graph } from "../graph/graph.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { concat } from "../ops/concat.ts";
 import { conv2d } from "../ops/conv2d.ts";
+import { flatPlane } from "../ops/flat.ts";
 import { averagePool2d, maxPool2d } from "../ops/pool2d.ts";
 import { relu } from "../ops/relu.ts";
+import { convolvedSize, unfold2d } from "../ops/unfold2d.ts";
+import { view } from "../ops/view.ts";
 
 /** The side that images are resized to, and the features of the last pool. */
 export const INCEPTION_SIZE = 299;
@@ -31,7 +34,7 @@ type Conv = [name: string, out: number, kh: number, kw: number, stride?: number,
 
 /** One after another; an inner array of chains is run side by side and joined. */
 type Chain = (Conv | Chain[])[];
-type Pool = { pool: "average" | "max" | "max stride 2" | "max same"; then: Chain };
+type Pool = { pool: "average" | "max stride 2" | "max same"; then: Chain };
 type Block = { name: string; branches: (Chain | Pool)[] };
 
 const V = true; // valid: no padding
@@ -135,13 +138,35 @@ export const INCEPTION_STAGES: readonly string[] = [
   ...BLOCKS.map(({ name }) => name),
 ];
 
+/**
+ * Images as flat planes (lib/ops/flat.ts): with 17² or 35² pixels rounded up to whole vec4 every
+ * convolution is an unfold and the fast 1×1 kernel, where plain images would take the slow general
+ * one.
+ */
+export interface Planes {
+  /** [N, C, 1, P] */
+  tensor: Tensor;
+  size: readonly [height: number, width: number];
+}
+
 export interface InceptionTensors {
   /** After each stage's ReLU or concatenation. */
-  stages: Map<string, Tensor>;
-  /** [N, 2048, 1, 1] */
+  stages: Map<string, Planes>;
+  /** Flat planes of one pixel, [N, 2048, 1, 4]: see `planePixels`. */
   features: Tensor;
-  /** [N, 1008, 1, 1], without the bias: torch-fidelity's "logits_unbiased". */
+  /** [N, 1008, 1, 4], without the bias: torch-fidelity's "logits_unbiased". */
   logits: Tensor;
+}
+
+/** Flat planes without what lies past their `pixels` pixels. */
+export function planePixels(data: Float32Array, pixels: number): Float32Array {
+  const plane = flatPlane(pixels);
+  if (plane === pixels) return data;
+  const out = new Float32Array(data.length / plane * pixels);
+  for (let i = 0; i < data.length / plane; i++) {
+    out.set(data.subarray(i * plane, i * plane + pixels), i * pixels);
+  }
+  return out;
 }
 
 /**
@@ -155,46 +180,57 @@ export function inception(
   x: Tensor,
   config: InceptionConfig = INCEPTION,
 ): InceptionTensors {
-  const stages = new Map<string, Tensor>();
-  const conv = (x: Tensor, path: string, [, out, kh, kw, stride = 1, valid]: Conv): Tensor =>
+  const stages = new Map<string, Planes>();
+  const conv = (x: Planes, path: string, [, out, kh, kw, stride = 1, valid]: Conv): Planes =>
     graph.scope(path, () => {
-      const channels = Math.round(out / config.divisor);
-      const shape = [channels, x.shape[1], kh, kw];
+      const channels = Math.round(out / config.divisor), inputs = x.tensor.shape[1];
+      const shape = [channels, inputs, kh, kw];
       const weight = graph.state(`${path}.weight`, { shape, dtype: "f32" });
       const bias = graph.state(`${path}.bias`, { shape: [channels], dtype: "f32" });
-      const [py, px] = valid ? [0, 0] : [(kh - 1) / 2, (kw - 1) / 2];
-      return relu(conv2d(x, weight, { bias, stride, padding: [py, px, py, px] }));
+      const padding = valid ? [0, 0] as const : [(kh - 1) / 2, (kw - 1) / 2] as const;
+      const unfolding = { size: x.size, window: [kh, kw], stride, padding } as const;
+      const isPoint = kh === 1 && kw === 1;
+      const columns = isPoint ? x.tensor : unfold2d(x.tensor, unfolding);
+      const matrix = isPoint ? weight : view(weight, [channels, inputs * kh * kw, 1, 1]);
+      return { tensor: relu(conv2d(columns, matrix, { bias })), size: convolvedSize(unfolding) };
     });
-  const chain = (x: Tensor, block: string, steps: Chain): Tensor =>
-    steps.reduce<Tensor>(
+  const join = (parts: Planes[]): Planes => ({
+    tensor: concat(parts.map(({ tensor }) => tensor), 1),
+    size: parts[0].size,
+  });
+  const chain = (x: Planes, block: string, steps: Chain): Planes =>
+    steps.reduce<Planes>(
       (y, step) =>
         isConv(step)
           ? conv(y, `${block}.${step[0]}`, step)
-          : concat(step.map((inner) => chain(y, block, inner)), 1),
+          : join(step.map((inner) => chain(y, block, inner))),
       x,
     );
-  const pools: Record<Pool["pool"], (x: Tensor) => Tensor> = {
-    average: (x) => averagePool2d(x, { window: 3, padding: 1 }),
-    max: (x) => maxPool2d(x, { window: 3, stride: 2 }),
-    "max stride 2": (x) => maxPool2d(x, { window: 3, stride: 2 }),
-    "max same": (x) => maxPool2d(x, { window: 3, padding: 1 }),
+  const pool = (x: Planes, kind: Pool["pool"]): Planes => {
+    const [stride, padding] = kind === "max stride 2" ? [2, 0] : [1, 1];
+    const pooled = kind === "average" ? averagePool2d : maxPool2d;
+    return {
+      tensor: pooled(x.tensor, { window: 3, stride, padding, flat: x.size }),
+      size: convolvedSize({ size: x.size, window: [3, 3], stride, padding: [padding, padding] }),
+    };
   };
+  let planes: Planes = { tensor: x, size: [x.shape[2], x.shape[3]] };
   for (const step of STEM) {
-    if (step === "pool") x = maxPool2d(x, { window: 3, stride: 2 });
-    else stages.set(step[0], x = conv(x, step[0], step));
+    if (step === "pool") planes = pool(planes, "max stride 2");
+    else stages.set(step[0], planes = conv(planes, step[0], step));
   }
   for (const { name, branches } of BLOCKS) {
-    x = concat(
+    const from = planes;
+    planes = join(
       branches.map((branch) =>
         Array.isArray(branch)
-          ? chain(x, name, branch)
-          : chain(pools[branch.pool](x), name, branch.then)
+          ? chain(from, name, branch)
+          : chain(pool(from, branch.pool), name, branch.then)
       ),
-      1,
     );
-    stages.set(name, x);
+    stages.set(name, planes);
   }
-  const features = averagePool2d(x, { window: [x.shape[2], x.shape[3]] });
+  const features = averagePool2d(planes.tensor, { window: planes.size, flat: planes.size });
   const fc = graph.state("fc.weight", {
     shape: [config.classes, features.shape[1], 1, 1],
     dtype: "f32",

@@ -21,6 +21,7 @@ import { concatOp, sliceBackwardOp, sliceOp } from "./concat.ts";
 import { addChannelOp, sumBatchOp, sumSpatialOp } from "./channel.ts";
 import { averagePool2dOp, maxPool2dOp } from "./pool2d.ts";
 import { reluOp } from "./relu.ts";
+import { unfold2dOp } from "./unfold2d.ts";
 import { linearDataGradientOp, linearOp, linearWeightGradientOp } from "./linear.ts";
 import { timestepEmbeddingOp } from "./embedding.ts";
 import { mseBackwardOp, mseOp } from "./mse.ts";
@@ -65,6 +66,7 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   average_pool2d: averagePool2dOp,
   max_pool2d: maxPool2dOp,
   relu: reluOp,
+  unfold2d: unfold2dOp,
   linear: linearOp,
   linear_data_gradient: linearDataGradientOp,
   linear_weight_gradient: linearWeightGradientOp,

@@ -4,6 +4,8 @@ import { gridFor, input, output } from "../graph/kernel_call.ts";
 import { type OpCase, type OpDef, type OpName, trafficOf } from "../graph/op.ts";
 import { show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
 import { ELEMENTWISE, f32, kernel, only, requireFloat, requireRank } from "./common.ts";
+import { flatPlane, requireFlat } from "./flat.ts";
+import stagedText from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import averageText from "../../kernels/pool2d/average.wgsl" with { type: "text" };
 import maxText from "../../kernels/pool2d/max.wgsl" with { type: "text" };
 
@@ -13,9 +15,14 @@ export interface Pool2dOptions {
   readonly stride?: number;
   /** On all sides; what is added takes no part in the maximum or the mean. */
   readonly padding?: number;
+  /** x holds flat planes of images of this height and width; so will the result. */
+  readonly flat?: readonly [number, number];
 }
 
-/** Largest value of each window: x [N,C,H,W] → [N,C,Ho,Wo], rounded down as PyTorch does. */
+/**
+ * Largest value of each window: x [N,C,H,W] → [N,C,Ho,Wo], rounded down as PyTorch does. Flat planes
+ * [N,C,1,P] (see flat.ts) become flat planes.
+ */
 export function maxPool2d(x: Tensor, options: Pool2dOptions): Tensor {
   return x.graph.append(maxPool2dOp, [x], attrsOf(options))[0];
 }
@@ -25,17 +32,40 @@ export function averagePool2d(x: Tensor, options: Pool2dOptions): Tensor {
   return x.graph.append(averagePool2dOp, [x], attrsOf(options))[0];
 }
 
-function attrsOf({ window, stride = 1, padding = 0 }: Pool2dOptions) {
-  return { window: typeof window === "number" ? [window, window] : [...window], stride, padding };
+function attrsOf({ window, stride = 1, padding = 0, flat }: Pool2dOptions) {
+  const sides = typeof window === "number" ? [window, window] : [...window];
+  return { window: sides, stride, padding, ...(flat ? { flat: [...flat] } : {}) };
 }
 
 interface Attrs {
+  flat?: [number, number];
   window: [number, number];
   stride: number;
   padding: number;
 }
 
-function infer(x: TensorType, { window, stride, padding }: Attrs): TensorType {
+interface Sizes {
+  h: number;
+  w: number;
+  height: number;
+  width: number;
+  /** Elements from one plane to the next. */
+  plane: number;
+  outPlane: number;
+}
+
+function sizes(x: TensorType, { window, stride, padding, flat }: Attrs): Sizes {
+  const [h, w] = flat ?? x.shape.slice(2);
+  const [height, width] = [h, w].map((side, i) =>
+    Math.floor((side + 2 * padding - window[i]) / stride) + 1
+  );
+  const pixels = height * width;
+  const plane = x.shape[2] * x.shape[3];
+  return { h, w, height, width, plane, outPlane: flat ? flatPlane(pixels) : pixels };
+}
+
+function infer(x: TensorType, attrs: Attrs): TensorType {
+  const { window, stride, padding, flat } = attrs;
   requireFloat("x", x);
   requireRank("x", x, 4);
   if (![...window, stride].every((v) => Number.isInteger(v) && v > 0)) {
@@ -44,35 +74,37 @@ function infer(x: TensorType, { window, stride, padding }: Attrs): TensorType {
   if (!Number.isInteger(padding) || padding < 0 || 2 * padding > Math.min(...window)) {
     throw new Error(`padding ${padding} must be whole and at most half the window [${window}]`);
   }
-  const [n, c, h, w] = x.shape;
-  const [height, width] = [h, w].map((side, i) =>
-    Math.floor((side + 2 * padding - window[i]) / stride) + 1
-  );
+  if (flat) requireFlat(x, flat);
+  const { height, width, outPlane } = sizes(x, attrs);
   if (height < 1 || width < 1) {
     throw new Error(`window [${window}] must fit in ${show("x", x)} with padding ${padding}`);
   }
-  return f32(n, c, height, width);
+  const [n, c] = x.shape;
+  return flat ? f32(n, c, 1, outPlane) : f32(n, c, height, width);
 }
 
 /** Folds the pixels of every window that are inside x; `done` gets the fold and their number. */
 function fold(
   x: Float64Array,
-  { shape: [n, c, h, w] }: TensorType,
-  { shape: [, , height, width] }: TensorType,
-  { window, stride, padding }: Attrs,
+  from: TensorType,
+  to: TensorType,
+  attrs: Attrs,
   start: number,
   step: (so_far: number, value: number) => number,
   done: (folded: number, count: number) => number,
 ): Float64Array {
-  const y = new Float64Array(n * c * height * width);
+  const { window, stride, padding } = attrs;
+  const { h, w, height, width, plane, outPlane } = sizes(from, attrs);
+  const y = new Float64Array(sizeOf(to.shape));
   for (let at = 0; at < y.length; at++) {
-    const plane = Math.floor(at / (height * width));
-    const top = Math.floor(at / width) % height * stride - padding;
-    const left = at % width * stride - padding;
+    const base = Math.floor(at / outPlane) * plane, pixel = at % outPlane;
+    if (pixel >= height * width) continue;
+    const top = Math.floor(pixel / width) * stride - padding;
+    const left = pixel % width * stride - padding;
     let folded = start, count = 0;
     for (let r = Math.max(0, top); r < Math.min(h, top + window[0]); r++) {
       for (let k = Math.max(0, left); k < Math.min(w, left + window[1]); k++) {
-        folded = step(folded, x[(plane * h + r) * w + k]);
+        folded = step(folded, x[base + r * w + k]);
         count++;
       }
     }
@@ -86,6 +118,7 @@ const CASES: [name: string, shape: number[], attrs: Attrs][] = [
   ["3x3 padded", [1, 5, 6, 7], { window: [3, 3], stride: 1, padding: 1 }],
   ["2x2 padded, stride 3", [2, 1, 5, 8], { window: [2, 2], stride: 3, padding: 1 }],
   ["whole plane", [2, 3, 8, 5], { window: [8, 5], stride: 1, padding: 0 }],
+  ["flat", [2, 3, 1, 36], { window: [3, 3], stride: 2, padding: 1, flat: [5, 7] }],
   ["one pixel", [1, 1, 1, 1], { window: [1, 1], stride: 1, padding: 0 }],
 ];
 
@@ -93,23 +126,27 @@ function pool(name: OpName & `${string}_pool2d`, text: string, file: string, res
   reference: OpDef["reference"];
   tolerance: number;
 }): OpDef {
-  const source = kernel(`pool2d/${file}.wgsl`, text);
+  const source = kernel(`pool2d/${file}.wgsl`, text, stagedText);
   return {
     name,
     infer: ([x], attrs) => [infer(x, attrs as Attrs)],
     vjp: "non-differentiable",
     reference: rest.reference,
-    lower({ inputs: [x], outputs: [y], attrs: { window, stride, padding } }) {
+    lower({ inputs: [x], outputs: [y], attrs }) {
+      const { window, stride, padding } = attrs as Attrs;
+      const { h, w, height, width, plane, outPlane } = sizes(x, attrs as Attrs);
       const count = sizeOf(y.shape);
       return only("window", () => ({
         calls: [{
           kernel: source,
           params: {
             count,
-            height: x.shape[2],
-            width: x.shape[3],
-            out_height: y.shape[2],
-            out_width: y.shape[3],
+            height: h,
+            width: w,
+            plane,
+            out_pixels: height * width,
+            out_width: width,
+            out_plane: outPlane,
             window_height: window[0],
             window_width: window[1],
             stride,
