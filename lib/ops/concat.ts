@@ -1,12 +1,21 @@
 /** Joining and cutting along the batch or the channels. */
 
-import { input, type KernelCall, output } from "../graph/kernel_call.ts";
-import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
-import { show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
-import { ELEMENTWISE, f32, i32, kernel, only } from "./common.ts";
+import { input, type KernelCall, type KernelSource, output } from "../graph/kernel_call.ts";
+import {
+  type DeviceProfile,
+  type OpCase,
+  type OpDef,
+  trafficOf,
+  type Variant,
+} from "../graph/op.ts";
+import { type DType, show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
+import { ELEMENTWISE, f32, i32, kernel } from "./common.ts";
+import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import text from "../../kernels/copy/rows.wgsl" with { type: "text" };
+import stagedText from "../../kernels/copy/rows_staged.wgsl" with { type: "text" };
 
 const COPY = kernel("copy/rows.wgsl", text);
+const COPY_STAGED = kernel("copy/rows_staged.wgsl", stagedText, stagedLibrary);
 
 /** Tensors of one dtype, of one shape but for `axis`, one after the other along it. */
 export function concat(tensors: Tensor[], axis: 0 | 1): Tensor {
@@ -44,17 +53,35 @@ interface CopyParams {
   y_offset: number;
 }
 
-/** The call that copies `rows` rows; lengths in elements. */
-function copy(rows: number, from: number, params: CopyParams): KernelCall {
-  const width = Object.values(params).every((n) => n % 4 === 0) ? 4 : 1;
-  const scaled = Object.fromEntries(Object.entries(params).map(([k, n]) => [k, n / width]));
-  return {
-    kernel: COPY,
-    specialize: { Value: width === 4 ? "vec4<u32>" : "u32" },
-    params: scaled,
-    bindings: { x: input(from), y: output() },
-    workgroups: [Math.ceil(params.count / width / (8 * ELEMENTWISE)), rows, 1],
+/** The copies of some inputs, `rows` rows each; lengths in elements. */
+function copies(
+  rows: number,
+  all: readonly CopyParams[],
+  dtype: DType,
+  device: DeviceProfile,
+): Variant[] {
+  const wide = all.every((p) => Object.values(p).every((n) => n % 4 === 0));
+  const width = wide ? 4 : 1;
+  const calls = (source: KernelSource, specialize: KernelCall["specialize"]) =>
+    all.map((params, i): KernelCall => ({
+      kernel: source,
+      specialize,
+      params: Object.fromEntries(Object.entries(params).map(([k, n]) => [k, n / width])),
+      bindings: { x: input(i), y: output() },
+      workgroups: [Math.ceil(params.count / width / (8 * ELEMENTWISE)), rows, 1],
+    }));
+  const plain: Variant = {
+    name: wide ? "vec4" : "scalar",
+    exact: true,
+    build: () => ({ calls: calls(COPY, { Value: wide ? "vec4<u32>" : "u32" }) }),
   };
+  if (!wide || dtype !== "f32") return [plain];
+  const staged: Variant = {
+    name: "staged",
+    exact: true,
+    build: () => ({ calls: calls(COPY_STAGED, undefined) }),
+  };
+  return device.software ? [staged, plain] : [plain, staged];
 }
 
 export const concatOp: OpDef = {
@@ -94,24 +121,22 @@ export const concatOp: OpDef = {
     }
     return [y];
   },
-  lower({ inputs, outputs: [y], attrs: { axis } }) {
+  lower({ inputs, outputs: [y], attrs: { axis }, device }) {
     const { rows, unit } = split(y, axis);
-    return only("copies", () => {
-      let offset = 0;
-      const calls = inputs.map((t, i) => {
-        const count = t.shape[axis] * unit;
-        offset += count;
-        return copy(rows, i, {
-          count,
-          x_stride: count,
-          x_start: 0,
-          x_count: count,
-          y_stride: y.shape[axis] * unit,
-          y_offset: offset - count,
-        });
-      });
-      return { calls };
+    let offset = 0;
+    const all = inputs.map((t): CopyParams => {
+      const count = t.shape[axis] * unit;
+      offset += count;
+      return {
+        count,
+        x_stride: count,
+        x_start: 0,
+        x_count: count,
+        y_stride: y.shape[axis] * unit,
+        y_offset: offset - count,
+      };
     });
+    return copies(rows, all, y.dtype, device);
   },
   cost: (inputs, outputs) => ({ flops: 0, bytes: trafficOf(inputs, outputs) }),
   // Copies are exact.
@@ -165,19 +190,18 @@ export const sliceOp: OpDef = {
     }
     return [y];
   },
-  lower({ inputs: [x], outputs: [y], attrs: { axis, start } }) {
+  lower({ inputs: [x], outputs: [y], attrs: { axis, start }, device }) {
     const { rows, unit } = split(y, axis);
     const [stride, count] = [x.shape[axis] * unit, y.shape[axis] * unit];
-    return only("copy", () => ({
-      calls: [copy(rows, 0, {
-        count,
-        x_stride: stride,
-        x_start: -start * unit,
-        x_count: stride,
-        y_stride: count,
-        y_offset: 0,
-      })],
-    }));
+    const params: CopyParams = {
+      count,
+      x_stride: stride,
+      x_start: -start * unit,
+      x_count: stride,
+      y_stride: count,
+      y_offset: 0,
+    };
+    return copies(rows, [params], y.dtype, device);
   },
   cost: (_, outputs) => ({ flops: 0, bytes: 2 * trafficOf([], outputs) }),
   cases: [
@@ -213,19 +237,18 @@ export const sliceBackwardOp: OpDef = {
     }
     return [dx];
   },
-  lower({ inputs: [dy], outputs: [dx], attrs: { axis, start } }) {
+  lower({ inputs: [dy], outputs: [dx], attrs: { axis, start }, device }) {
     const { rows, unit } = split(dx, axis);
     const [count, stride] = [dy.shape[axis] * unit, dx.shape[axis] * unit];
-    return only("copy", () => ({
-      calls: [copy(rows, 0, {
-        count: stride,
-        x_stride: count,
-        x_start: start * unit,
-        x_count: count,
-        y_stride: stride,
-        y_offset: 0,
-      })],
-    }));
+    const params: CopyParams = {
+      count: stride,
+      x_stride: count,
+      x_start: start * unit,
+      x_count: count,
+      y_stride: stride,
+      y_offset: 0,
+    };
+    return copies(rows, [params], dx.dtype, device);
   },
   cost: (inputs, outputs) => ({ flops: 0, bytes: trafficOf(inputs, outputs) }),
   cases: [
