@@ -7,8 +7,10 @@ import { CheckFailedError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
 import { asWriteError } from "../lib/io/write_error.ts";
+import { REPORT_NAME, writeReport } from "../lib/train/report.ts";
 import { DivergedError, RUN_CONFIG_NAME } from "../lib/train/run.ts";
 import { trainSession } from "../lib/train/session.ts";
+import type { Trainer } from "../lib/train/trainer.ts";
 import { openTrainingData, parseTrainRequest } from "./train_options.ts";
 
 await main(async () => {
@@ -41,14 +43,13 @@ await main(async () => {
   let compiling: Progress | undefined;
   let bar: Progress | undefined;
   let started = performance.now();
-  let at = 0;
+  let running: Trainer | undefined;
   const notes: string[] = [];
   try {
     const { complete, step } = await trainSession(
       { config, dataset, cache, out, resume, openGpu },
       {
         onPipeline(done, total) {
-          if (!compiling) started = performance.now();
           compiling ??= progressBar("kernels ", 1);
           compiling.update(done / total);
         },
@@ -70,25 +71,31 @@ await main(async () => {
           await writeFileAtomic(join(out, RUN_CONFIG_NAME), json).catch((error) => {
             throw asWriteError(error, `Cannot write ${join(out, RUN_CONFIG_NAME)}`);
           });
-          at = trainer.step;
+          running = trainer;
           bar?.stop();
           bar = progressBar("training", trainer.totalSteps, "loss {loss} {speed} steps/s {what}");
         },
-        onWarning: (text) => console.warn(`warning: ${text}`),
+        onWarning(text) {
+          console.warn(`warning: ${text}`);
+          started = performance.now();
+        },
       },
       {
         onStep(step, loss, speed) {
-          at = step;
           bar!.update(step, { loss: loss?.toFixed(4) ?? "…", speed: speed.toFixed(2), what: "" });
         },
         onNote: (text) => notes.push(text),
-        onSampling: (done, total) => bar!.update(at, { what: `sampling ${done}/${total}` }),
+        onSampling: (done, total) =>
+          bar!.update(running!.step, { what: `sampling ${done}/${total}` }),
         stopRequested: () => stop,
+        onEpoch: async ({ rows }) => {
+          await writeReport({ out, trainer: running!, dataset, data }, rows);
+        },
       },
     );
     bar?.stop();
     for (const note of notes) console.log(note);
-    if (complete) console.log(`done: ${out}`);
+    if (complete) console.log(`done: ${out}; see ${join(out, REPORT_NAME)}`);
     else console.log(`stopped at step ${step}; go on with: ./run train --resume --out ${out}`);
   } catch (error) {
     bar?.stop();
