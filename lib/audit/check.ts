@@ -25,7 +25,7 @@ export interface NodeCheck extends Difference {
 }
 
 export interface CheckOptions {
-  readonly onNode?: (done: number, total: number) => void;
+  readonly onDispatch?: (done: number) => void;
   /** Only these nodes are compared; the others run. */
   readonly only?: (node: Node) => boolean;
 }
@@ -55,9 +55,8 @@ export async function checkStep(
   exe: Executable,
   options: CheckOptions = {},
 ): Promise<NodeCheck[]> {
-  const ranges = nodeRanges(exe);
   const checks: NodeCheck[] = [];
-  for (const [done, { node: id, from, to }] of ranges.entries()) {
+  for (const { node: id, from, to } of nodeRanges(exe)) {
     const node = graph.nodes[id];
     const def: OpDef = OPS[node.op as keyof typeof OPS];
     const compared = options.only?.(node) ?? true;
@@ -67,7 +66,7 @@ export async function checkStep(
       )
       : [];
     for (let i = from; i < to; i++) exe.run(i, i + 1);
-    options.onNode?.(done + 1, ranges.length);
+    options.onDispatch?.(to);
     if (!compared) continue;
     const results = await Promise.all(
       node.outputs.map(async ({ dtype }, k) => decode(await exe.readBytes(`${id}:${k}`), dtype)),

@@ -1,6 +1,6 @@
 /** Which tensors hold memory at each dispatch, and where that peaks. */
 
-import type { Plan } from "../gpu/plan.ts";
+import { type Plan, planBytes } from "../gpu/plan.ts";
 import { resolveStorage } from "../gpu/storage.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Registry } from "../graph/op.ts";
@@ -72,5 +72,6 @@ export function memoryReport(graph: Graph, plan: Plan, registry: Registry): Memo
   const dispatch = live.reduce((best, bytes, i) => bytes > live[best] ? i : best, 0);
   const planned: Record<string, number> = {};
   for (const b of plan.buffers) planned[b.role] = (planned[b.role] ?? 0) + b.bytes;
+  planned.textures = planBytes(plan) - plan.buffers.reduce((sum, b) => sum + b.bytes, 0);
   return { tensors, live, peak: { dispatch, bytes: live[dispatch] }, planned };
 }

@@ -118,6 +118,9 @@ export function auditReport(step: AuditedStep): AuditReport {
   const dispatches: AuditDispatch[] = [];
   for (const [id, calls] of byNode) {
     const node = graph.nodes[id];
+    if (calls.some(({ d }) => d.op !== node?.op || d.scope !== node.scope)) {
+      throw new Error(`The Plan's dispatch ${calls[0].index} is of another graph`);
+    }
     const cost = OPS[node.op as keyof typeof OPS].cost(node.inputs, node.outputs, node.attrs);
     const parts = shares(calls.map(({ d }) => d), plan.shaders, cost.flops);
     calls.forEach(({ d, index }, i) => {

@@ -1,5 +1,6 @@
 /** Tables for the terminal. */
 
+import { type NodeCheck, shareOf } from "./check.ts";
 import type { FlopsComparison } from "./flops.ts";
 import type { AuditDispatch, AuditReport } from "./report.ts";
 
@@ -111,4 +112,59 @@ export function flopsTable(rows: readonly FlopsComparison[]): string {
       `${r.difference >= 0 ? "+" : ""}${(100 * r.difference).toFixed(3)}%`,
     ]),
   );
+}
+
+/** Worst first; those beyond their tolerance are marked. */
+export function checkTable(checks: readonly NodeCheck[]): string {
+  return table(
+    ["", "share", "relative", "tolerance", "max", "ULPs", "worst at", "op", "scope", "phase", "#"],
+    checks.map((c) => [
+      shareOf(c) <= 1 ? "" : "!",
+      shareOf(c).toFixed(3),
+      c.relative.toExponential(2),
+      c.tolerance.toExponential(1) + (c.conditioned ? "*" : ""),
+      c.max.toExponential(2),
+      c.ulps < 1e6 ? c.ulps.toFixed(1) : c.ulps.toExponential(1),
+      `[${c.worstAt}] of [${c.shape}]`,
+      c.op,
+      c.scope,
+      c.phase,
+      c.to - c.from > 1 ? `${c.from}–${c.to - 1}` : String(c.from),
+    ]),
+  ) + "\n* raised by what one rounding of the inputs does to a sum that cancels";
+}
+
+/** Longest first; GFLOP/s and GB/s of each dispatch. */
+export function timeTable(
+  report: AuditReport,
+  nanoseconds: readonly number[],
+  peaks?: { readonly gflops: number; readonly gigabytes: number },
+): string {
+  const total = nanoseconds.reduce((a, b) => a + b, 0);
+  const rows = report.dispatches.map((d, i) => ({ d, ns: nanoseconds[i] }))
+    .sort((a, b) => b.ns - a.ns);
+  const percent = (part: number, whole: number) => `${(100 * part / whole).toFixed(2)}%`;
+  const rate = (amount: number, ns: number) => ns > 0 ? amount / ns : 0;
+  return table(
+    ["#", "op", "scope", "what", "note", "µs", "share", "GFLOP/s", "GB/s"].concat(
+      peaks ? ["% of peak FLOP/s", "% of peak GB/s"] : [],
+    ),
+    rows.map(({ d, ns }) => [
+      String(d.index),
+      d.op,
+      d.scope,
+      role(d),
+      [d.variant, d.note].filter(Boolean).join(", "),
+      (ns / 1e3).toFixed(1),
+      percent(ns, total),
+      rate(d.flops, ns).toFixed(2),
+      rate(d.actualBytes, ns).toFixed(2),
+      ...(peaks
+        ? [
+          percent(rate(d.flops, ns), peaks.gflops),
+          percent(rate(d.actualBytes, ns), peaks.gigabytes),
+        ]
+        : []),
+    ]),
+  ) + `\nall dispatches: ${(total / 1e6).toFixed(2)} ms`;
 }

@@ -1,0 +1,170 @@
+/** `deno task audit`: shows, checks, times and pins every operation of a step. */
+
+import { byShare, checkStep, type NodeCheck, shareOf } from "../lib/audit/check.ts";
+import { compareFlops, FLOPS_TOLERANCE } from "../lib/audit/flops.ts";
+import { auditPage } from "../lib/audit/html.ts";
+import { planHash } from "../lib/audit/hash.ts";
+import { liveStep } from "../lib/audit/live.ts";
+import {
+  formatLock,
+  LOCK_NAME,
+  lockDifferences,
+  lockGuard,
+  makeLock,
+  readLock,
+} from "../lib/audit/lock.ts";
+import { AUDIT_PROFILES } from "../lib/audit/profiles.ts";
+import { type AuditReport, auditReport } from "../lib/audit/report.ts";
+import {
+  type AuditedStep,
+  auditedStep,
+  presetConfig,
+  STEP_KINDS,
+  type StepKind,
+} from "../lib/audit/steps.ts";
+import {
+  checkTable,
+  dispatchTable,
+  flopsTable,
+  memoryText,
+  timeTable,
+  totalsTable,
+} from "../lib/audit/text.ts";
+import { newCommand } from "../lib/cli/command.ts";
+import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
+import { CheckFailedError, InputError } from "../lib/errors.ts";
+import { openGpu } from "../lib/gpu/device.ts";
+import { writeFileAtomic } from "../lib/io/atomic.ts";
+import type { RunConfig } from "../lib/train/config.ts";
+
+const ROOT = new URL("../", import.meta.url);
+
+const program = newCommand(
+  "audit",
+  "Shows exactly what runs on the GPU in a training or sampling step.",
+)
+  .option("--step <name>", "train or sample", "train")
+  .option("--preset <name>", "demo or seed", "demo")
+  .option("--device <name>", `plan for ${Object.keys(AUDIT_PROFILES).join(", ")}`, "software")
+  .option("--check", "replay a real step on the GPU, each result against float64")
+  .option("--time", "time each dispatch on the GPU")
+  .option("--json <file>", "write everything as JSON")
+  .option("--html <file>", "write a page with the graph, equations, WGSL and findings")
+  .option("--update", `write ${LOCK_NAME} anew`)
+  .option("--verify-lock", `compare what would run with ${LOCK_NAME}`)
+  .option("--locked", `with --check or --time: refuse shaders that are not in ${LOCK_NAME}`)
+  .addHelpText(
+    "after",
+    `
+Examples:
+  deno task audit --step train --preset seed                every dispatch, totals, memory
+  deno task audit --step sample --json sample.json
+  deno task audit --check --html audit.html                 each result against float64
+  deno task audit --update                                  after a kernel was changed on purpose
+
+Without --check and --time no GPU is needed. Exit code: 0 done, 1 a check failed, 2 wrong use or
+input, 3 no usable GPU.`,
+  );
+
+/** Runs on the GPU what --check and --time ask for. */
+async function measure(
+  kind: StepKind,
+  preset: string,
+  config: RunConfig,
+  options: { check?: boolean; time?: boolean; locked?: boolean },
+): Promise<{ step: AuditedStep; checks?: NodeCheck[]; times?: number[] }> {
+  const gpu = await openGpu(options.locked ? lockGuard(await readLock(ROOT)) : undefined);
+  console.log(`adapter: ${gpu.name}`);
+  const step = auditedStep(kind, preset, config, gpu.profile);
+  const live = await liveStep(gpu, kind, config);
+  if (planHash(live.executable.plan) !== planHash(step.plan)) {
+    throw new CheckFailedError("the program runs another Plan than the one that is audited");
+  }
+  let checks: NodeCheck[] | undefined;
+  let times: number[] | undefined;
+  if (options.check) {
+    const bar = progressBar("checking", step.plan.dispatches.length);
+    checks = byShare(
+      await checkStep(step.graph, live.executable, {
+        onDispatch: (done) => bar.update(done),
+      }),
+    );
+    bar.stop();
+  }
+  if (options.time) {
+    await live.executable.profile(); // the first run pays for what is set up late
+    times = await live.executable.profile();
+  }
+  live.destroy();
+  gpu.destroy();
+  return { step, checks, times };
+}
+
+function printReport(report: AuditReport): void {
+  console.log(dispatchTable(report));
+  console.log(`\n${totalsTable(report)}\n`);
+  console.log(memoryText(report));
+  console.log(
+    `\n${report.step} step of preset ${report.preset}: ${report.dispatches.length} dispatches, ` +
+      `${(report.flops / 1e9).toFixed(3)} GFLOP, Plan SHA-256 ${report.planSha256}`,
+  );
+}
+
+await main(async () => {
+  parseArguments(program);
+  const options = program.opts();
+  if (options.update) {
+    const text = formatLock(makeLock());
+    await Deno.writeTextFile(new URL(LOCK_NAME, ROOT), text);
+    console.log(`${LOCK_NAME} written`);
+    return;
+  }
+  if (options.verifyLock) {
+    const differences = lockDifferences(await readLock(ROOT), makeLock());
+    for (const line of differences) console.log(line);
+    if (differences.length) {
+      throw new CheckFailedError(
+        `${differences.length} differences from ${LOCK_NAME}; if meant: deno task audit --update`,
+      );
+    }
+    console.log(`everything is as ${LOCK_NAME} says`);
+    return;
+  }
+  const kind = options.step as StepKind;
+  if (!STEP_KINDS.includes(kind)) throw new InputError(`--step ${kind}: there is train, sample`);
+  const device = AUDIT_PROFILES[options.device];
+  if (!device) {
+    throw new InputError(
+      `--device ${options.device}: there is ${Object.keys(AUDIT_PROFILES).join(", ")}`,
+    );
+  }
+  const { preset } = options;
+  const config = presetConfig(preset);
+  const { step, checks, times } = options.check || options.time
+    ? await measure(kind, preset, config, options)
+    : { step: auditedStep(kind, preset, config, device) };
+  const report = auditReport(step);
+  const flops = compareFlops(report);
+  if (checks) console.log(checkTable(checks));
+  if (times) console.log(timeTable(report, times));
+  if (!checks && !times) printReport(report);
+  if (flops.length) console.log(`\n${flopsTable(flops)}`);
+  if (options.json) {
+    const json = JSON.stringify({ ...report, comparison: flops, checks, times }, null, 1) + "\n";
+    await writeFileAtomic(options.json, json);
+    console.log(`written: ${options.json}`);
+  }
+  if (options.html) {
+    await writeFileAtomic(options.html, auditPage(step, report, { flops, checks, times }));
+    console.log(`written: ${options.html}`);
+  }
+  const off = flops.filter((f) => f.bound && Math.abs(f.difference) > FLOPS_TOLERANCE);
+  if (off.length) throw new CheckFailedError(`FLOPs differ: ${off[0].what}`);
+  const bad = (checks ?? []).filter((c) => !(shareOf(c) <= 1));
+  if (bad.length) {
+    throw new CheckFailedError(
+      `${bad.length} results exceed their tolerance, the worst ${bad[0].op} ${bad[0].scope}`,
+    );
+  }
+  if (checks) console.log(`${checks.length} results, all within their tolerance`);
+});
