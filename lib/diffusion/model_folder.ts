@@ -130,6 +130,9 @@ export async function schedulerFromFile(
   return config;
 }
 
+/** What the model's own scheduler says about clipping, where the sampler clips too. */
+const CLIPPING = ["clip_sample", "clip_sample_range"] as const;
+
 /** The model's noise schedule under another sampler. */
 export function chooseScheduler(
   model: SamplingModel,
@@ -141,6 +144,9 @@ export function chooseScheduler(
   return schedulerConfig({
     _class_name: SCHEDULERS[choice],
     ...Object.fromEntries(TRAINED.map((key) => [key, trained[key]])),
+    ...(choice === "dpm++" || trained._class_name === SCHEDULERS["dpm++"]
+      ? {}
+      : Object.fromEntries(CLIPPING.map((key) => [key, trained[key]]))),
     ...(spacing ? { timestep_spacing: spacing } : {}),
   }, name);
 }
