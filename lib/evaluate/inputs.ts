@@ -112,6 +112,7 @@ export async function generateFor(
       classes: names.map((name) => real[name].label),
       steps,
       cfgScale,
+      nullClass: model.nullClass,
       seed,
       images: names,
       onStep: (done) => options.onStep(round * steps.length + done, rounds * steps.length),
