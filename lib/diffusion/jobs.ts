@@ -71,7 +71,9 @@ export async function chooseMasks(options: MaskOptions): Promise<MaskSource[]> {
     size: 2 * size.height,
   });
   const records = split ? dataset[split] : dataset.val.length ? dataset.val : dataset.train;
-  if (records.length === 0) throw new InputError(`${data}: its split "${split}" has no slice`);
+  if (records.length === 0) {
+    throw new InputError(`${data ?? "the phantom"}: its split "${split}" has no slice`);
+  }
   const source = (record: SliceRecord): MaskSource => ({
     record,
     slice: () => prepareSlice(record, size, window, { antialias }),
