@@ -6,8 +6,8 @@ import { type Node, sizeOf } from "../graph/tensor.ts";
 import { OPS } from "../ops/mod.ts";
 import { checkVariant, formKey, formOf, formOracle, loadForm, variantsOf } from "../tune/check.ts";
 import type { NodeForm } from "../tune/check.ts";
-import { type Peaks } from "./peaks.ts";
-import { Budget, type Timing, timing } from "./statistics.ts";
+import type { Peaks } from "./peaks.ts";
+import { type Budget, type Timing, timing } from "./statistics.ts";
 import { benchConfig, type BenchStep, benchStep, LoadedStep } from "./steps.ts";
 
 export interface KernelRow {

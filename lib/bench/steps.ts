@@ -141,7 +141,9 @@ export class LoadedStep {
     const t = plan.inputs.t;
     if (t) {
       const size = t.bytes / 4;
-      const at = (i: number) => (step * 37 + i * 101) % config.ddpm_num_steps;
+      // The forward pass is compared with other programs', so its timesteps stay.
+      const moved = this.step.kind === "forward" ? 0 : step * 37;
+      const at = (i: number) => (moved + i * 101) % config.ddpm_num_steps;
       executable.write("t", Int32Array.from({ length: size }, (_, i) => at(i)));
     }
     if (plan.inputs.rng) executable.write("rng", new Uint32Array([1, 2, step, 0]));

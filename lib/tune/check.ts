@@ -5,7 +5,7 @@ import { interpret } from "../graph/interpret.ts";
 import type { Fill, OpCase, OpDef, Variant } from "../graph/op.ts";
 import { type Attrs, type Node, sizeOf, type TensorType } from "../graph/tensor.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { type PlanOptions } from "../gpu/planner.ts";
+import type { PlanOptions } from "../gpu/planner.ts";
 import { plan } from "../gpu/planner.ts";
 import { Executable, type TypedData } from "../gpu/runtime.ts";
 import { OPS } from "../ops/mod.ts";

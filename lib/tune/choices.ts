@@ -10,9 +10,12 @@ import { formKey, formOf } from "./check.ts";
 /** Of one form (op, shapes, attributes). */
 export interface Choice {
   /** Fastest first; those that computed wrongly are not among them. */
-  readonly variants: readonly { readonly name: string; readonly milliseconds: number }[];
-  /** Hash of the kernels' texts at the time: other kernels need other measurements. */
-  readonly kernels: string;
+  readonly variants: readonly {
+    readonly name: string;
+    readonly milliseconds: number;
+    /** Hash of what it ran: other kernels need other measurements. */
+    readonly kernel: string;
+  }[];
 }
 
 export type Choices = Readonly<Record<string, Choice>>;
@@ -33,10 +36,8 @@ export function hashText(text: string): string {
   return a.toString(16).padStart(8, "0") + b.toString(16).padStart(8, "0");
 }
 
-/** Of all that the variants of a form would run: texts, constants, parameters, grids. */
-export function kernelsHash(variants: readonly Variant[]): string {
-  return hashText(variants.map((v) => `${v.name} ${JSON.stringify(v.build())}`).join("\n"));
-}
+/** Of all that a variant runs: texts, constants, parameters, grids. */
+export const kernelHash = (variant: Variant): string => hashText(JSON.stringify(variant.build()));
 
 /**
  * The cache folder, if the environment names one that this program may know of.
@@ -76,9 +77,10 @@ export async function readChoices(path: string, adapter: string): Promise<Choice
   }
   return Object.fromEntries(
     Object.entries(file.choices ?? {}).filter(([, choice]) =>
-      typeof choice?.kernels === "string" && Array.isArray(choice.variants) &&
+      Array.isArray(choice?.variants) &&
       choice.variants.every((v) =>
-        typeof v?.name === "string" && Number.isFinite(v.milliseconds) && v.milliseconds > 0
+        typeof v?.name === "string" && typeof v.kernel === "string" &&
+        Number.isFinite(v.milliseconds) && v.milliseconds > 0
       )
     ),
   );
@@ -97,11 +99,10 @@ export async function writeChoices(
 export function chooseBy(choices: Choices): NonNullable<PlanOptions["choose"]> {
   return (node: Node, variants: readonly Variant[]) => {
     if (variants.length < 2) return variants[0];
-    const choice = choices[formKey(formOf(node))];
-    // An `--exact` plan offers fewer variants than were measured, so the hash is of each alone.
-    for (const { name } of choice?.variants ?? []) {
+    // An `--exact` plan offers fewer variants than were measured: the fastest of those offered.
+    for (const { name, kernel } of choices[formKey(formOf(node))]?.variants ?? []) {
       const variant = variants.find((v) => v.name === name);
-      if (variant) return choice.kernels.includes(kernelsHash([variant])) ? variant : variants[0];
+      if (variant && kernelHash(variant) === kernel) return variant;
     }
     return variants[0];
   };

@@ -1,0 +1,259 @@
+/** Other programs that run the same model, each in a process of its own, taking turns with ours. */
+
+import type { Gpu } from "../gpu/device.ts";
+import type { PlanOptions } from "../gpu/planner.ts";
+import { unet2DParameters } from "../nn/unet_2d.ts";
+import { relativeError } from "../tune/check.ts";
+import type { Budget } from "./statistics.ts";
+import { type Timing, timing } from "./statistics.ts";
+import { benchConfig, benchNoise, benchStep, benchWeights, LoadedStep } from "./steps.ts";
+
+export interface PeerSpec {
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Which batches it is asked for; none where it takes too long to be asked. */
+  readonly batches: { readonly forward: readonly number[]; readonly train: readonly number[] };
+  /** Seconds after which it is given up. */
+  readonly patience: number;
+}
+
+export interface PeerRow {
+  readonly what: "forward" | "train";
+  readonly batch: number;
+  readonly size: number;
+  readonly name: string;
+  readonly time?: Timing;
+  /** Its time over ours: above 1, ours is faster. */
+  readonly ratio?: number;
+  /** Until the first result: compilation and warm-up. */
+  readonly firstMilliseconds?: number;
+  /** Most memory that the work needed beyond what the loaded program holds. */
+  readonly peakBytes?: number;
+  /** ‖its output − ours‖ / ‖ours‖ with the same weights and input. */
+  readonly difference?: number;
+  readonly failed?: string;
+}
+
+export interface PeerReport {
+  readonly rows: readonly PeerRow[];
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+type Answer = Record<string, unknown>;
+
+/** Lines of JSON to and from a process; what else it prints on standard output is passed over. */
+class Peer {
+  readonly #process: Deno.ChildProcess;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #lines: AsyncGenerator<string>;
+
+  constructor(readonly spec: PeerSpec) {
+    this.#process = new Deno.Command(spec.command, {
+      args: [...spec.args],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    this.#writer = this.#process.stdin.getWriter();
+    this.#lines = lines(this.#process.stdout);
+  }
+
+  /** @throws on an error that it tells, and where it dies or is given up. */
+  async ask(question: Answer): Promise<Answer> {
+    await this.#writer.write(new TextEncoder().encode(JSON.stringify(question) + "\n"));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const patience = new Promise<never>((_, reject) => {
+      const give = () => reject(new Error(`no answer within ${this.spec.patience} s`));
+      timer = setTimeout(give, 1000 * this.spec.patience);
+    });
+    try {
+      const answer = await Promise.race([this.#answer(), patience]);
+      if (typeof answer.error === "string") throw new Error(answer.error);
+      return answer;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #answer(): Promise<Answer> {
+    for (;;) {
+      const { value, done } = await this.#lines.next();
+      if (done) throw new Error("it ended");
+      if (value.startsWith(MARK)) return JSON.parse(value.slice(MARK.length));
+    }
+  }
+
+  end(): void {
+    this.#writer.abort().catch(() => {});
+    try {
+      this.#process.kill("SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+  }
+}
+
+/** What an answer's line starts with. */
+const MARK = "@bench ";
+
+async function* lines(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<string> {
+  let rest = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    const parts = (rest + text).split("\n");
+    rest = parts.pop()!;
+    yield* parts;
+  }
+}
+
+const ROUNDS = 7;
+const FEWEST = 2;
+
+export interface PeerOptions {
+  readonly size: number;
+  /** A folder of ours for weights and outputs. */
+  readonly folder: string;
+  readonly onProgress?: (what: string) => void;
+}
+
+/** Times forward passes and training steps of all, in turns. */
+export async function benchPeers(
+  gpu: Gpu,
+  options: PlanOptions,
+  specs: readonly PeerSpec[],
+  budget: Budget,
+  { size, folder, onProgress = () => {} }: PeerOptions,
+): Promise<PeerReport> {
+  const { unet } = benchConfig(1, size);
+  const layout = unet2DParameters(unet);
+  const weights = benchWeights(layout);
+  await Deno.writeFile(`${folder}/weights.bin`, new Uint8Array(weights.buffer));
+  const versions: Record<string, string> = {};
+  const rows: PeerRow[] = [];
+  const peers: Peer[] = [];
+  try {
+    for (const spec of specs) {
+      onProgress(`starting ${spec.name}`);
+      const peer = new Peer(spec);
+      try {
+        const answer = await peer.ask({ do: "setup", unet, specs: layout.specs, folder });
+        versions[spec.name] = String(answer.version);
+        peers.push(peer);
+      } catch (error) {
+        peer.end();
+        const failed = (error as Error).message;
+        rows.push({ what: "forward", batch: 1, size, name: spec.name, failed });
+      }
+    }
+    const jobs = (["forward", "train"] as const).flatMap((what) =>
+      [1, 8].map((batch) => ({ what, batch, size }))
+    );
+    for (const [i, job] of jobs.entries()) {
+      onProgress(`${job.what}, batch ${job.batch}`);
+      const part = budget.part(1 / (jobs.length - i));
+      rows.push(...await benchJob(gpu, options, peers, part, job, folder, onProgress));
+    }
+  } finally {
+    for (const peer of peers) peer.end();
+  }
+  return { rows, versions };
+}
+
+type Job = Pick<PeerRow, "what" | "batch" | "size">;
+
+interface Runner {
+  readonly name: string;
+  run(): Promise<number>;
+  readonly times: number[];
+  more: Partial<PeerRow>;
+}
+
+async function benchJob(
+  gpu: Gpu,
+  options: PlanOptions,
+  peers: readonly Peer[],
+  budget: Budget,
+  job: Job,
+  folder: string,
+  onProgress: (what: string) => void,
+): Promise<PeerRow[]> {
+  const { what, batch, size } = job;
+  const start = performance.now();
+  const loaded = await LoadedStep.load(gpu, benchStep(what, benchConfig(batch, size), options));
+  await loaded.time();
+  const firstMilliseconds = performance.now() - start;
+  await loaded.requireFinite();
+  const ours: Runner = {
+    name: OURS,
+    run: () => loaded.time(),
+    times: [],
+    more: { firstMilliseconds, peakBytes: loaded.bytes },
+  };
+  const y = what === "forward" ? await loaded.executable.read("y") : undefined;
+  const rows: PeerRow[] = [];
+  const runners = [ours];
+  if (y) {
+    const input = benchNoise(batch * loaded.step.config.unet.in_channels * size * size);
+    await Deno.writeFile(`${folder}/sample.bin`, new Uint8Array(input.buffer));
+  }
+  const t = Array.from({ length: batch }, (_, i) => i * 101 % 1000);
+  for (const peer of peers) {
+    const { name, batches } = peer.spec;
+    if (!batches[what].includes(batch)) continue;
+    if (budget.left === 0) {
+      rows.push({ ...job, name, failed: "no time left" });
+      continue;
+    }
+    onProgress(`${what}, batch ${batch}: ${name}`);
+    try {
+      const before = performance.now();
+      await peer.ask({ do: "prepare", what, batch, size, t });
+      const more: Partial<PeerRow> = { firstMilliseconds: performance.now() - before };
+      if (y) {
+        await peer.ask({ do: "output" });
+        const bytes = await Deno.readFile(`${folder}/output.bin`);
+        const difference = relativeError(new Float32Array(bytes.buffer), y);
+        runners.push(runner(peer, { ...more, difference }));
+      } else runners.push(runner(peer, more));
+    } catch (error) {
+      rows.push({ ...job, name, failed: (error as Error).message });
+    }
+  }
+  for (let round = 0; round < ROUNDS && (round < FEWEST || budget.left > 0); round++) {
+    for (const r of runners) {
+      // One that takes much longer than ours is measured less often.
+      const slow = r.times.length >= FEWEST && r.times[0] > 4 * ours.times[0];
+      if (slow && round > 2 * FEWEST) continue;
+      try {
+        r.times.push(await r.run());
+      } catch (error) {
+        r.more = { failed: (error as Error).message };
+      }
+    }
+  }
+  loaded.destroy();
+  const own = timing(ours.times);
+  for (const { name, times, more } of runners) {
+    const time = times.length ? timing(times) : undefined;
+    const ratio = time && time.median / own.median;
+    rows.push({ ...job, name, time, ratio, ...more });
+  }
+  return rows;
+}
+
+/** How this program is called in the tables. */
+export const OURS = "this project";
+
+function runner(peer: Peer, more: Partial<PeerRow>): Runner {
+  const self: Runner = {
+    name: peer.spec.name,
+    times: [],
+    more,
+    async run() {
+      const { milliseconds, peakBytes } = await peer.ask({ do: "run" });
+      if (typeof peakBytes === "number") self.more = { ...self.more, peakBytes };
+      return milliseconds as number;
+    },
+  };
+  return self;
+}

@@ -1,0 +1,57 @@
+/** The programs that can stand beside this one, and how they are started. */
+
+import { fileURLToPath } from "node:url";
+import type { PeerSpec } from "./peers.ts";
+
+/** Exact versions, so that figures stay comparable; loaded by the peers' processes alone. */
+export const PEER_PACKAGES = {
+  jax: "npm:@jax-js/jax@0.1.25",
+  tfjs: "npm:@tensorflow/tfjs@4.22.0",
+  tfjsWebgpu: "npm:@tensorflow/tfjs-backend-webgpu@4.22.0",
+} as const;
+
+const script = (name: string) =>
+  fileURLToPath(new URL(`../../scripts/peers/${name}`, import.meta.url));
+
+/** A Deno process that may load one peer's packages. It needs the network the first time. */
+function denoPeer(name: string, file: string, packages: readonly string[]): PeerSpec {
+  return {
+    name,
+    command: "deno",
+    args: [
+      "run",
+      "--no-prompt",
+      "--no-config",
+      "--no-lock",
+      "--quiet",
+      "--allow-read",
+      "--allow-write",
+      "--allow-env",
+      script(file),
+      ...packages,
+    ],
+    // These take seconds a step on software drivers.
+    batches: { forward: [1], train: [1] },
+    patience: 90,
+  };
+}
+
+/** In the order in which they take turns. */
+export function peerSpecs({ python, compile }: { python: string; compile: boolean }): PeerSpec[] {
+  const torch = (mode: "eager" | "compile"): PeerSpec => ({
+    name: mode === "eager" ? "PyTorch" : "PyTorch, torch.compile",
+    command: python,
+    args: [script("torch_peer.py"), mode],
+    batches: { forward: [1, 8], train: [1, 8] },
+    patience: mode === "eager" ? 60 : 120,
+  });
+  return [
+    torch("eager"),
+    ...(compile ? [torch("compile")] : []),
+    denoPeer("jax-js, WebGPU", "jax_peer.ts", [PEER_PACKAGES.jax]),
+    denoPeer("TensorFlow.js, WebGPU", "tfjs_peer.ts", [
+      PEER_PACKAGES.tfjs,
+      PEER_PACKAGES.tfjsWebgpu,
+    ]),
+  ];
+}

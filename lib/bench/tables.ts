@@ -1,0 +1,246 @@
+/** The report as tables: the same rows in the terminal, in Markdown and in HTML. */
+
+import type { KernelReport } from "./kernels.ts";
+import type { ModelReport, ModelRow } from "./model.ts";
+import type { PeerReport } from "./peers.ts";
+import type { BenchReport } from "./report.ts";
+import type { Timing } from "./statistics.ts";
+
+export interface Table {
+  readonly title: string;
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  /** What has to be known to read it. */
+  readonly note?: string;
+}
+
+const fixed = (n: number, digits = 1) => n.toFixed(digits);
+const percent = (share: number, digits = 0) => `${(100 * share).toFixed(digits)}%`;
+const mebi = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
+
+/** Three significant figures at least: `0.0123`, `1.23`, `1234`. */
+export function short(n: number): string {
+  if (n === 0) return "0";
+  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(n))));
+  return n.toFixed(Math.min(digits, 4));
+}
+
+const spread = (t: Timing) => `±${percent(t.spread)}`;
+const seconds = (t: Timing) => short(t.median / 1000);
+
+/** All tables of what was measured. */
+export function benchTables(report: BenchReport): Table[] {
+  const { kernels, model, firstSteps, peers } = report;
+  return [
+    peakTable(report),
+    ...(kernels ? [convolutionTable(kernels), opTable(kernels), kernelTable(kernels)] : []),
+    ...(model ? [modelTable(model, "train"), modelTable(model, "sample"), growthTable(model)] : []),
+    ...(firstSteps?.length ? [firstStepTable(report)] : []),
+    ...(peers ? [peerTable(peers)] : []),
+  ];
+}
+
+function peakTable({ peaks }: BenchReport): Table {
+  return {
+    title: "Peaks of the device, measured in this run",
+    head: ["what", "figure"],
+    rows: [
+      ["multiply-add in registers, GFLOP/s", fixed(peaks.gflops)],
+      ["copy through storage buffers, GB/s", fixed(peaks.copies.storage)],
+      ["copy from a staging texture (and into it), GB/s", fixed(peaks.copies.staged)],
+    ],
+  };
+}
+
+function convolutionTable({ convolutions }: KernelReport): Table {
+  const shapes = convolutions[0]?.shapes ?? [];
+  return {
+    title:
+      "Convolutions 3×3 alone, batch 8: effective GFLOP/s (2 × multiply-adds of the plain form)",
+    head: ["shape", ...convolutions.map((c) => c.what)],
+    rows: [
+      ...shapes.map(({ shape }, i) => [
+        shape,
+        ...convolutions.map(({ shapes }) => {
+          const { gflops, variant, time } = shapes[i];
+          return `${fixed(gflops)} (${variant}, ${spread(time)})`;
+        }),
+      ]),
+      ["mean of the six", ...convolutions.map((c) => fixed(c.gflops))],
+    ],
+  };
+}
+
+function opTable(report: KernelReport): Table {
+  const rows = [...Map.groupBy(report.rows, (r) => r.op)].map(([op, all]) => {
+    const sum = (of: (r: typeof all[number]) => number) =>
+      all.reduce((total, r) => total + of(r) * r.count, 0);
+    const ms = sum((r) => r.time.median);
+    return {
+      op,
+      ms,
+      cells: [
+        op,
+        String(sum(() => 1)),
+        short(ms),
+        percent(all.reduce((total, r) => total + r.share, 0), 1),
+        fixed(sum((r) => r.flops) / ms / 1e6),
+        fixed(sum((r) => r.bytes) / ms / 1e6),
+      ],
+    };
+  }).sort((a, b) => b.ms - a.ms);
+  return {
+    title: `Training step, ${report.size}², batch ${report.batch}, by op`,
+    head: ["op", "nodes", "ms", "share", "GFLOP/s", "GB/s"],
+    rows: rows.map((r) => r.cells),
+    note: `All dispatches timed one by one: ${seconds(report.stepMilliseconds)} s a step ` +
+      `(median of ${report.rounds}). Not convolution: ${percent(report.notConvolution, 1)}.`,
+  };
+}
+
+function kernelTable(report: KernelReport): Table {
+  return {
+    title: "Every kernel of that step",
+    head: [
+      "op",
+      "inputs",
+      "×",
+      "variant",
+      "ms",
+      "spread",
+      "GFLOP/s",
+      "of peak",
+      "GB/s",
+      "of copy",
+      "share",
+      "error",
+    ],
+    rows: report.rows.map((r) => [
+      r.op,
+      r.shapes,
+      String(r.count),
+      r.variant,
+      short(r.time.median),
+      spread(r.time),
+      fixed(r.gflops),
+      percent(r.ofPeakCompute),
+      fixed(r.gigabytes),
+      percent(r.ofPeakCopy),
+      percent(r.share, 1),
+      r.error === null ? "not checked" : r.error.toExponential(1),
+    ]),
+    note: "ms of one of the × nodes; error: against float64, batch 1 on 32² images, memory " +
+      "poisoned, before anything was timed; of copy: fewest bytes over the peak of copying, above " +
+      "100% where data stays in the processor's caches.",
+  };
+}
+
+function modelTable({ rows }: ModelReport, kind: ModelRow["kind"]): Table {
+  const mine = rows.filter((r) => r.kind === kind);
+  return {
+    title: kind === "train"
+      ? "Training step (noise, forward, backward, AdamW, EMA)"
+      : "Sampling step with guidance (the model on twice the batch)",
+    head: ["size", "batch", "s a step", "spread", "images/s", "GFLOP/s", "MiB planned"],
+    rows: mine.map((r) =>
+      r.time
+        ? [
+          String(r.size),
+          String(r.batch),
+          seconds(r.time),
+          spread(r.time),
+          short(r.imagesPerSecond!),
+          fixed(r.gflops!),
+          mebi(r.bytes!),
+        ]
+        : [String(r.size), String(r.batch), r.skipped!, "", "", "", ""]
+    ),
+  };
+}
+
+function growthTable({ growth }: ModelReport): Table {
+  return {
+    title: "How steps grow",
+    head: ["from, to", "time ×", "pixels ×"],
+    rows: growth.map((g) => [g.what, fixed(g.time, 2), fixed(g.work, 0)]),
+  };
+}
+
+function firstStepTable({ firstSteps }: BenchReport): Table {
+  return {
+    title: "First training step of a process, s",
+    head: ["preset", "driver's shader cache", "from nothing", "of that compiling", "peak RSS, MiB"],
+    rows: firstSteps!.flatMap(({ preset, cold, warm }) =>
+      ([["empty", cold], ["full", warm]] as const).map(([name, f]) => [
+        preset,
+        name,
+        short(f.total / 1000),
+        short(f.compile / 1000),
+        mebi(f.residentPeak),
+      ])
+    ),
+  };
+}
+
+function peerTable({ rows }: PeerReport): Table {
+  return {
+    title: "Beside others, taking turns in one run",
+    head: ["step", "batch", "program", "s", "spread", "× ours", "first, s", "peak MiB", "differs"],
+    rows: rows.map((r) => [
+      r.what,
+      String(r.batch),
+      r.name,
+      r.time ? seconds(r.time) : r.failed ?? "",
+      r.time ? spread(r.time) : "",
+      r.ratio === undefined ? "" : fixed(r.ratio, 2),
+      r.firstMilliseconds === undefined ? "" : short(r.firstMilliseconds / 1000),
+      r.peakBytes === undefined ? "" : mebi(r.peakBytes),
+      r.difference === undefined ? "" : r.difference.toExponential(1),
+    ]),
+    note:
+      "× ours above 1: this project is faster. Peak: ours as planned on the device; PyTorch's " +
+      "as CUDA counts it, or on a CPU its resident memory above that of the loaded libraries.",
+  };
+}
+
+/** As GitHub's Markdown. */
+export function markdownTable({ title, head, rows, note }: Table): string {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((c) => c.replaceAll("|", "\\|")).join(" | ")} |`;
+  return [
+    `### ${title}`,
+    "",
+    line(head),
+    line(head.map(() => "---")),
+    ...rows.map(line),
+    ...(note ? ["", note] : []),
+    "",
+  ].join("\n");
+}
+
+/** Adapter, versions, command and tables. */
+export function benchMarkdown(report: BenchReport): string {
+  return [
+    `${report.date.slice(0, 10)}, ${report.adapter}, ${report.cores} CPU cores; ` +
+    `${Object.entries(report.versions).map(([k, v]) => `${k} ${v}`).join(", ")}; variants ` +
+    `${report.tuned ? "as tuned" : "as shipped"}${report.exact ? ", exact" : ""}; ` +
+    `${fixed(report.seconds, 0)} s:`,
+    "",
+    "```",
+    report.command,
+    "```",
+    "",
+    ...Object.entries(report.peers?.versions ?? {}).map(([k, v]) => `- ${k}: ${v}`),
+    "",
+    ...benchTables(report).map(markdownTable),
+  ].join("\n");
+}
+
+const BEGIN = "<!-- measured: begin -->", END = "<!-- measured: end -->";
+
+/** Puts the tables between the document's markers. @throws where it has none. */
+export function replaceMeasured(document: string, measured: string): string {
+  const [from, to] = [document.indexOf(BEGIN), document.indexOf(END)];
+  if (from < 0 || to < from) throw new Error(`it lacks the lines ${BEGIN} and ${END}`);
+  return `${document.slice(0, from + BEGIN.length)}\n\n${measured.trim()}\n\n${document.slice(to)}`;
+}

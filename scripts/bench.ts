@@ -1,0 +1,255 @@
+/** `deno task bench`: how fast kernels and whole steps are, beside what the device and others can. */
+
+import { resolve } from "node:path";
+import { InvalidArgumentError } from "commander";
+import { table } from "../lib/audit/text.ts";
+import { type FirstStep, firstStep, type FirstSteps } from "../lib/bench/first_step.ts";
+import { benchKernels, requireBelowPeak } from "../lib/bench/kernels.ts";
+import { benchModel } from "../lib/bench/model.ts";
+import { benchPage } from "../lib/bench/page.ts";
+import { benchPeers } from "../lib/bench/peers.ts";
+import { higherPeaks, measurePeaks } from "../lib/bench/peaks.ts";
+import { peerSpecs } from "../lib/bench/programs.ts";
+import type { BenchReport } from "../lib/bench/report.ts";
+import { Budget } from "../lib/bench/statistics.ts";
+import { benchMarkdown, benchTables, replaceMeasured } from "../lib/bench/tables.ts";
+import { newCommand, numberIn, wholeIn } from "../lib/cli/command.ts";
+import { main, parseArguments, type Progress, progressBar } from "../lib/cli/main.ts";
+import { CheckFailedError, InputError } from "../lib/errors.ts";
+import { openGpu } from "../lib/gpu/device.ts";
+import { writeFileAtomic } from "../lib/io/atomic.ts";
+import { tunedChoice } from "../lib/tune/choices.ts";
+
+const numbers = (text: string) => {
+  const values = text.split(",").map(Number);
+  if (values.every((v) => Number.isInteger(v) && v > 0 && v <= 4096)) return values;
+  throw new InvalidArgumentError("It must be whole numbers with commas between, such as 1,8.");
+};
+
+const program = newCommand(
+  "bench",
+  "Measures kernels, whole steps, and other programs beside them.",
+)
+  .option(
+    "--kernels",
+    "every kernel of the seed preset's training step, and 3×3 convolutions alone",
+  )
+  .option("--model", "training and sampling steps over batches and sizes, and first steps")
+  .option("--peers", "PyTorch, jax-js and TensorFlow.js in the same run, taking turns")
+  .option("--batches <list>", "batches of --model", numbers, [1, 2, 4, 8, 16])
+  .option("--sizes <list>", "image sizes of --model", numbers, [32, 64, 128, 256])
+  .option("--batch <n>", "batch of --kernels", wholeIn(1, 64), 8)
+  .option("--size <n>", "image size of --kernels and --peers", wholeIn(16, 512), 128)
+  .option("--budget <seconds>", "time for all, shared among the parts", numberIn(5, 86400), 600)
+  .option("--exact", "only variants that sum as written")
+  .option("--untuned", "variants in the order shipped, whatever `deno task tune` stored")
+  .option("--no-compile", "leave out torch.compile")
+  .option("--python <command>", "Python with torch and diffusers", "python3")
+  .option("--json <file>", "write all figures")
+  .option("--html <file>", "write a page with drawings", "out/bench.html")
+  .option("--markdown <file>", "put the tables between the markers of a Markdown file")
+  .option("--first-step <preset,batch,size>", "what a process of its own is asked; not for people")
+  .addHelpText(
+    "after",
+    `
+Without --kernels, --model or --peers: --kernels and --model. Kernels are checked against float64
+before anything is timed, and one that would be faster than the measured peak ends the run.
+
+Examples:
+  deno task bench --kernels
+  deno task bench --model --batches 1,8 --sizes 128 --json out/bench.json
+  deno task bench --kernels --model --peers --budget 700 --markdown docs/benchmarks.md`,
+  );
+
+await main(async () => {
+  parseArguments(program);
+  const options = program.opts<Options>();
+  if (options.firstStep) return await printFirstStep(options.firstStep);
+  if (!options.kernels && !options.model && !options.peers) options.kernels = options.model = true;
+  const markdown = options.markdown && resolve(options.markdown);
+  if (markdown) checkMarkers(markdown);
+  for (const size of [options.size, ...options.sizes]) {
+    if (size % 4) throw new InputError(`--sizes ${size}: the seed model needs multiples of 4`);
+  }
+
+  const started = performance.now();
+  const gpu = await openGpu();
+  if (!gpu.profile.features.includes("timestamp-query")) {
+    throw new InputError("the device has no timestamp queries: nothing can be timed");
+  }
+  const choose = options.untuned ? undefined : await tunedChoice(gpu.profile, gpu.name);
+  const planOptions = { device: gpu.profile, exact: Boolean(options.exact), choose };
+  const budget = new Budget(options.budget);
+  let peaks = await measurePeaks(gpu);
+
+  const kernels = options.kernels
+    ? await withBar(
+      (show) =>
+        benchKernels(
+          gpu,
+          planOptions,
+          peaks,
+          budget.part(options.model || options.peers ? 0.3 : 1),
+          { batch: options.batch, size: options.size, onProgress: show },
+        ),
+    )
+    : undefined;
+  peaks = higherPeaks(peaks, await measurePeaks(gpu));
+  const peers = options.peers ? await runPeers(gpu, planOptions, budget, options) : undefined;
+  const firstSteps = options.model ? await runFirstSteps(budget.part(0.4)) : undefined;
+  const model = options.model
+    ? await withBar((show) =>
+      benchModel(gpu, planOptions, budget, {
+        batches: options.batches,
+        sizes: options.sizes,
+        onProgress: (done, total) => show("model   ", done, total),
+      })
+    )
+    : undefined;
+  peaks = higherPeaks(peaks, await measurePeaks(gpu));
+  for (const r of model?.rows ?? []) {
+    if (r.gflops) requireBelowPeak(`${r.kind} ${r.size}² batch ${r.batch}`, r.gflops, false, peaks);
+  }
+  gpu.destroy();
+
+  const report: BenchReport = {
+    version: 1,
+    date: new Date().toISOString(),
+    command: `deno task bench ${Deno.args.join(" ")}`,
+    adapter: gpu.name,
+    software: gpu.profile.software,
+    cores: navigator.hardwareConcurrency,
+    versions: { Deno: Deno.version.deno, V8: Deno.version.v8 },
+    tuned: choose !== undefined,
+    exact: Boolean(options.exact),
+    seconds: (performance.now() - started) / 1000,
+    peaks,
+    kernels,
+    model,
+    firstSteps,
+    peers,
+  };
+  for (const t of benchTables(report)) {
+    console.log(`\n${t.title}\n${table(t.head, t.rows)}${t.note ? `\n${t.note}` : ""}`);
+  }
+  await write(options.html, benchPage(report));
+  if (options.json) await write(options.json, JSON.stringify(report, null, 1) + "\n");
+  if (markdown) {
+    const text = replaceMeasured(await Deno.readTextFile(markdown), benchMarkdown(report));
+    await write(markdown, text);
+  }
+  console.log(`\n${report.adapter}, ${report.seconds.toFixed(0)} s`);
+});
+
+async function write(path: string, text: string): Promise<void> {
+  await writeFileAtomic(resolve(path), text);
+  console.log(`wrote ${path}`);
+}
+
+/** Better told before ten minutes of measuring than after. */
+function checkMarkers(path: string): void {
+  try {
+    replaceMeasured(Deno.readTextFileSync(path), "");
+  } catch (error) {
+    throw new InputError(`--markdown ${path}: ${(error as Error).message}`);
+  }
+}
+
+/** The command line, as parsed. */
+interface Options {
+  kernels?: boolean;
+  model?: boolean;
+  peers?: boolean;
+  batches: number[];
+  sizes: number[];
+  batch: number;
+  size: number;
+  budget: number;
+  exact?: boolean;
+  untuned?: boolean;
+  compile: boolean;
+  python: string;
+  json?: string;
+  html: string;
+  markdown?: string;
+  firstStep?: string;
+}
+
+type Show = (what: string, done: number, total: number) => void;
+
+/** One progress bar after another, as what is done changes. */
+async function withBar<T>(body: (show: Show) => Promise<T>): Promise<T> {
+  let bar: Progress | undefined, label = "";
+  const show: Show = (what, done, total) => {
+    if (what !== label) {
+      bar?.stop();
+      bar = progressBar(label = what, total);
+    }
+    bar!.update(done);
+  };
+  try {
+    return await body(show);
+  } finally {
+    bar?.stop();
+  }
+}
+
+async function runPeers(
+  gpu: Awaited<ReturnType<typeof openGpu>>,
+  planOptions: Parameters<typeof benchPeers>[1],
+  budget: Budget,
+  options: Options,
+) {
+  const folder = await Deno.makeTempDir({ prefix: "bench-peers-" });
+  try {
+    return await benchPeers(
+      gpu,
+      planOptions,
+      peerSpecs(options),
+      budget.part(options.model ? 0.55 : 1),
+      { size: options.size, folder, onProgress: (what) => console.error(`peers    ${what}`) },
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function printFirstStep(text: string): Promise<void> {
+  const [preset, batch, size] = text.split(",");
+  console.log(JSON.stringify(await firstStep(preset, Number(batch), Number(size))));
+}
+
+/** The demo's and the seed preset's first step, with a new folder for the driver's cache, and again. */
+async function runFirstSteps(budget: Budget): Promise<FirstSteps[]> {
+  const results: FirstSteps[] = [];
+  for (const [preset, batch, size] of [["demo", 8, 32], ["seed", 8, 128]] as const) {
+    if (budget.left === 0) break;
+    const folder = await Deno.makeTempDir({ prefix: "bench-shaders-" });
+    try {
+      console.error(`first step of ${preset}`);
+      const cold = await ask(`${preset},${batch},${size}`, folder);
+      results.push({ preset, cold, warm: await ask(`${preset},${batch},${size}`, folder) });
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  }
+  return results;
+}
+
+async function ask(what: string, folder: string): Promise<FirstStep> {
+  const { stdout, stderr, success } = await new Deno.Command("deno", {
+    args: [
+      "run",
+      "--no-prompt",
+      "--allow-read",
+      "--allow-env=INIT_CWD,HOME,XDG_CACHE_HOME",
+      new URL(import.meta.url).pathname,
+      "--first-step",
+      what,
+    ],
+    // Mesa's and NVIDIA's names for where compiled shaders are kept.
+    env: { MESA_SHADER_CACHE_DIR: folder, __GL_SHADER_DISK_CACHE_PATH: folder },
+  }).output();
+  if (!success) throw new CheckFailedError(new TextDecoder().decode(stderr).trim());
+  return JSON.parse(new TextDecoder().decode(stdout).trim().split("\n").at(-1)!);
+}
