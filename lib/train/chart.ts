@@ -9,7 +9,7 @@ export interface ChartOptions {
 }
 
 const [WIDTH, HEIGHT] = [460, 240];
-const MARGIN = { left: 56, right: 14, top: 30, bottom: 36 };
+const MARGIN = { left: 56, right: 24, top: 30, bottom: 36 };
 const MOST_POINTS = 1000;
 
 const escape = (text: string) =>

@@ -128,7 +128,9 @@ class Run {
       await this.#endEpoch();
     }
     let looked = performance.now();
-    while (trainer.step < total && !events.stopRequested()) {
+    const stops = () => trainer.team ? trainer.stopAgreed : events.stopRequested();
+    while (trainer.step < total && !stops()) {
+      trainer.stopWanted = events.stopRequested();
       await trainer.runStep();
       if (trainer.mustRead || performance.now() - looked > LOOK) {
         await this.#take(await trainer.losses());

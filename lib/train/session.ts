@@ -1,7 +1,7 @@
 /** From a configuration to a finished run: device, trainer, resume, and one new try if it is lost. */
 
 import type { Dataset, SliceCache } from "../data/dataset.ts";
-import { DeviceLostError } from "../errors.ts";
+import { DeviceLostError, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { latestCheckpoint, listCheckpoints } from "./checkpoint.ts";
 import type { RunConfig } from "./config.ts";
@@ -46,9 +46,13 @@ export async function trainSession(
     try {
       const trainer = await start(gpu, options, events, options.resume || lost > 0);
       const { dataset, cache, out } = options;
-      const complete = await trainRun(trainer, dataset, cache, out, runEvents);
+      const leads = !options.team || options.team.rank === 0;
+      const complete = leads
+        ? await trainRun(trainer, dataset, cache, out, runEvents)
+        : await followRun(trainer, runEvents);
       return { complete, step: trainer.step };
     } catch (error) {
+      if (options.team) throw error; // the others wait: they must be told, not made to wait longer
       await new Promise((resolve) => setTimeout(resolve, LOSS_NOTICE));
       if (!gpu.isLost && !(error instanceof DeviceLostError)) throw error;
       const message = error instanceof Error ? error.message : String(error);
@@ -58,6 +62,16 @@ export async function trainSession(
       gpu.destroy();
     }
   }
+}
+
+/** The part in a run of a team's members but the first: steps alone. */
+async function followRun(trainer: Trainer, events: RunEvents): Promise<boolean> {
+  while (trainer.step < trainer.totalSteps && !trainer.stopAgreed) {
+    trainer.stopWanted = events.stopRequested();
+    await trainer.runStep();
+    if (trainer.mustRead) await trainer.losses();
+  }
+  return trainer.step >= trainer.totalSteps;
 }
 
 async function start(
@@ -77,6 +91,13 @@ async function start(
       (reason) => events.onWarning(`damaged checkpoint passed over: ${reason}`),
     );
     trainer.restore(state);
+  }
+  if (team) {
+    const steps = new Float32Array([trainer.step]);
+    await team.sum(steps);
+    if (steps[0] !== trainer.step * team.size) {
+      throw new InputError(`${out}: the processes do not see the same checkpoints there`);
+    }
   }
   await events.onReady(trainer);
   return trainer;

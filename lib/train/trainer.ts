@@ -54,6 +54,10 @@ export class Trainer {
   /** Micro-batches done. */
   microStep = 0;
   readonly sampler: BalancedSampler;
+  /** For a team: this member asks all to stop after the next step. */
+  stopWanted = false;
+  /** For a team: one of its members has asked to stop. All learn it at the same step. */
+  stopAgreed = false;
   #read = 0; // micro-batches whose loss was asked for
   #pending: Promise<LossRecord[]> = Promise.resolve([]);
 
@@ -163,19 +167,21 @@ export class Trainer {
   }
 
   /** Gradient and loss of the whole batch are the means of the members' own. */
-  async #runWithTeam({ size, sum }: Team): Promise<void> {
+  async #runWithTeam(team: Team): Promise<void> {
     const { executable } = this;
     const update = executable.plan.dispatches.findIndex((d) => d.phase === "update");
     executable.run(0, update);
     const names = ["gradient", "loss"] as const;
     const parts = await Promise.all(names.map((name) => executable.read(name)));
-    const shared = new Float32Array(parts[0].length + parts[1].length);
-    shared.set(parts[0]);
-    shared.set(parts[1], parts[0].length);
-    await sum(shared);
-    const mean = shared.map((v) => v / size);
-    executable.write("gradient", mean.slice(0, parts[0].length));
-    executable.write("loss", mean.slice(parts[0].length));
+    const [gradient, loss] = parts;
+    const shared = new Float32Array(gradient.length + 2);
+    shared.set(gradient);
+    shared.set([loss[0], this.stopWanted ? 1 : 0], gradient.length);
+    await team.sum(shared);
+    if (shared[gradient.length + 1] > 0) this.stopAgreed = true;
+    const mean = shared.map((v) => v / team.size);
+    executable.write("gradient", mean.slice(0, gradient.length));
+    executable.write("loss", mean.slice(gradient.length, gradient.length + 1));
     executable.run(update);
   }
 

@@ -13,6 +13,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "lib/errors.ts": [],
   "lib/random": ["lib/errors.ts"],
   "lib/io": ["lib/errors.ts"],
+  "lib/mpi": ["lib/errors.ts"],
   "lib/cli": ["lib/errors.ts"],
   "lib/lint": ["lib/errors.ts"],
 
@@ -41,6 +42,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "lib/audit",
     "lib/evaluate",
     "lib/cli",
+    "lib/mpi",
     "lib/lint",
   ],
   "mod.ts": ["@program", "@machine"],

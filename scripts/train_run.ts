@@ -1,0 +1,122 @@
+/** A training run as its user sees it: progress, notes, report; alone or as one of a team. */
+
+import { join } from "node:path";
+import { type Progress, progressBar } from "../lib/cli/main.ts";
+import { prepareAll } from "../lib/data/dataset.ts";
+import { CheckFailedError } from "../lib/errors.ts";
+import { openGpu } from "../lib/gpu/device.ts";
+import { writeFileAtomic } from "../lib/io/atomic.ts";
+import { asWriteError } from "../lib/io/write_error.ts";
+import { REPORT_NAME, writeReport } from "../lib/train/report.ts";
+import { DivergedError, RUN_CONFIG_NAME } from "../lib/train/run.ts";
+import { trainSession } from "../lib/train/session.ts";
+import type { Trainer } from "../lib/train/trainer.ts";
+import type { Team } from "../lib/train/team.ts";
+import { openTrainingData, type TrainRequest } from "./train_options.ts";
+
+/** A progress bar that shows nothing. */
+const SILENT: Progress = { update() {}, stop() {} };
+
+/** Trains as asked; of a team only the first speaks and writes. */
+export async function runTraining(request: TrainRequest, team?: Team): Promise<void> {
+  const leads = !team || team.rank === 0;
+  const say = (text: string) => leads && console.log(text);
+  const showProgress: typeof progressBar = (...args) => leads ? progressBar(...args) : SILENT;
+  const { config, out, data, resume } = request;
+  const { dataset, cache } = await openTrainingData(request);
+  for (const note of dataset.notes) say(`data: ${note}`);
+  const records = [...dataset.train, ...dataset.val];
+  const loading = showProgress("slices  ", records.length);
+  await prepareAll(records, cache, (done) => loading.update(done));
+  loading.stop();
+  const positives = dataset.train.filter((r) => r.label === 1).length;
+  say(
+    `data: ${dataset.train.length} training slices, ${positives} with a nodule; ` +
+      `${dataset.val.length} for validation`,
+  );
+
+  let stop = false;
+  const onInterrupt = () => {
+    if (stop) Deno.exit(130);
+    stop = true;
+    console.error("\nfinishing the step and saving; press Ctrl-C again to leave at once");
+  };
+  const signals = Deno.build.os === "windows"
+    ? ["SIGINT"] as const
+    : ["SIGINT", "SIGTERM"] as const;
+  for (const signal of signals) Deno.addSignalListener(signal, onInterrupt);
+
+  let overwrite = request.overwrite;
+  let compiling: Progress | undefined;
+  let bar: Progress | undefined;
+  let started = performance.now();
+  let running: Trainer | undefined;
+  const notes: string[] = [];
+  let rate = 0;
+  try {
+    const { complete, step } = await trainSession(
+      { config, dataset, cache, out, resume, openGpu, team },
+      {
+        onPipeline(done, total) {
+          compiling ??= showProgress("kernels ", 1);
+          compiling.update(done / total);
+        },
+        async onReady(trainer) {
+          compiling?.stop();
+          compiling = undefined;
+          const mebibytes = (trainer.executable.bytes / 2 ** 20).toFixed(1);
+          const seconds = ((performance.now() - started) / 1000).toFixed(1);
+          say(
+            `adapter: ${trainer.gpu.name}\nmodel: ${trainer.layout.count} parameters, ` +
+              `${config.resolution.join("×")}, ` +
+              `batch ${config.train_batch_size}×${config.gradient_accumulation_steps}; ` +
+              `peak GPU memory of a training step ${mebibytes} MiB; ready in ${seconds} s`,
+          );
+          if (team) say(`processes: ${team.size}`);
+          running = trainer;
+          if (trainer.step > 0) say(`going on from step ${trainer.step}`);
+          else if (leads && overwrite) await Deno.remove(out, { recursive: true }).catch(() => {});
+          overwrite = false;
+          if (leads) await writeConfig(request);
+          bar?.stop();
+          bar = showProgress("training", trainer.totalSteps, "loss {loss} {speed} steps/s {what}");
+        },
+        onWarning(text) {
+          console.warn(`warning: ${text}`);
+          started = performance.now();
+        },
+      },
+      {
+        onStep(step, loss, speed) {
+          rate = speed;
+          bar!.update(step, { loss: loss?.toFixed(4) ?? "…", speed: speed.toFixed(2), what: "" });
+        },
+        onNote: (text) => notes.push(text),
+        onSampling: (done, total) =>
+          bar!.update(running!.step, { what: `sampling ${done}/${total}` }),
+        stopRequested: () => stop,
+        onEpoch: async ({ rows }) => {
+          await writeReport({ out, trainer: running!, dataset, data }, rows);
+        },
+      },
+    );
+    bar?.stop();
+    for (const note of notes) say(note);
+    if (complete) say(`done at ${rate.toFixed(2)} steps/s: ${out}; see ${join(out, REPORT_NAME)}`);
+    else say(`stopped at step ${step}; go on with: ./run train --resume --out ${out}`);
+  } catch (error) {
+    bar?.stop();
+    for (const note of notes) say(note);
+    if (error instanceof DivergedError) throw new CheckFailedError(error.message);
+    throw error;
+  }
+  for (const signal of signals) Deno.removeSignalListener(signal, onInterrupt);
+}
+
+async function writeConfig({ config, data, out }: TrainRequest): Promise<void> {
+  const path = join(out, RUN_CONFIG_NAME);
+  const json = JSON.stringify({ data: data ?? null, ...config }, null, 2) + "\n";
+  await writeFileAtomic(path, json).catch((error) => {
+    throw asWriteError(error, `Cannot write ${path}`);
+  });
+}
