@@ -12,9 +12,11 @@ import { keyOf } from "../random/philox.ts";
 import type { ReverseStep } from "./scheduler.ts";
 import {
   blendGraph,
-  conditionalGraph,
   initialNoiseGraph,
+  keepGraph,
+  modelGraph,
   samplingGraph,
+  stepGraph,
 } from "./sampling_graph.ts";
 
 export interface SamplerOptions {
@@ -72,13 +74,15 @@ export interface SampleRequest {
   };
 }
 
+type State = { readonly from: Executable; readonly state: string };
+
 /** The plans of a sampler. All share x, x0 and the weights. */
 interface Plans {
-  /** Guidance and step; for an unguided sampler, the conditional model and step. */
+  /** What ends in the scheduler's step: with the model, but for two passes. */
   readonly main: Executable;
-  /** The first of two passes. */
-  readonly conditional?: Executable;
-  /** For timesteps outside the guidance interval. */
+  /** Two passes: the model, and what puts its conditional output aside. */
+  readonly passes?: { readonly model: Executable; readonly keep: Executable };
+  /** For timesteps outside the guidance interval of a doubled batch. */
   readonly plain?: Executable;
   readonly noise: Executable;
   readonly blend?: Executable;
@@ -89,60 +93,62 @@ export class Sampler {
 
   static async create(gpu: Gpu, options: SamplerOptions): Promise<Sampler> {
     const { batch, height, width, exact, share, onPipeline, guided } = options;
-    const load = (graph: Graph, shared: Record<string, { from: Executable; state: string }>) =>
+    const load = (graph: Graph, shared: Record<string, State>) =>
       Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact }), {
         share: shared,
         onPipeline,
       });
-    const main = await load(
-      samplingGraph({ ...options, noise: "device" }),
-      share ? { params: share } : {},
-    );
-    const own = (...names: string[]) =>
-      Object.fromEntries(names.map((state) => [
-        state,
-        state === "params" && share ? share : { from: main, state },
-      ]));
+    const weights: Record<string, State> = share ? { params: share } : {};
+    const from = (owner: Executable, ...names: string[]) =>
+      Object.fromEntries(names.map((state) => [state, { from: owner, state }]));
+    let main: Executable, passes: Plans["passes"], plain: Executable | undefined;
+    if (guided && options.twoPasses) {
+      const model = await load(modelGraph(options), weights);
+      main = await load(stepGraph(options), from(model, "x", "e"));
+      const keep = await load(keepGraph(options), {
+        ...from(model, "e"),
+        ...from(main, "conditional"),
+      });
+      passes = { model, keep };
+    } else {
+      main = await load(samplingGraph({ ...options, noise: "device" }), weights);
+      if (guided && options.interval) {
+        const graph = samplingGraph({ ...options, guided: false, noise: "device" });
+        plain = await load(graph, { ...from(main, "params", "x", "x0"), ...weights });
+      }
+    }
     return new Sampler(options, {
       main,
-      conditional: guided && options.twoPasses
-        ? await load(conditionalGraph(options), own("params", "x", "conditional"))
+      passes,
+      plain,
+      noise: await load(initialNoiseGraph(batch, height, width), from(main, "x")),
+      blend: options.inpaint
+        ? await load(blendGraph(batch, height, width), from(main, "x"))
         : undefined,
-      plain: guided && options.interval
-        ? await load(
-          samplingGraph({ ...options, guided: false, noise: "device" }),
-          own("params", "x", "x0"),
-        )
-        : undefined,
-      noise: await load(initialNoiseGraph(batch, height, width), own("x")),
-      blend: options.inpaint ? await load(blendGraph(batch, height, width), own("x")) : undefined,
     });
   }
 
-  /** The plan with guidance and scheduler, whose states are `params`, `x` and `x0`. */
+  /** The plan that ends in the scheduler's step: with the model, but for two passes. */
   get executable(): Executable {
     return this.plans.main;
   }
 
   #all(): Executable[] {
-    return Object.values(this.plans).filter((p): p is Executable => p !== undefined);
+    const { main, passes, plain, noise, blend } = this.plans;
+    return [passes?.model, main, passes?.keep, plain, noise, blend].filter((p) => p !== undefined);
   }
 
-  /** Bytes that the plans hold on the device; what they share counts once. */
+  /** Bytes that the plans hold on the device; states, which they share, count once. */
   get bytes(): number {
-    const shared = ["params", "x", "x0", "conditional"];
-    return this.#all().reduce(
-      (sum, { plan }) =>
-        sum +
-        plan.buffers.reduce((bytes, b) =>
-          bytes + (plan === this.plans.main.plan || !shared.includes(b.name) ? b.bytes : 0), 0),
-      0,
-    );
+    const buffers = this.#all().flatMap(({ plan }) => plan.buffers);
+    const states = new Map(buffers.filter((b) => b.role === "state").map((b) => [b.name, b.bytes]));
+    const rest = buffers.filter((b) => b.role !== "state").map((b) => b.bytes);
+    return [...states.values(), ...rest].reduce((a, b) => a + b, 0);
   }
 
   /** Sets the flat parameters (not where they are shared). */
   setParameters(params: Float32Array<ArrayBuffer>): void {
-    this.executable.write("params", params);
+    (this.plans.passes?.model ?? this.plans.main).write("params", params);
   }
 
   /** Sets an input in every plan that has it. */
@@ -152,7 +158,7 @@ export class Sampler {
 
   /** Runs all reverse steps. @returns [N,H,W] in [−1, 1]. */
   async sample(request: SampleRequest): Promise<Float32Array<ArrayBuffer>> {
-    const { main, noise, blend } = this.plans;
+    const { main, passes, plain, noise, blend } = this.plans;
     const { batch, guided } = this.options;
     const { steps, images, seed, keep, watch } = request;
     if (request.classes.length !== batch || images.length !== batch) {
@@ -170,8 +176,10 @@ export class Sampler {
     // The starting noise is step 0 of the stream; reverse steps count from 1.
     const setRng = (step: number) => new Uint32Array([low, high, step, 0]);
     this.#write("lung_mask", request.lungMask);
-    this.#setClasses("class_map", request.classes);
-    this.#setClasses("null_map", request.classes.map(() => request.nullClass ?? 0));
+    let classMap = this.#classMap(request.classes);
+    const nullMap = this.#classMap(request.classes.map(() => request.nullClass ?? 0));
+    this.#write("class_map", classMap);
+    this.#write("null_map", nullMap);
     this.#write("images", Uint32Array.from(images));
     this.#write("strength", new Float32Array([request.cfgScale]));
     this.#write("rescale", new Float32Array([request.rescale ?? 0]));
@@ -194,18 +202,30 @@ export class Sampler {
     };
     await show(0);
     for (const [i, step] of steps.entries()) {
-      if (request.classesAt) this.#setClasses("class_map", request.classesAt(i));
-      for (const exe of [main, this.plans.conditional, this.plans.plain]) {
-        const slot = exe?.plan.inputs.t;
-        if (exe && slot) exe.write("t", new Int32Array(slot.bytes / 4).fill(step.t));
-        if (exe?.plan.inputs.rng) exe.write("rng", setRng(i + 1));
-        if (exe?.plan.inputs.coefficients) exe.write("coefficients", step.coefficients);
+      if (request.classesAt) {
+        classMap = this.#classMap(request.classesAt(i));
+        this.#write("class_map", classMap);
       }
-      const plain = guided && !(request.guidedAt?.(step.t) ?? true) ? this.plans.plain : undefined;
-      if (plain) plain.run();
-      else {
-        this.plans.conditional?.run();
+      for (const exe of this.#all()) {
+        const { t, coefficients } = exe.plan.inputs;
+        if (t) exe.write("t", new Int32Array(t.bytes / 4).fill(step.t));
+        if (!coefficients) continue;
+        exe.write("coefficients", step.coefficients);
+        exe.write("rng", setRng(i + 1));
+      }
+      const isGuided = guided && (request.guidedAt?.(step.t) ?? true);
+      if (passes) {
+        passes.model.write("class_map", classMap);
+        passes.model.run();
+        passes.keep.run();
+        // Without guidance both outputs are the conditional one, and guidance gives it as it is.
+        if (isGuided) {
+          passes.model.write("class_map", nullMap);
+          passes.model.run();
+        }
         main.run();
+      } else {
+        (isGuided ? main : plain ?? main).run();
       }
       const last = i === steps.length - 1;
       restore(last ? [1, 0] : step.levels.after, step.stochastic ? i + 1 : 0);
@@ -221,11 +241,12 @@ export class Sampler {
     return x.map((v) => Math.min(1, Math.max(-1, v)));
   }
 
-  #setClasses(name: string, classes: readonly number[]): void {
+  /** One value an image, in all its pixels. */
+  #classMap(classes: readonly number[]): Float32Array<ArrayBuffer> {
     const pixels = this.options.height * this.options.width;
     const map = new Float32Array(classes.length * pixels);
     classes.forEach((c, i) => map.fill(c, i * pixels, (i + 1) * pixels));
-    this.#write(name, map);
+    return map;
   }
 
   destroy(): void {

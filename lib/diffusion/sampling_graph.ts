@@ -9,6 +9,7 @@ import { concat } from "../ops/concat.ts";
 import { guidance, schedulerStep, STEP_COEFFICIENTS } from "../ops/diffusion.ts";
 import { blend, guidanceRescale } from "../ops/guidance.ts";
 import { randomNormal } from "../ops/random.ts";
+import { scale } from "../ops/scale.ts";
 
 export interface SamplingGraphOptions {
   readonly config: UNet2DConfig;
@@ -18,11 +19,6 @@ export interface SamplingGraphOptions {
   readonly width: number;
   /** Conditional and unconditional in one doubled batch; without it the class map alone. */
   readonly guided: boolean;
-  /**
-   * Guided, but with half the batch: the conditional output is a state that
-   * {@link conditionalGraph} has set.
-   */
-  readonly twoPasses?: boolean;
   /** Rescale what guidance gives (input `rescale`). */
   readonly rescaled?: boolean;
   /** Where the noise comes from: made on the device, or an input `noise` (for reference cases). */
@@ -63,57 +59,80 @@ function modelParts(graph: Graph, options: ModelOptions, rows: number) {
 }
 
 /**
- * Inputs: `lung_mask`, `class_map` [N,1,H,W] (not of the second of two passes), `null_map`
- * [N,1,H,W] (what stands for "no class"; guided only); `t` i32 [N], or [2N] in a doubled batch;
- * `coefficients` of scheduler_step; `strength` [1] (guided only), `rescale` [1] (rescaled only);
- * `rng` u32 [4] and `images` u32 [N] (or `noise` [N,1,H,W]).
- * States: `params` (flat), `x` [N,1,H,W], `x0` [N,1,H,W], the clean image predicted last;
- * `conditional` [N,1,H,W] (two passes only).
+ * Guidance of both outputs [2N,1,H,W], its rescaling, and the scheduler's step from x with noise.
  */
-export function samplingGraph(options: SamplingGraphOptions): Graph {
-  const { batch, guided, twoPasses = false, rescaled = false } = options;
-  const graph = new Graph();
-  const doubled = guided && !twoPasses;
-  const { image, x, run } = modelParts(graph, options, doubled ? 2 * batch : batch);
-  const coefficients = graph.input("coefficients", { shape: [STEP_COEFFICIENTS], dtype: "f32" });
-  const x0 = graph.state("x0", image);
-  let e: Tensor;
-  if (!guided) {
-    e = run(["class_map"]);
-  } else {
-    const both = doubled
-      ? run(["class_map", "null_map"])
-      : concat([graph.state("conditional", image), run(["null_map"])], 0);
-    const strength = graph.input("strength", { shape: [1], dtype: "f32" });
+function guidedStep(
+  graph: Graph,
+  both: Tensor,
+  options: Pick<SamplingGraphOptions, "guided" | "rescaled" | "noise">,
+  x: Tensor,
+): void {
+  const one = { shape: [1], dtype: "f32" } as const;
+  let e = both;
+  if (options.guided) {
+    const strength = graph.input("strength", one);
     e = graph.scope("guidance", () => {
       const mixed = guidance(both, strength);
-      if (!rescaled) return mixed;
-      return guidanceRescale(mixed, both, graph.input("rescale", { shape: [1], dtype: "f32" }));
+      return options.rescaled ? guidanceRescale(mixed, both, graph.input("rescale", one)) : mixed;
     });
   }
+  const coefficients = graph.input("coefficients", { shape: [STEP_COEFFICIENTS], dtype: "f32" });
+  const x0 = graph.state("x0", x);
   graph.scope("scheduler", () => {
-    const noise = options.noise === "input" ? graph.input("noise", image) : randomNormal(
+    const noise = options.noise === "input" ? graph.input("noise", x) : randomNormal(
       graph.input("rng", { shape: [4], dtype: "u32" }),
-      graph.input("images", { shape: [batch], dtype: "u32" }),
-      image.shape,
+      graph.input("images", { shape: [x.shape[0]], dtype: "u32" }),
+      x.shape,
       SAMPLING_NOISE_STREAM,
     );
     const [next, predicted] = schedulerStep(e, noise, coefficients, x, x0);
     graph.update("x", next);
     graph.update("x0", predicted);
   });
+}
+
+/**
+ * Inputs: `lung_mask`, `class_map` [N,1,H,W], `null_map` [N,1,H,W] (what stands for "no class";
+ * guided only); `t` i32 [N] or [2N] when guided; `coefficients` of scheduler_step; `strength` [1]
+ * (guided only), `rescale` [1] (rescaled only); `rng` u32 [4] and `images` u32 [N] (or `noise`
+ * [N,1,H,W]).
+ * States: `params` (flat), `x` [N,1,H,W], `x0` [N,1,H,W], the clean image predicted last.
+ */
+export function samplingGraph(options: SamplingGraphOptions): Graph {
+  const { batch, guided } = options;
+  const graph = new Graph();
+  const { x, run } = modelParts(graph, options, guided ? 2 * batch : batch);
+  guidedStep(graph, run(guided ? ["class_map", "null_map"] : ["class_map"]), options, x);
   return graph;
 }
 
 /**
- * The first of two passes: the conditional output alone. Inputs `lung_mask`, `class_map`, `t` [N];
- * states `params`, `x`, `conditional`.
+ * The model alone, for guidance in two passes with half the memory: the same Plan runs for the class
+ * and for "no class". Inputs `lung_mask`, `class_map`, `t` [N]; states `params`, `x`, `e`, the output.
  */
-export function conditionalGraph(options: ModelOptions): Graph {
+export function modelGraph(options: ModelOptions): Graph {
   const graph = new Graph();
   const { image, run } = modelParts(graph, options, options.batch);
-  graph.state("conditional", image);
-  graph.update("conditional", run(["class_map"]));
+  graph.state("e", image);
+  graph.update("e", run(["class_map"]));
+  return graph;
+}
+
+/** Between two passes: state `conditional` becomes `e`. */
+export function keepGraph(options: ModelOptions): Graph {
+  const graph = new Graph();
+  graph.state("conditional", imageType(options));
+  graph.update("conditional", scale(graph.state("e", imageType(options)), 1));
+  return graph;
+}
+
+/** After two passes: samplingGraph's inputs and states without the model's, and both outputs. */
+export function stepGraph(options: ModelOptions & { readonly rescaled?: boolean }): Graph {
+  const graph = new Graph();
+  const image = imageType(options);
+  const x = graph.state("x", image);
+  const both = concat([graph.state("conditional", image), graph.state("e", image)], 0);
+  guidedStep(graph, both, { guided: true, rescaled: options.rescaled, noise: "device" }, x);
   return graph;
 }
 

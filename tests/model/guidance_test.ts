@@ -98,6 +98,8 @@ Deno.test("guidance outside its interval is the conditional model", async () => 
   const plain = await sample(2, { guided: false });
   const never = await sample(2, { interval: true }, { guidedAt: () => false });
   assert.deepEqual(never, plain);
+  const passes = await sample(2, { interval: true, twoPasses: true }, { guidedAt: () => false });
+  assert.deepEqual(passes, plain);
   const always = await sample(2, { interval: true }, { guidedAt: () => true });
   assert.deepEqual(always, await sample(2, {}));
   for (const twoPasses of [false, true]) {
