@@ -43,7 +43,8 @@ export const PAGE_SCRIPT = `
 const data = JSON.parse(document.getElementById("data").textContent);
 const svg = document.getElementById("graph"), detail = document.getElementById("detail");
 const whole = [0, 0, +svg.dataset.width, +svg.dataset.height];
-let box = [...whole];
+// At first the whole width, from the top.
+let box = [0, 0, whole[2], Math.min(whole[3], whole[2] * svg.clientHeight / svg.clientWidth)];
 const show = () => svg.setAttribute("viewBox", box.join(" "));
 const scale = () => Math.max(box[2] / svg.clientWidth, box[3] / svg.clientHeight);
 const point = (e) => {
@@ -56,6 +57,7 @@ svg.addEventListener("wheel", (e) => {
   box = [p.x - (p.x - box[0]) * f, p.y - (p.y - box[1]) * f, box[2] * f, box[3] * f];
   show();
 }, { passive: false });
+show();
 let drag;
 svg.addEventListener("pointerdown", (e) => { drag = { x: e.clientX, y: e.clientY, moved: false }; });
 addEventListener("pointermove", (e) => {

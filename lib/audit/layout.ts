@@ -31,8 +31,9 @@ const MIDDLE = 160;
 /** The block that a node belongs to: the resnet, attention or sampler, else the first name. */
 export function moduleOf(scope: string): string {
   const parts = scope.split(".");
-  if (parts.length >= 4) return parts.slice(0, 4).join(".");
-  return /^(mid_block)/.test(scope) ? parts.slice(0, 3).join(".") : scope || "step";
+  if (/^(down|up)_blocks/.test(scope)) return parts.slice(0, 4).join(".");
+  if (parts[0] === "mid_block") return parts.slice(0, 3).join(".");
+  return parts[0] || "step";
 }
 
 /** @param computed the nodes that dispatches run for; views and the like are seen through. */

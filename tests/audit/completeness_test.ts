@@ -1,0 +1,89 @@
+/** Nothing reaches the device that the Plan does not list. */
+
+import assert from "node:assert/strict";
+import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
+import { Recorder } from "./recorder.ts";
+import { tinyTrainer } from "./tiny.ts";
+
+async function watched() {
+  const real = await openGpu();
+  const recorder = new Recorder();
+  const gpu = recorder.watch(real);
+  const trainer = await tinyTrainer(gpu);
+  const from = recorder.events.length;
+  const unlisted = () => recorder.unlisted(trainer.executable, 0, from);
+  return { gpu, recorder, trainer, unlisted, close: () => real.destroy() };
+}
+
+Deno.test("training steps, losses and checkpoints send the device what the Plan lists", async () => {
+  const { trainer, recorder, unlisted, close } = await watched();
+  for (let i = 0; i < 3; i++) await trainer.runStep();
+  await trainer.flushLosses();
+  await trainer.state();
+  const runs = recorder.events.filter((e) => e.kind === "submit" && e.commands.length > 10);
+  assert.equal(runs.length, 3, "three steps were seen");
+  const uploads = recorder.events.filter((e) => e.kind === "write");
+  assert.ok(uploads.length > 20, "uploads were seen");
+  assert.deepEqual(unlisted(), []);
+  close();
+});
+
+/** A kernel that no Plan knows. */
+async function hiddenDispatch({ device }: Gpu): Promise<void> {
+  const code = `@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+@compute @workgroup_size(1) fn main() { x[0] = 1.0; }`;
+  const buffer = device.createBuffer({ size: 16, usage: GPUBufferUsage.STORAGE });
+  const pipeline = await device.createComputePipelineAsync({
+    layout: "auto",
+    compute: { module: device.createShaderModule({ code }) },
+  });
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(
+    0,
+    device.createBindGroup({
+      layout: pipeline.getBindGroupLayout(0),
+      entries: [{ binding: 0, resource: { buffer, offset: 0, size: 16 } }],
+    }),
+  );
+  pass.dispatchWorkgroups(1, 1, 1);
+  pass.end();
+  device.queue.submit([encoder.finish()]);
+}
+
+const PLANTS: Record<string, [RegExp, (w: Awaited<ReturnType<typeof watched>>) => unknown]> = {
+  "a hidden dispatch": [/is not the Plan's: dispatch/, ({ gpu }) => hiddenDispatch(gpu)],
+  "part of the Plan, run alone": [
+    /commands missing/,
+    ({ trainer }) => trainer.executable.run(0, 3),
+  ],
+  "an upload into the arena": [/upload of 16 bytes/, ({ gpu, recorder }) => {
+    const { buffer } = recorder.buffers.find((b) => b.label.startsWith("arena"))!;
+    gpu.device.queue.writeBuffer(buffer as GPUBuffer, 0, new Float32Array(4));
+  }],
+  "a read-back from the arena": [/read-back of 16 bytes/, ({ gpu, recorder }) => {
+    const { buffer } = recorder.buffers.find((b) => b.label.startsWith("arena"))!;
+    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+    const staging = gpu.device.createBuffer({ size: 16, usage });
+    const encoder = gpu.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(buffer as GPUBuffer, 0, staging, 0, 16);
+    gpu.device.queue.submit([encoder.finish()]);
+  }],
+  "a clearing of a buffer": [/encoder.clearBuffer was called/, ({ gpu, recorder }) => {
+    const encoder = gpu.device.createCommandEncoder();
+    encoder.clearBuffer(recorder.buffers[0].buffer as GPUBuffer);
+    gpu.device.queue.submit([encoder.finish()]);
+  }],
+};
+
+for (const [name, [expected, plant]] of Object.entries(PLANTS)) {
+  Deno.test(`the watch is red at ${name}`, async () => {
+    const all = await watched();
+    await all.trainer.runStep();
+    await plant(all);
+    await all.gpu.idle();
+    assert.match(all.unlisted().join("\n"), expected);
+    all.close();
+  });
+}
