@@ -1,0 +1,69 @@
+/** The replay of a real step finds a bug planted in a kernel, and nothing else. */
+
+import assert from "node:assert/strict";
+import { checkStep, shareOf } from "../../lib/audit/check.ts";
+import { allMutants, ordered, plant } from "../../lib/audit/mutants.ts";
+import { mutateFile } from "../../lib/audit/mutation.ts";
+import { auditedStep } from "../../lib/audit/steps.ts";
+import { compare, coordinates, ulp } from "../../lib/audit/values.ts";
+import { openGpu } from "../../lib/gpu/device.ts";
+import { Executable } from "../../lib/gpu/runtime.ts";
+import { tinyConfig, tinyTrainer } from "./tiny.ts";
+
+const text = (file: string) => Deno.readTextFileSync(new URL(`../../${file}`, import.meta.url));
+
+Deno.test("a step dispatch by dispatch: right, then with a bug in one kernel", async () => {
+  const gpu = await openGpu();
+  const trainer = await tinyTrainer(gpu);
+  await trainer.runStep();
+  const step = auditedStep("train", "tiny", tinyConfig(), gpu.profile);
+  const right = await checkStep(step.graph, trainer.executable);
+  const nodes = new Set(step.plan.dispatches.map((d) => d.node));
+  assert.equal(new Set(right.map((c) => c.node)).size, nodes.size, "every node was compared");
+  assert.deepEqual(right.filter((c) => !(shareOf(c) <= 1)), []);
+
+  const file = "kernels/silu/backward.wgsl";
+  const mutant = ordered(allMutants(file, text(file))).find((m) => m.kind === "sign")!;
+  const shaders = step.plan.shaders.map((s) => ({
+    ...s,
+    text: plant(s.text, text(file), mutant) ?? s.text,
+  }));
+  const wrong = await Executable.load(gpu, { ...step.plan, shaders });
+  for (const name of [...Object.keys(step.plan.inputs), ...Object.keys(step.plan.states)]) {
+    wrong.write(name, new Uint32Array(await trainer.executable.readBytes(name)));
+  }
+  const found = (await checkStep(step.graph, wrong)).filter((c) => !(shareOf(c) <= 1));
+  assert.ok(found.length > 0);
+  for (const c of found) assert.equal(c.op, "silu_backward", `${c.op} ${c.scope}`);
+  gpu.destroy();
+});
+
+Deno.test("mutants of a kernel are found by its op's cases", async () => {
+  const gpu = await openGpu();
+  const file = "kernels/silu/forward.wgsl";
+  const verdicts = await mutateFile(gpu, file, text(file), { count: 6 });
+  assert.equal(verdicts.length, 6);
+  assert.deepEqual(verdicts.filter((v) => v.verdict !== "caught"), []);
+  gpu.destroy();
+});
+
+Deno.test("every kernel has at least five places to plant a bug", () => {
+  const folder = new URL("../../kernels/", import.meta.url);
+  const files = [...Deno.readDirSync(folder)].flatMap((d) =>
+    [...Deno.readDirSync(new URL(`${d.name}/`, folder))].map((f) => `kernels/${d.name}/${f.name}`)
+  );
+  assert.ok(files.length > 40);
+  for (const file of files.filter((f) => !f.startsWith("kernels/lib/"))) {
+    assert.ok(allMutants(file, text(file)).length >= 5, file);
+  }
+});
+
+Deno.test("differences: relative, largest, in units of the last place", () => {
+  assert.equal(ulp(1), 2 ** -23);
+  assert.equal(ulp(0), 2 ** -149);
+  const d = compare([1, 2 + 2 ** -22, 4], [1, 2, 4]);
+  assert.equal(d.worst, 1);
+  assert.equal(d.ulps, 1);
+  assert.equal(compare([NaN], [1]).relative, Infinity);
+  assert.deepEqual(coordinates(23, [2, 3, 4]), [1, 2, 3]);
+});
