@@ -78,9 +78,9 @@ const program = new Command("evaluate")
     "after",
     `
 Examples:
-  deno task evaluate --run runs/demo
-  deno task evaluate --run runs/lidc --data DIR --count 64 --cfg 1,2,4
-  deno task evaluate --generated out/samples --real DIR
+  ./run evaluate --run runs/demo
+  ./run evaluate --run runs/lidc --data DIR --count 64 --cfg 1,2,4
+  ./run evaluate --generated out/samples --real DIR
 
 Writes evaluation.html, evaluation.json and metrics.csv, and prints the table. Metrics whose network
 is missing are "not computed"; \`${WEIGHTS_COMMAND}\` fetches them. Nothing here uses the network.

@@ -12,7 +12,7 @@ import {
   type WeightsFile,
 } from "../lib/metrics/weights.ts";
 
-const program = new Command("deno task weights")
+const program = new Command("weights")
   .description(
     `Downloads the networks that FID, KID, Inception Score and LPIPS need into out/weights/, ` +
       "checks their size and SHA-256, and refuses anything else.\n\n" +
@@ -26,10 +26,10 @@ const program = new Command("deno task weights")
     "after",
     `
 Examples:
-  deno task weights
-  deno task weights --only inception
-  deno task weights --list
-  deno task weights --from Downloads/alexnet-owt-7be5be79.pth Downloads/alex.pth`,
+  ./run weights
+  ./run weights --only inception
+  ./run weights --list
+  ./run weights --from Downloads/alexnet-owt-7be5be79.pth Downloads/alex.pth`,
   );
 
 const path = ({ file }: WeightsFile) => `${WEIGHTS_FOLDER}/${file}`;
@@ -81,7 +81,6 @@ async function take(file: string) {
 }
 
 await main(async () => {
-  program.exitOverride((error) => Deno.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
   parseArguments(program);
   const options = program.opts<{ from?: string[]; only?: string[]; list?: boolean }>();
   const wanted = WEIGHTS.filter(({ id }) => !options.only || options.only.includes(id));

@@ -22,7 +22,7 @@ export interface WeightsFile {
 /** Where `deno task weights` puts files and the metrics look for them, wherever they are started. */
 export const WEIGHTS_FOLDER = fileURLToPath(new URL("../../out/weights", import.meta.url));
 /** What to tell the user where a metric needs a file that is not there. */
-export const WEIGHTS_COMMAND = "deno task weights";
+export const WEIGHTS_COMMAND = "./run weights";
 
 export const WEIGHTS: readonly WeightsFile[] = [
   {

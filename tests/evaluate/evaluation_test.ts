@@ -78,7 +78,7 @@ Deno.test("scores: perfect slices, then worse with more noise, in every metric",
   assert.ok(low! < value! && value! < high!);
   // Every metric has a row, computed or not.
   assert.deepEqual(perfect.evaluation.scores.map(({ name }) => name), METRICS.map((m) => m.name));
-  assert.match(perfect.of("fid").note!, /deno task weights/);
+  assert.match(perfect.of("fid").note!, /\.\/run weights/);
 });
 
 Deno.test("scores: copies of training slices are found out, others are not", async () => {
