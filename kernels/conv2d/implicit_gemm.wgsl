@@ -7,8 +7,8 @@
 //   x: f32 [N,Ci,H,W]; weight: f32 [Co,Ci,Kh,Kw], transposed [Ci,Co,Kh,Kw]
 //   bias: f32 [Co]; channel: f32 [N,Co]; residual: f32 [N,Co,Ho,Wo]; any buffer where not used
 //   y: f32 [N,Co,Ho,Wo]
-// Grid: a workgroup of 16×16 per tile of 64 pixels (x, of the whole batch) and 64 channels (y);
-//   4×4 outputs an invocation.
+// Grid: a workgroup of 16×16 per tile of 64 pixels (x, and z in rows of `wide`; of the whole
+//   batch) and 64 channels (y); 4×4 outputs an invocation.
 // Numerics: f32; sums of 16 products join the running sum.
 // Shapes: any; tiles past the ends multiply zeros.
 // Writes: every output element.
@@ -26,6 +26,7 @@ struct Params {
   stride: u32,
   top: i32,
   left: i32,
+  wide: u32,
   transposed: u32,
   has_bias: u32,
   has_channel: u32,
@@ -115,16 +116,15 @@ fn store(v: vec4<f32>, co: u32, p: u32) {
 @compute @workgroup_size(16, 16)
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_id) lid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
   let co = wid.y * TILE + lid.y * 4;
-  let p = (wid.z * groups.x + wid.x) * TILE + lid.x * 4;
+  let p = (wid.z * params.wide + wid.x) * TILE + lid.x * 4;
   // What this invocation loads: one vector of each tile.
   let load_k = lane / 16;
   let load_co = wid.y * TILE + lane % 16 * 4;
-  let load_p = (wid.z * groups.x + wid.x) * TILE + lane % 16 * 4;
+  let load_p = (wid.z * params.wide + wid.x) * TILE + lane % 16 * 4;
   let depth = params.ci * params.kh * params.kw;
   var s0 = vec4(0.0);
   var s1 = vec4(0.0);

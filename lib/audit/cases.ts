@@ -114,20 +114,21 @@ export function prepareCase(def: OpDef, test: OpCase): PreparedCase {
 export function casePlans(
   { def, test, graph, outputs }: PreparedCase,
   device: DeviceProfile,
-): { variant: string; plan: Plan }[] {
+): { variant: string; tolerance: number; plan: Plan }[] {
   const variants: Variant[] = def.lower({
     inputs: test.inputs,
     outputs: outputs[0].node.outputs,
     attrs: test.attrs,
     device,
   });
-  return variants.flatMap(({ name: variant }) => {
+  return variants.flatMap(({ name: variant, exact }) => {
+    const tolerance = exact ? test.tolerance : test.inexactTolerance ?? test.tolerance;
     const choose = (_: unknown, all: readonly Variant[]) => all.find((v) => v.name === variant)!;
     const whole = guarded(plan(graph, OPS, { device, choose }));
     const twofold = folded(whole);
     return [
-      { variant, plan: whole },
-      ...(twofold ? [{ variant: `${variant}, folded`, plan: twofold }] : []),
+      { variant, tolerance, plan: whole },
+      ...(twofold ? [{ variant: `${variant}, folded`, tolerance, plan: twofold }] : []),
     ];
   });
 }

@@ -72,7 +72,7 @@ export async function checkStep(
       node.outputs.map(async ({ dtype }, k) => decode(await exe.readBytes(`${id}:${k}`), dtype)),
     );
     const expected = def.reference(inputs, node.attrs, node.inputs, node.outputs);
-    const base = Math.max(...def.cases.map((c) => c.tolerance));
+    const base = Math.max(...def.cases.map((c) => c.inexactTolerance ?? c.tolerance));
     let noise: number[] | undefined;
     results.forEach((got, k) => {
       const difference = compare(got, expected[k]);

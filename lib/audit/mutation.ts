@@ -18,6 +18,7 @@ export interface Verdict extends Mutant {
 interface Trial {
   readonly prepared: PreparedCase;
   readonly variant: string;
+  readonly tolerance: number;
   readonly plan: Plan;
 }
 
@@ -32,7 +33,7 @@ export function trialsOf(gpu: Gpu, fileText: string): Trial[] {
       const prepared = prepareCase(def, test);
       const seen = new Set<string>();
       for (const device of profiles) {
-        for (const { variant, plan } of casePlans(prepared, device)) {
+        for (const { variant, tolerance, plan } of casePlans(prepared, device)) {
           const key = JSON.stringify([
             variant,
             plan.dispatches,
@@ -41,7 +42,7 @@ export function trialsOf(gpu: Gpu, fileText: string): Trial[] {
           ]);
           if (seen.has(key) || !plan.shaders.some((s) => s.text.includes(anchor))) continue;
           seen.add(key);
-          trials.push({ prepared, variant, plan });
+          trials.push({ prepared, variant, tolerance, plan });
         }
       }
     }
@@ -71,9 +72,9 @@ export async function mutateFile(
 ): Promise<Verdict[]> {
   const trials = trialsOf(gpu, fileText);
   if (trials.length === 0) throw new Error(`${file}: no case of any op runs it`);
-  for (const { prepared, variant, plan } of trials) {
+  for (const { prepared, variant, tolerance, plan } of trials) {
     const bad = (await runCasePlan(gpu, prepared, plan))
-      .find((r) => !(r.error <= prepared.test.tolerance));
+      .find((r) => !(r.error <= tolerance));
     if (bad) {
       throw new Error(
         `${file}: ${name(prepared, variant)} fails without a mutant: error ${bad.error}`,
@@ -101,7 +102,7 @@ async function judge(
   mutant: Mutant,
 ): Promise<Verdict | undefined> {
   let planted = false;
-  for (const { prepared, variant, plan } of trials) {
+  for (const { prepared, variant, tolerance, plan } of trials) {
     const shaders = plan.shaders.map((s) => ({
       ...s,
       text: plant(s.text, fileText, mutant) ?? s.text,
@@ -115,7 +116,7 @@ async function judge(
       if (/^Cannot compile/.test((error as Error).message)) return undefined;
       throw error;
     }
-    const found = errors.find((r) => !(r.error <= prepared.test.tolerance));
+    const found = errors.find((r) => !(r.error <= tolerance));
     if (found) {
       const error = Number.isFinite(found.error) ? found.error : null;
       return { ...mutant, verdict: "caught", by: name(prepared, variant), error };

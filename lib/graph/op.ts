@@ -58,6 +58,8 @@ export interface OpCase {
   readonly attrs: Attrs;
   /** Largest allowed ‖gpu − float64‖ / ‖float64‖ per output, with the reason in a comment. */
   readonly tolerance: number;
+  /** The same for variants that are not exact, if they may err more. */
+  readonly inexactTolerance?: number;
   /** Also replay the gradient against finite differences in float64 (default: if differentiable). */
   readonly checkGradient?: boolean;
 }

@@ -34,6 +34,8 @@ export interface CaseResult {
   readonly variant: string;
   readonly output: number;
   readonly error: number;
+  /** What the case allows this variant. */
+  readonly tolerance: number;
 }
 
 /**
@@ -43,9 +45,9 @@ export interface CaseResult {
 export async function runCase(gpu: Gpu, def: OpDef, test: OpCase): Promise<CaseResult[]> {
   const prepared = prepareCase(def, test);
   const results: CaseResult[] = [];
-  for (const { variant, plan } of casePlans(prepared, gpu.profile)) {
+  for (const { variant, tolerance, plan } of casePlans(prepared, gpu.profile)) {
     for (const result of await runCasePlan(gpu, prepared, plan)) {
-      results.push({ variant, ...result });
+      results.push({ variant, tolerance, ...result });
     }
   }
   return results;

@@ -85,7 +85,7 @@ const CONVOLUTIONS: readonly Convolution[] = [
   },
   // 8·128·128 = 131,072 products a weight: past the 65,535 loop iterations of Mesa 22, had one
   // invocation to do them all.
-  { name: "large", x: [8, 4, 128, 128], weight: [4, 4, 3, 3], padding: 1, large: true },
+  { name: "large", x: [8, 1, 128, 128], weight: [2, 1, 3, 3], padding: 1, large: true },
   // More input channels than a uniform buffer holds of the weights: several passes.
   { name: "deep", x: [1, 256, 8, 8], weight: [32, 256, 3, 3], padding: 1, large: true },
 ];
@@ -93,6 +93,9 @@ const CONVOLUTIONS: readonly Convolution[] = [
 // A float32 sum of K products in blocks errs by 2^-24 times a small root of K: 2e-7 to 4e-7 for
 // K = 54, under 1.2e-6 for K = 2,304 (256 channels, 3×3).
 const TOLERANCE = 1.2e-6;
+// Winograd's transforms cancel: with the points ±sqrt(1/2) and ±sqrt(2) that makes the error 5 times
+// that of a sum in blocks, 6e-7 for 32 channels, 1.5e-6 for 256 and in weight gradients.
+const INEXACT_TOLERANCE = 3e-6;
 
 const weightFill = (shape: readonly number[]): Fill => ({
   kind: "normal",
@@ -121,6 +124,7 @@ const forwardCase = (c: Convolution, extras: readonly Extra[]): OpCase => {
     ],
     attrs: { ...attrsOf(c), extras },
     tolerance: TOLERANCE,
+    inexactTolerance: INEXACT_TOLERANCE,
     // The fused forms come after differentiation.
     checkGradient: !c.large && extras.length < 2,
   };
@@ -140,6 +144,7 @@ const backwardDataCase = (c: Convolution, extras: readonly Extra[]): OpCase => (
   ],
   attrs: { ...attrsOf(c), inputShape: c.x, extras },
   tolerance: TOLERANCE,
+  inexactTolerance: INEXACT_TOLERANCE,
 });
 
 export const BACKWARD_DATA_CASES: readonly OpCase[] = CONVOLUTIONS.flatMap((c) => [
@@ -152,4 +157,5 @@ export const BACKWARD_WEIGHT_CASES: readonly OpCase[] = CONVOLUTIONS.map((c) => 
   inputs: [{ ...f32(...c.x), fill: c.fill }, f32(...outputShape(c))],
   attrs: { ...attrsOf(c), weightShape: c.weight },
   tolerance: TOLERANCE,
+  inexactTolerance: INEXACT_TOLERANCE,
 }));

@@ -39,6 +39,7 @@ function buildGemm(g: Geometry, transposed: boolean, epilogue: Epilogue): Loweri
       kernel: GEMM,
       params: {
         ...geometryParams(g),
+        wide,
         transposed: transposed ? 1 : 0,
         has_bias: bias ? 1 : 0,
         has_channel: channel ? 1 : 0,

@@ -1,0 +1,197 @@
+/**
+ * Winograd's F(4×4, 3×3) on software Vulkan: a quarter of the multiplications, in three passes
+ * (transform of the input, 36 matrix products, transform of the output).
+ */
+
+import {
+  type BufferRef,
+  input,
+  type KernelCall,
+  type Lowering,
+  output,
+  scratch,
+} from "../../graph/kernel_call.ts";
+import type { Variant } from "../../graph/op.ts";
+import { kernel } from "../common.ts";
+import type { Epilogue } from "./direct.ts";
+import type { Geometry } from "./geometry.ts";
+import { STAGED, WINDOW } from "./panels.ts";
+import winogradText from "../../../kernels/lib/winograd.wgsl" with { type: "text" };
+import weightsText from "../../../kernels/conv2d/winograd_weights.wgsl" with { type: "text" };
+import inputText from "../../../kernels/conv2d/winograd_input.wgsl" with { type: "text" };
+import gemmText from "../../../kernels/conv2d/winograd_gemm.wgsl" with { type: "text" };
+import outputText from "../../../kernels/conv2d/winograd_output.wgsl" with { type: "text" };
+
+export const WINOGRAD = winogradText;
+
+const WEIGHTS = kernel("conv2d/winograd_weights.wgsl", weightsText, STAGED, WINOGRAD);
+const INPUT = kernel("conv2d/winograd_input.wgsl", inputText, STAGED, WINOGRAD);
+const GEMM = kernel("conv2d/winograd_gemm.wgsl", gemmText, STAGED);
+const OUTPUT = kernel("conv2d/winograd_output.wgsl", outputText, STAGED, WINOGRAD);
+
+export const WORKGROUP = 32;
+
+/** Bytes of a transformed image that is kept at a time: small enough for a processor's cache. */
+const CHUNK = 2 ** 22;
+
+/** Some images of the batch and their tiles. */
+export interface Chunk {
+  readonly firstImage: number;
+  readonly quads: number;
+  readonly groups: number;
+  /** Fields of `Params` that the transforms share, but for `channels`. */
+  readonly params: Readonly<Record<string, number>>;
+}
+
+/**
+ * Vec4 of one of the 36 planes of a transformed tensor. The padding sees to it that the planes do
+ * not lie a power of two apart, where they would contend for the same lines of the caches.
+ */
+export const planeSize = (chunk: Chunk, channels: number): number =>
+  chunk.groups * 4 * channels + 20;
+
+/** Bytes of a transformed tensor. */
+export const transformedBytes = (chunk: Chunk, channels: number): number =>
+  36 * planeSize(chunk, channels) * 16;
+
+/** The batch in chunks whose transforms, of `channels` channels, stay below 4 MiB if they can. */
+export function chunksOf({ n, h, w }: Geometry, channels: number): Chunk[] {
+  const [quadsX, quadsY] = [Math.ceil(w / 16), Math.ceil(h / 4)];
+  const perImage = 36 * quadsX * quadsY * 4 * channels * 4;
+  const images = Math.min(n, Math.max(1, Math.floor(CHUNK / perImage)));
+  const chunks: Chunk[] = [];
+  for (let firstImage = 0; firstImage < n; firstImage += images) {
+    const quads = Math.min(images, n - firstImage) * quadsX * quadsY;
+    const groups = Math.ceil(quads / 4);
+    chunks.push({
+      firstImage,
+      quads,
+      groups,
+      params: {
+        h,
+        w4: w / 4,
+        quads_x: quadsX,
+        quads_y: quadsY,
+        quads,
+        groups,
+        first_image: firstImage,
+      },
+    });
+  }
+  return chunks;
+}
+
+/** V of one chunk from x. */
+export function transformInput(
+  chunk: Chunk,
+  channels: number,
+  x: BufferRef,
+  v: BufferRef,
+): KernelCall {
+  return {
+    kernel: INPUT,
+    params: { ...chunk.params, channels, plane: planeSize(chunk, channels) },
+    bindings: { x, v },
+    workgroups: [Math.ceil(chunk.groups * 4 / WORKGROUP), channels, 1],
+    note: "transform input",
+  };
+}
+
+export const fitsWinograd = (g: Geometry): boolean => Math.max(g.ci, g.co) <= 1024;
+
+/** y from x (input 0) and the weight (input 1), for a 3×3 kernel, stride 1, padding 1. */
+export const forwardWinograd = (g: Geometry, epilogue: Epilogue): Variant => ({
+  name: "winograd_f4",
+  exact: false,
+  build: () => build(g, g.ci, g.co, false, epilogue),
+});
+
+/** dx from dy (input 0) and the weight (input 1). */
+export const backwardDataWinograd = (g: Geometry, epilogue: Epilogue): Variant => ({
+  name: "winograd_f4",
+  exact: false,
+  build: () => build(g, g.co, g.ci, true, epilogue),
+});
+
+function build(
+  g: Geometry,
+  ci: number,
+  co: number,
+  transposed: boolean,
+  { bias, channel, residual }: Epilogue,
+): Lowering {
+  const ci4 = Math.ceil(ci / 4) * 4;
+  const coPanels = Math.ceil(co / 16);
+  const units = 36 * coPanels;
+  const unitBytes = ci4 * 64;
+  const perWindow = Math.floor(WINDOW / unitBytes);
+  const chunks = chunksOf(g, Math.max(ci, co));
+  const [u, v, m] = [0, 1, 2].map((i) => scratch(i));
+  const calls: KernelCall[] = [{
+    kernel: WEIGHTS,
+    params: {
+      weight_ci: transposed ? co : ci,
+      weight_co: transposed ? ci : co,
+      ci4,
+      co_panels: coPanels,
+      transposed: transposed ? 1 : 0,
+    },
+    bindings: { weight: input(1), u: scratch(0, { offset: 0, size: units * unitBytes }) },
+    workgroups: [Math.ceil(ci4 * coPanels * 4 / WORKGROUP), 1, 1],
+    note: "transform weights",
+  }];
+  for (const chunk of chunks) {
+    calls.push(transformInput(chunk, ci, input(0), v));
+    for (let first = 0; first < units; first += perWindow) {
+      calls.push({
+        kernel: GEMM,
+        params: {
+          groups: chunk.groups,
+          v_plane: planeSize(chunk, ci),
+          m_plane: planeSize(chunk, co),
+          ci,
+          ci4,
+          co,
+          co_panels: coPanels,
+          first_unit: first,
+        },
+        bindings: { u: { ...u, offset: first * unitBytes, size: WINDOW }, v, m },
+        workgroups: [
+          Math.ceil(chunk.groups / WORKGROUP),
+          Math.min(perWindow, units - first),
+          1,
+        ],
+        note: `products ${first}`,
+      });
+    }
+    calls.push({
+      kernel: OUTPUT,
+      params: {
+        ...chunk.params,
+        channels: co,
+        plane: planeSize(chunk, co),
+        has_bias: bias ? 1 : 0,
+        has_channel: channel ? 1 : 0,
+        has_extra: residual ? 1 : 0,
+      },
+      bindings: {
+        m,
+        extra: residual ?? input(0),
+        bias: bias ?? input(1),
+        channel: channel ?? input(1),
+        y: output(),
+      },
+      workgroups: [Math.ceil(chunk.quads / WORKGROUP), co, 1],
+      note: "transform output",
+    });
+  }
+  return {
+    // Kernels declare whole windows of U: the last one may reach past it.
+    scratch: [
+      units * unitBytes + WINDOW,
+      transformedBytes(chunks[0], ci),
+      transformedBytes(chunks[0], co),
+    ],
+    calls,
+  };
+}

@@ -1,0 +1,82 @@
+/** The weight gradient in the domain of Winograd's F(4×4, 3×3), on software Vulkan. */
+
+import { input, type KernelCall, type Lowering, output, scratch } from "../../graph/kernel_call.ts";
+import type { Variant } from "../../graph/op.ts";
+import { kernel } from "../common.ts";
+import type { Geometry } from "./geometry.ts";
+import { STAGED } from "./panels.ts";
+import {
+  chunksOf,
+  planeSize,
+  transformedBytes,
+  transformInput,
+  WINOGRAD,
+  WORKGROUP,
+} from "./winograd.ts";
+import gradientText from "../../../kernels/conv2d/winograd_gradient.wgsl" with { type: "text" };
+import gemmText from "../../../kernels/conv2d/winograd_weight_gemm.wgsl" with { type: "text" };
+import sumText from "../../../kernels/conv2d/winograd_weight_sum.wgsl" with { type: "text" };
+
+const GRADIENT = kernel("conv2d/winograd_gradient.wgsl", gradientText, STAGED, WINOGRAD);
+const GEMM = kernel("conv2d/winograd_weight_gemm.wgsl", gemmText, STAGED);
+const SUM = kernel("conv2d/winograd_weight_sum.wgsl", sumText, STAGED, WINOGRAD);
+
+/** Slices of a chunk's tiles that are summed side by side: as many as a vector has lanes. */
+const SLICES = 8;
+
+/** dw from x (input 0) and dy (input 1), for a 3×3 kernel, stride 1, padding 1. */
+export const backwardWeightWinograd = (g: Geometry): Variant => ({
+  name: "winograd_f4",
+  exact: false,
+  build: () => build(g),
+});
+
+function build(g: Geometry): Lowering {
+  const { ci, co } = g;
+  const chunks = chunksOf(g, Math.max(ci, co));
+  const [ciBlocks, coBlocks] = [Math.ceil(ci / 16), Math.ceil(co / 16)];
+  const [v, d, partial] = [0, 1, 2].map((i) => scratch(i));
+  const slices = chunks.length * SLICES;
+  const calls: KernelCall[] = chunks.flatMap((chunk, i): KernelCall[] => [
+    transformInput(chunk, ci, input(0), v),
+    {
+      kernel: GRADIENT,
+      params: { ...chunk.params, channels: co, plane: planeSize(chunk, co) },
+      bindings: { dy: input(1), v: d },
+      workgroups: [Math.ceil(chunk.groups * 4 / WORKGROUP), co, 1],
+      note: "transform gradient",
+    },
+    {
+      kernel: GEMM,
+      params: {
+        groups: chunk.groups,
+        v_plane: planeSize(chunk, ci),
+        d_plane: planeSize(chunk, co),
+        ci,
+        co,
+        ci_blocks: ciBlocks,
+        co_blocks: coBlocks,
+        slices: SLICES,
+        first_slice: i * SLICES,
+      },
+      bindings: { v, d, partial },
+      workgroups: [1, coBlocks * ciBlocks, 36],
+      note: "products",
+    },
+  ]);
+  calls.push({
+    kernel: SUM,
+    params: { ci, co, ci_blocks: ciBlocks, co_blocks: coBlocks, slices },
+    bindings: { partial, dw: output() },
+    workgroups: [Math.ceil(co * Math.ceil(ci / 4) / WORKGROUP), 1, 1],
+    note: "transform weight gradient",
+  });
+  return {
+    scratch: [
+      transformedBytes(chunks[0], ci),
+      transformedBytes(chunks[0], co),
+      slices * 36 * coBlocks * ciBlocks * 256 * 4,
+    ],
+    calls,
+  };
+}
