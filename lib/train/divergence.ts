@@ -67,6 +67,11 @@ export async function firstBadTensor(
 ): Promise<BadTensor | undefined> {
   if (state) trainer.restore(state);
   else trainer.initialise();
+  // What was logged on the way to the failure is no part of it.
+  for (const name of ["losses", "norms"]) {
+    const log = trainer.executable.plan.states[name];
+    if (log) trainer.executable.write(name, new Float32Array(log.bytes / 4));
+  }
   // The step before may have made the weights bad that this one's loss shows.
   while (trainer.step < step - 2) {
     await trainer.runStep();
