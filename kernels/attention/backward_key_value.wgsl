@@ -3,6 +3,8 @@
 //   ds[i, j] = p[i, j] * (dp[i, j] - delta[i]), dp[i, j] = sum over d of dy[d, i] * v[d, j],
 //   p[i, j] = exp(s[i, j] - logsumexp[i])
 // Source: Dao et al. 2022, arXiv:2205.14135, algorithm 4; s as in forward.wgsl.
+// Joins: kernels/lib/read_qkv_vec4.wgsl
+// Joins: kernels/lib/read_dy_vec4.wgsl
 // Bindings:
 //   q, k, v, dy: f32 [heads, head_dim, stride], read as vec4 along the tokens; padding is zero, so
 //     that it adds nothing
@@ -22,10 +24,6 @@ struct Params {
 override WORKGROUP: u32 = 64;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> logsumexp: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> delta: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dk: array<vec4<f32>>;
@@ -70,12 +68,12 @@ fn main(
     var g6 = vec4<f32>(-mean_b.z);
     var g7 = vec4<f32>(-mean_b.w);
     for (var row = head; row < head + size; row += n) {
-      let key = params.scale * k[row + j];
-      let value = v[row + j];
-      let a = q[row + i];
-      let b = q[row + i + 1u];
-      let c = dy[row + i];
-      let d = dy[row + i + 1u];
+      let key = params.scale * k_at(row + j);
+      let value = v_at(row + j);
+      let a = q_at(row + i);
+      let b = q_at(row + i + 1u);
+      let c = dy_at(row + i);
+      let d = dy_at(row + i + 1u);
       s0 += key * a.x;
       s1 += key * a.y;
       s2 += key * a.z;
@@ -110,10 +108,10 @@ fn main(
     g6 *= s6;
     g7 *= s7;
     for (var row = head; row < head + size; row += n) {
-      let a = q[row + i];
-      let b = q[row + i + 1u];
-      let c = dy[row + i];
-      let d = dy[row + i + 1u];
+      let a = q_at(row + i);
+      let b = q_at(row + i + 1u);
+      let c = dy_at(row + i);
+      let d = dy_at(row + i + 1u);
       dk[row + j] += ((g0 * a.x + g1 * a.y) + (g2 * a.z + g3 * a.w)) +
         ((g4 * b.x + g5 * b.y) + (g6 * b.z + g7 * b.w));
       dv[row + j] += ((s0 * c.x + s1 * c.y) + (s2 * c.z + s3 * c.w)) +

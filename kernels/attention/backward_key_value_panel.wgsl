@@ -3,8 +3,9 @@
 //   ds[i, j] = p[i, j] * (dp[i, j] - delta[i]), dp[i, j] = sum over d of dy[d, i] * v[d, j],
 //   p[i, j] = exp(s[i, j] - logsumexp[i])
 // Source: as backward_key_value.wgsl, for heads of 8 channels.
+// Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   k, v: f32 [heads, 8, tokens], read as vec4 along the tokens
+//   k, v: f32 [heads, 8, tokens], staged
 //   q, dy: f32 [heads of the dispatch, 8, tokens], uniform: all lanes read the same element, which
 //     software Vulkan does ten times faster than from storage
 //   logsumexp, delta: f32 [heads of the dispatch, tokens], uniform; delta of backward_delta.wgsl
@@ -27,8 +28,8 @@ const ROWS: u32 = 512u; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> q: array<vec4<f32>, PANEL>;
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
+@group(0) @binding(2) var k: texture_2d<f32>;
+@group(0) @binding(3) var v: texture_2d<f32>;
 @group(0) @binding(4) var<uniform> dy: array<vec4<f32>, PANEL>;
 @group(0) @binding(5) var<uniform> logsumexp: array<vec4<f32>, ROWS>;
 @group(0) @binding(6) var<uniform> delta: array<vec4<f32>, ROWS>;
@@ -47,22 +48,22 @@ fn main(
   }
   let own = (params.first_head + wid.y) * 8u * n + j;
   let scale = 1.4426950408889634 * params.scale;
-  let k0 = scale * k[own];
-  let k1 = scale * k[own + n];
-  let k2 = scale * k[own + 2u * n];
-  let k3 = scale * k[own + 3u * n];
-  let k4 = scale * k[own + 4u * n];
-  let k5 = scale * k[own + 5u * n];
-  let k6 = scale * k[own + 6u * n];
-  let k7 = scale * k[own + 7u * n];
-  let v0 = v[own];
-  let v1 = v[own + n];
-  let v2 = v[own + 2u * n];
-  let v3 = v[own + 3u * n];
-  let v4 = v[own + 4u * n];
-  let v5 = v[own + 5u * n];
-  let v6 = v[own + 6u * n];
-  let v7 = v[own + 7u * n];
+  let k0 = scale * staged(k, own);
+  let k1 = scale * staged(k, own + n);
+  let k2 = scale * staged(k, own + 2u * n);
+  let k3 = scale * staged(k, own + 3u * n);
+  let k4 = scale * staged(k, own + 4u * n);
+  let k5 = scale * staged(k, own + 5u * n);
+  let k6 = scale * staged(k, own + 6u * n);
+  let k7 = scale * staged(k, own + 7u * n);
+  let v0 = staged(v, own);
+  let v1 = staged(v, own + n);
+  let v2 = staged(v, own + 2u * n);
+  let v3 = staged(v, own + 3u * n);
+  let v4 = staged(v, own + 4u * n);
+  let v5 = staged(v, own + 5u * n);
+  let v6 = staged(v, own + 6u * n);
+  let v7 = staged(v, own + 7u * n);
   var dk0 = vec4<f32>(0.0);
   var dk1 = vec4<f32>(0.0);
   var dk2 = vec4<f32>(0.0);

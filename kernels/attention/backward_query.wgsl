@@ -2,6 +2,8 @@
 //   ds[i, j] = p[i, j] * (dp[i, j] - delta[i]), dp[i, j] = sum over d of dy[d, i] * v[d, j],
 //   p[i, j] = exp(s[i, j] - logsumexp[i])
 // Source: Dao et al. 2022, arXiv:2205.14135, algorithm 4; s as in forward.wgsl.
+// Joins: kernels/lib/read_qkv_vec4.wgsl
+// Joins: kernels/lib/read_dy_vec4.wgsl
 // Bindings:
 //   q, k, v, dy: f32 [heads, head_dim, stride], read as vec4 along the tokens; padding is zero, so
 //     that it adds nothing
@@ -21,10 +23,6 @@ struct Params {
 override WORKGROUP: u32 = 64;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> logsumexp: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> delta: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dq: array<vec4<f32>>;
@@ -65,12 +63,12 @@ fn main(
     var g6 = -mean;
     var g7 = -mean;
     for (var row = head; row < head + size; row += n) {
-      let query = params.scale * q[row + i];
-      let upstream = dy[row + i];
-      let a = k[row + j];
-      let b = k[row + j + 1u];
-      let c = v[row + j];
-      let d = v[row + j + 1u];
+      let query = params.scale * q_at(row + i);
+      let upstream = dy_at(row + i);
+      let a = k_at(row + j);
+      let b = k_at(row + j + 1u);
+      let c = v_at(row + j);
+      let d = v_at(row + j + 1u);
       s0 += query * a.x;
       s1 += query * a.y;
       s2 += query * a.z;
@@ -97,8 +95,8 @@ fn main(
     g6 *= exp(s6);
     g7 *= exp(s7);
     for (var row = head; row < head + size; row += n) {
-      let a = k[row + j];
-      let b = k[row + j + 1u];
+      let a = k_at(row + j);
+      let b = k_at(row + j + 1u);
       dq[row + i] += ((g0 * a.x + g1 * a.y) + (g2 * a.z + g3 * a.w)) +
         ((g4 * b.x + g5 * b.y) + (g6 * b.z + g7 * b.w));
     }

@@ -2,8 +2,9 @@
 //   ds[i, j] = p[i, j] * (dp[i, j] - delta[i]), dp[i, j] = sum over d of dy[d, i] * v[d, j],
 //   p[i, j] = exp(s[i, j] - logsumexp[i])
 // Source: as backward_query.wgsl, for heads of 8 channels.
+// Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   q, dy: f32 [heads, 8, tokens], read as vec4 along the tokens
+//   q, dy: f32 [heads, 8, tokens], staged
 //   k, v: f32 [heads of the dispatch, 8, tokens], uniform: all lanes read the same element, which
 //     software Vulkan does ten times faster than from storage
 //   logsumexp: f32 [heads, tokens]; delta: f32 [heads, tokens] of backward_delta.wgsl
@@ -24,10 +25,10 @@ override WORKGROUP: u32 = 8;
 const PANEL: u32 = 4096u; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(1) var q: texture_2d<f32>;
 @group(0) @binding(2) var<uniform> k: array<vec4<f32>, PANEL>;
 @group(0) @binding(3) var<uniform> v: array<vec4<f32>, PANEL>;
-@group(0) @binding(4) var<storage, read> dy: array<vec4<f32>>;
+@group(0) @binding(4) var dy: texture_2d<f32>;
 @group(0) @binding(5) var<storage, read> logsumexp: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> delta: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dq: array<vec4<f32>>;
@@ -45,22 +46,22 @@ fn main(
   let head = params.first_head + wid.y;
   let own = head * 8u * n + i;
   let scale = 1.4426950408889634 * params.scale;
-  let q0 = scale * q[own];
-  let q1 = scale * q[own + n];
-  let q2 = scale * q[own + 2u * n];
-  let q3 = scale * q[own + 3u * n];
-  let q4 = scale * q[own + 4u * n];
-  let q5 = scale * q[own + 5u * n];
-  let q6 = scale * q[own + 6u * n];
-  let q7 = scale * q[own + 7u * n];
-  let g0 = dy[own];
-  let g1 = dy[own + n];
-  let g2 = dy[own + 2u * n];
-  let g3 = dy[own + 3u * n];
-  let g4 = dy[own + 4u * n];
-  let g5 = dy[own + 5u * n];
-  let g6 = dy[own + 6u * n];
-  let g7 = dy[own + 7u * n];
+  let q0 = scale * staged(q, own);
+  let q1 = scale * staged(q, own + n);
+  let q2 = scale * staged(q, own + 2u * n);
+  let q3 = scale * staged(q, own + 3u * n);
+  let q4 = scale * staged(q, own + 4u * n);
+  let q5 = scale * staged(q, own + 5u * n);
+  let q6 = scale * staged(q, own + 6u * n);
+  let q7 = scale * staged(q, own + 7u * n);
+  let g0 = staged(dy, own);
+  let g1 = staged(dy, own + n);
+  let g2 = staged(dy, own + 2u * n);
+  let g3 = staged(dy, own + 3u * n);
+  let g4 = staged(dy, own + 4u * n);
+  let g5 = staged(dy, own + 5u * n);
+  let g6 = staged(dy, own + 6u * n);
+  let g7 = staged(dy, own + 7u * n);
   var dq0 = vec4<f32>(0.0);
   var dq1 = vec4<f32>(0.0);
   var dq2 = vec4<f32>(0.0);

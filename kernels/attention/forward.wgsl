@@ -3,6 +3,7 @@
 //   logsumexp[i] = log(sum over j of exp(s[i, j]))
 // Source: Vaswani et al. 2017, arXiv:1706.03762; online softmax: Milakov and Gimelshein 2018,
 //   arXiv:1805.02867; no T x T matrix: Dao et al. 2022, arXiv:2205.14135.
+// Joins: kernels/lib/read_qkv_vec4.wgsl
 // Bindings:
 //   q, k, v: f32 [heads, head_dim, stride], a head of an image after the other, read as vec4 along
 //     the tokens; tokens from `tokens` to the row's end are padding
@@ -24,11 +25,8 @@ struct Params {
 override WORKGROUP: u32 = 64;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> logsumexp: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> logsumexp: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -58,9 +56,9 @@ fn main(
     var s6 = vec4<f32>(0.0);
     var s7 = vec4<f32>(0.0);
     for (var row = head; row < head + size; row += n) {
-      let query = params.scale * q[row + i];
-      let a = k[row + j];
-      let b = k[row + j + 1u];
+      let query = params.scale * q_at(row + i);
+      let a = k_at(row + j);
+      let b = k_at(row + j + 1u);
       s0 += query * a.x;
       s1 += query * a.y;
       s2 += query * a.z;
@@ -99,8 +97,8 @@ fn main(
     most = next;
     total = total * decay + (((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)));
     for (var row = head; row < head + size; row += n) {
-      let a = v[row + j];
-      let b = v[row + j + 1u];
+      let a = v_at(row + j);
+      let b = v_at(row + j + 1u);
       let sum = ((s0 * a.x + s1 * a.y) + (s2 * a.z + s3 * a.w)) +
         ((s4 * b.x + s5 * b.y) + (s6 * b.z + s7 * b.w));
       y[row + i] = y[row + i] * decay + sum;

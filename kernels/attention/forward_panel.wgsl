@@ -2,8 +2,9 @@
 //   s[i, j] = scale * sum over d of q[d, i] * k[d, j],
 //   logsumexp[i] = log(sum over j of exp(s[i, j]))
 // Source: as forward.wgsl, for heads of 8 channels.
+// Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   q: f32 [heads, 8, tokens], read as vec4 along the tokens
+//   q: f32 [heads, 8, tokens], staged
 //   k, v: f32 [heads of the dispatch, 8, tokens], uniform: all lanes read the same element, which
 //     software Vulkan does ten times faster than from storage
 //   y: f32, the shape of q
@@ -24,7 +25,7 @@ override WORKGROUP: u32 = 8;
 const PANEL: u32 = 4096u; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(1) var q: texture_2d<f32>;
 @group(0) @binding(2) var<uniform> k: array<vec4<f32>, PANEL>;
 @group(0) @binding(3) var<uniform> v: array<vec4<f32>, PANEL>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
@@ -43,14 +44,14 @@ fn main(
   let head = params.first_head + wid.y;
   let own = head * 8u * n + i;
   let scale = 1.4426950408889634 * params.scale;
-  let q0 = scale * q[own];
-  let q1 = scale * q[own + n];
-  let q2 = scale * q[own + 2u * n];
-  let q3 = scale * q[own + 3u * n];
-  let q4 = scale * q[own + 4u * n];
-  let q5 = scale * q[own + 5u * n];
-  let q6 = scale * q[own + 6u * n];
-  let q7 = scale * q[own + 7u * n];
+  let q0 = scale * staged(q, own);
+  let q1 = scale * staged(q, own + n);
+  let q2 = scale * staged(q, own + 2u * n);
+  let q3 = scale * staged(q, own + 3u * n);
+  let q4 = scale * staged(q, own + 4u * n);
+  let q5 = scale * staged(q, own + 5u * n);
+  let q6 = scale * staged(q, own + 6u * n);
+  let q7 = scale * staged(q, own + 7u * n);
   var y0 = vec4<f32>(0.0);
   var y1 = vec4<f32>(0.0);
   var y2 = vec4<f32>(0.0);

@@ -1,21 +1,15 @@
 /** Multi-head attention on channel-first tensors, without a score matrix in memory. */
 
 import { input, type KernelCall, type Lowering, output, scratch } from "../graph/kernel_call.ts";
-import {
-  type DeviceProfile,
-  type OpCase,
-  type OpDef,
-  trafficOf,
-  type Variant,
-} from "../graph/op.ts";
+import { type DeviceProfile, type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf, Tensor } from "../graph/tensor.ts";
 import { attentionBackwardOp, probabilities } from "./attention_backward.ts";
 import {
   attentionGrid,
+  attentionVariants,
   dimensions,
   firstHeads,
   headRange,
-  orderVariants,
   PANEL_WORKGROUP,
   panelHeads,
   requireAttention,
@@ -23,12 +17,14 @@ import {
   resizeRows,
   SHAPES,
 } from "./attention_shared.ts";
+import { type Reading, readingKernels } from "./rows.ts";
 import { ELEMENTWISE, f32, kernel } from "./common.ts";
+import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import text from "../../kernels/attention/forward.wgsl" with { type: "text" };
 import panelText from "../../kernels/attention/forward_panel.wgsl" with { type: "text" };
 
-const FORWARD = kernel("attention/forward.wgsl", text);
-const FORWARD_PANEL = kernel("attention/forward_panel.wgsl", panelText);
+const FORWARD = readingKernels("attention/forward.wgsl", text, "qkv");
+const FORWARD_PANEL = kernel("attention/forward_panel.wgsl", panelText, stagedLibrary);
 
 export interface AttentionOptions {
   /** Head h owns channels h·C/heads to (h + 1)·C/heads. */
@@ -53,13 +49,14 @@ function lowerGeneral(
   tokens: number,
   scale: number,
   device: DeviceProfile,
+  reading: Reading["name"],
 ): Lowering {
   const stride = Math.ceil(tokens / 8) * 8;
   requireIterations(headDim, stride, device);
   const padded = stride !== tokens;
   const at = padded ? scratch : input;
   const forward: KernelCall = {
-    kernel: FORWARD,
+    kernel: FORWARD[reading],
     params: { tokens, stride4: stride / 4, head_dim: headDim, scale },
     bindings: {
       q: at(0),
@@ -142,15 +139,11 @@ export const attentionOp: OpDef = {
     const { batch, headDim, tokens } = dimensions(q, heads);
     const all = batch * heads;
     const count = panelHeads(all, headDim, tokens, device);
-    const general: Variant = {
-      name: "general",
-      exact: true,
-      build: () => lowerGeneral(all, headDim, tokens, scale, device),
-    };
-    const panel: Variant | undefined = count
-      ? { name: "panel", exact: true, build: () => lowerPanel(all, count, tokens, scale) }
-      : undefined;
-    return orderVariants(general, panel, device.software);
+    return attentionVariants(
+      device,
+      (reading) => lowerGeneral(all, headDim, tokens, scale, device, reading),
+      count ? () => lowerPanel(all, count, tokens, scale) : undefined,
+    );
   },
   cost(inputs, outputs) {
     const [, , tokens] = outputs[1].shape;

@@ -8,20 +8,14 @@ import {
   output,
   scratch,
 } from "../graph/kernel_call.ts";
-import {
-  type DeviceProfile,
-  type OpCase,
-  type OpDef,
-  trafficOf,
-  type Variant,
-} from "../graph/op.ts";
+import { type DeviceProfile, type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf } from "../graph/tensor.ts";
 import {
   attentionGrid,
+  attentionVariants,
   dimensions,
   firstHeads,
   headRange,
-  orderVariants,
   PANEL_WORKGROUP,
   panelHeads,
   requireAttention,
@@ -29,7 +23,9 @@ import {
   resizeRows,
   SHAPES,
 } from "./attention_shared.ts";
+import { type Reading, readingKernels } from "./rows.ts";
 import { ELEMENTWISE, f32, kernel, requireSame } from "./common.ts";
+import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import deltaText from "../../kernels/attention/backward_delta.wgsl" with { type: "text" };
 import queryText from "../../kernels/attention/backward_query.wgsl" with { type: "text" };
 import keyValueText from "../../kernels/attention/backward_key_value.wgsl" with { type: "text" };
@@ -40,11 +36,20 @@ import keyValuePanelText from "../../kernels/attention/backward_key_value_panel.
   type: "text",
 };
 
-const DELTA = kernel("attention/backward_delta.wgsl", deltaText);
-const QUERY = kernel("attention/backward_query.wgsl", queryText);
-const KEY_VALUE = kernel("attention/backward_key_value.wgsl", keyValueText);
-const QUERY_PANEL = kernel("attention/backward_query_panel.wgsl", queryPanelText);
-const KEY_VALUE_PANEL = kernel("attention/backward_key_value_panel.wgsl", keyValuePanelText);
+const DELTA = readingKernels("attention/backward_delta.wgsl", deltaText, "x", "dy");
+const QUERY = readingKernels("attention/backward_query.wgsl", queryText, "qkv", "dy");
+const KEY_VALUE = readingKernels(
+  "attention/backward_key_value.wgsl",
+  keyValueText,
+  "qkv",
+  "dy",
+);
+const QUERY_PANEL = kernel("attention/backward_query_panel.wgsl", queryPanelText, stagedLibrary);
+const KEY_VALUE_PANEL = kernel(
+  "attention/backward_key_value_panel.wgsl",
+  keyValuePanelText,
+  stagedLibrary,
+);
 
 /** Reference: p[i·tokens + j] and logsumexp[i] of head `h` (over the whole batch). */
 export function probabilities(
@@ -77,10 +82,11 @@ function deltaCall(
   all: number,
   headDim: number,
   stride: number,
-  bindings: { y: BufferRef; dy: BufferRef; delta: BufferRef },
+  reading: Reading["name"],
+  bindings: { x: BufferRef; dy: BufferRef; delta: BufferRef },
 ): KernelCall {
   return {
-    kernel: DELTA,
+    kernel: DELTA[reading],
     params: { stride4: stride / 4, head_dim: headDim },
     bindings,
     workgroups: attentionGrid(all, stride, ELEMENTWISE),
@@ -94,6 +100,7 @@ function lowerGeneral(
   tokens: number,
   scale: number,
   device: DeviceProfile,
+  reading: Reading["name"],
 ): Lowering {
   const stride = Math.ceil(tokens / 8) * 8;
   requireIterations(headDim, stride, device);
@@ -110,9 +117,9 @@ function lowerGeneral(
   };
   const bindings = { q, k, v, dy, logsumexp, delta };
   const calls: KernelCall[] = [
-    deltaCall(all, headDim, stride, { y, dy, delta }),
-    { kernel: QUERY, ...common, bindings: { ...bindings, dq }, note: "dq" },
-    { kernel: KEY_VALUE, ...common, bindings: { ...bindings, dk, dv }, note: "dk, dv" },
+    deltaCall(all, headDim, stride, reading, { x: y, dy, delta }),
+    { kernel: QUERY[reading], ...common, bindings: { ...bindings, dq }, note: "dq" },
+    { kernel: KEY_VALUE[reading], ...common, bindings: { ...bindings, dk, dv }, note: "dk, dv" },
   ];
   const row = 4 * all * stride;
   if (!padded) return { calls, scratch: [row] };
@@ -178,7 +185,7 @@ function lowerPanel(all: number, count: number, tokens: number, scale: number): 
   }
   return {
     scratch: [4 * all * tokens],
-    calls: [deltaCall(all, 8, tokens, { y, dy, delta }), ...queries, ...keyValues],
+    calls: [deltaCall(all, 8, tokens, "staged", { x: y, dy, delta }), ...queries, ...keyValues],
   };
 }
 
@@ -229,15 +236,11 @@ export const attentionBackwardOp: OpDef = {
     const { batch, headDim, tokens } = dimensions(q, heads);
     const all = batch * heads;
     const count = panelHeads(all, headDim, tokens, device);
-    const general: Variant = {
-      name: "general",
-      exact: true,
-      build: () => lowerGeneral(all, headDim, tokens, scale, device),
-    };
-    const panel: Variant | undefined = count
-      ? { name: "panel", exact: true, build: () => lowerPanel(all, count, tokens, scale) }
-      : undefined;
-    return orderVariants(general, panel, device.software);
+    return attentionVariants(
+      device,
+      (reading) => lowerGeneral(all, headDim, tokens, scale, device, reading),
+      count ? () => lowerPanel(all, count, tokens, scale) : undefined,
+    );
   },
   cost(inputs, outputs) {
     const [, , tokens] = inputs[4].shape;

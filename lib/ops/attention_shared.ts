@@ -1,10 +1,10 @@
 /** Shapes and helper calls that attention's forward and backward ops share. */
 
-import { type BufferRef, gridFor, type KernelCall } from "../graph/kernel_call.ts";
+import { type BufferRef, gridFor, type KernelCall, type Lowering } from "../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../graph/op.ts";
 import { sameShape, show, sizeOf, type TensorType } from "../graph/tensor.ts";
 import { ELEMENTWISE, kernel, requireFloat } from "./common.ts";
-import { requireLoop } from "./rows.ts";
+import { type Reading, requireLoop } from "./rows.ts";
 import text from "../../kernels/attention/resize_rows.wgsl" with { type: "text" };
 
 const RESIZE_ROWS = kernel("attention/resize_rows.wgsl", text);
@@ -77,12 +77,18 @@ export const firstHeads = (all: number, count: number): number[] =>
   Array.from({ length: all / count }, (_, i) => i * count);
 
 /**
- * Software Vulkan is fast with the panel kernels; real GPUs would starve on one dispatch a few
- * heads.
+ * The general kernel with each reading, and the panel kernel where there is one. Software Vulkan is
+ * fast with panels; a real GPU would starve on one dispatch a few heads.
  */
-export function orderVariants(general: Variant, panel: Variant | undefined, software: boolean) {
-  if (!panel) return [general];
-  return software ? [panel, general] : [general, panel];
+export function attentionVariants(
+  { software }: DeviceProfile,
+  general: (reading: Reading["name"]) => Lowering,
+  panel: (() => Lowering) | undefined,
+): Variant[] {
+  const storage = { name: "general", exact: true, build: () => general("vec4") };
+  const staged = { name: "general_staged", exact: true, build: () => general("staged") };
+  const panels = panel ? [{ name: "panel", exact: true, build: panel }] : [];
+  return software ? [...panels, staged, storage] : [storage, ...panels, staged];
 }
 
 /** An invocation of the general kernels walks over all tokens, and over its channels within. */

@@ -7,6 +7,8 @@ import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import xVec4 from "../../kernels/lib/read_x_vec4.wgsl" with { type: "text" };
 import xScalar from "../../kernels/lib/read_x_scalar.wgsl" with { type: "text" };
 import xStaged from "../../kernels/lib/read_x_staged.wgsl" with { type: "text" };
+import qkvVec4 from "../../kernels/lib/read_qkv_vec4.wgsl" with { type: "text" };
+import qkvStaged from "../../kernels/lib/read_qkv_staged.wgsl" with { type: "text" };
 import dyVec4 from "../../kernels/lib/read_dy_vec4.wgsl" with { type: "text" };
 import dyScalar from "../../kernels/lib/read_dy_scalar.wgsl" with { type: "text" };
 import dyStaged from "../../kernels/lib/read_dy_staged.wgsl" with { type: "text" };
@@ -54,13 +56,15 @@ export function readings(device: DeviceProfile, ...lengths: number[]): Reading[]
 const LIBRARIES = {
   x: { vec4: xVec4, scalar: xScalar, staged: xStaged },
   dy: { vec4: dyVec4, scalar: dyScalar, staged: dyStaged },
+  // Attention pads its rows, and so has no scalar reading.
+  qkv: { vec4: qkvVec4, scalar: qkvVec4, staged: qkvStaged },
 };
 
-/** A kernel that reads x, dy or both by way of the libraries of each reading. */
+/** A kernel that reads x, dy, or q, k and v by way of the libraries of each reading. */
 export function readingKernels(
   file: string,
   text: string,
-  ...tensors: ("x" | "dy")[]
+  ...tensors: (keyof typeof LIBRARIES)[]
 ): Record<Reading["name"], KernelSource> {
   const make = (name: Reading["name"]) => {
     const reads = tensors.map((tensor) => LIBRARIES[tensor][name]);
