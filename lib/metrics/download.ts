@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import { InputError } from "../errors.ts";
+import { writeFileAtomic } from "../io/atomic.ts";
 import type { WeightsFile } from "./weights.ts";
 
 /** The hosts of the files and those they redirect to; the task's --allow-net names the same. */
@@ -17,7 +18,7 @@ export const WEIGHTS_HOSTS: readonly string[] = [
 type Fetch = (url: string, init: { redirect: "manual" }) => Promise<Response>;
 
 /**
- * Downloads `entry` to `path`, which appears only once size and hash are right.
+ * Downloads `entry` to `path`, which is written only once size and hash are right. Reads no file.
  *
  * @throws InputError naming the file for a host or protocol not allowed, an answer other than 200,
  *   a size or a hash that is not the expected one.
@@ -30,7 +31,7 @@ export async function downloadWeights(
 ): Promise<void> {
   const response = await follow(entry, fetch_);
   if (!response.body) throw failed(entry, "the answer is empty");
-  await save(entry, response.body, path, progress);
+  await save(entry, response.body, path, progress, writePlain);
 }
 
 /** Copies a file the user has to `path`, under the same checks. */
@@ -40,7 +41,7 @@ export async function copyWeights(
   path: string,
   progress: (bytes: number) => void = () => {},
 ): Promise<void> {
-  await save(entry, (await Deno.open(from)).readable, path, progress);
+  await save(entry, (await Deno.open(from)).readable, path, progress, writeFileAtomic);
 }
 
 function failed(entry: WeightsFile, why: string): InputError {
@@ -75,38 +76,36 @@ async function follow(entry: WeightsFile, fetch_: Fetch): Promise<Response> {
   throw failed(entry, "too many redirects");
 }
 
+/** Gathers the file in memory, checks it there, and only then lets `write` touch the disk. */
 async function save(
   entry: WeightsFile,
   body: ReadableStream<Uint8Array>,
   path: string,
   progress: (bytes: number) => void,
+  write: (path: string, data: Uint8Array) => Promise<void>,
 ): Promise<void> {
-  await Deno.mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
-  const hash = createHash("sha256");
+  const data = new Uint8Array(entry.bytes);
   let bytes = 0;
-  try {
-    const file = await Deno.open(temporary, { write: true, createNew: true });
-    try {
-      for await (const chunk of body) {
-        bytes += chunk.length;
-        if (bytes > entry.bytes) throw failed(entry, `more than its ${entry.bytes} bytes came`);
-        hash.update(chunk);
-        for (let at = 0; at < chunk.length;) at += await file.write(chunk.subarray(at));
-        progress(bytes);
-      }
-      await file.sync();
-    } finally {
-      file.close();
+  for await (const chunk of body) {
+    if (bytes + chunk.length > entry.bytes) {
+      throw failed(entry, `more than its ${entry.bytes} bytes came`);
     }
-    if (bytes !== entry.bytes) throw failed(entry, `${bytes} bytes came, it has ${entry.bytes}`);
-    const actual = hash.digest("hex");
-    if (actual !== entry.sha256) {
-      throw failed(entry, `SHA-256 ${actual}, it has ${entry.sha256}; nothing was kept`);
-    }
-    await Deno.rename(temporary, path);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
-    throw error;
+    data.set(chunk, bytes);
+    progress(bytes += chunk.length);
   }
+  if (bytes !== entry.bytes) throw failed(entry, `${bytes} bytes came, it has ${entry.bytes}`);
+  const actual = createHash("sha256").update(data).digest("hex");
+  if (actual !== entry.sha256) {
+    throw failed(entry, `SHA-256 ${actual}, it has ${entry.sha256}; nothing was kept`);
+  }
+  await write(path, data);
+}
+
+/**
+ * Without permission to read, which renaming takes: a process that may reach the network has none. A
+ * file cut off by a kill fails its hash and is fetched again.
+ */
+async function writePlain(path: string, data: Uint8Array): Promise<void> {
+  await Deno.mkdir(dirname(path), { recursive: true });
+  await Deno.writeFile(path, data);
 }
