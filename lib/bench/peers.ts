@@ -151,7 +151,9 @@ export async function benchPeers(
     for (const [i, job] of jobs.entries()) {
       onProgress(`${job.what}, batch ${job.batch}`);
       const part = budget.part(1 / (jobs.length - i));
-      rows.push(...await benchJob(gpu, options, peers, part, job, folder, onProgress));
+      rows.push(
+        ...await benchJob(gpu, options, peers, { all: budget, part }, job, folder, onProgress),
+      );
     }
   } finally {
     for (const peer of peers) peer.end();
@@ -172,7 +174,7 @@ async function benchJob(
   gpu: Gpu,
   options: PlanOptions,
   peers: readonly Peer[],
-  budget: Budget,
+  budget: { readonly all: Budget; readonly part: Budget },
   job: Job,
   folder: string,
   onProgress: (what: string) => void,
@@ -200,7 +202,7 @@ async function benchJob(
   for (const peer of peers) {
     const { name, batches } = peer.spec;
     if (!batches[what].includes(batch)) continue;
-    if (budget.left === 0) {
+    if (budget.all.left === 0) {
       rows.push({ ...job, name, failed: "no time left" });
       continue;
     }
@@ -219,7 +221,7 @@ async function benchJob(
       rows.push({ ...job, name, failed: (error as Error).message });
     }
   }
-  for (let round = 0; round < ROUNDS && (round < FEWEST || budget.left > 0); round++) {
+  for (let round = 0; round < ROUNDS && (round < FEWEST || budget.part.left > 0); round++) {
     for (const r of runners) {
       // One that takes much longer than ours is measured less often.
       const slow = r.times.length >= FEWEST && r.times[0] > 4 * ours.times[0];

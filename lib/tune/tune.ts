@@ -1,0 +1,171 @@
+/** Times the variants of every form that has a choice, and drops those that compute wrongly. */
+
+import type { Gpu } from "../gpu/device.ts";
+import { type Node, sizeOf } from "../graph/tensor.ts";
+import { checkVariant, formKey, formOf, formOracle, loadForm, variantsOf } from "./check.ts";
+import type { NodeForm } from "./check.ts";
+import { type Choice, type Choices, kernelHash } from "./choices.ts";
+
+/** A form to be timed, with one like it that is small enough for the float64 reference. */
+export interface TuneJob {
+  readonly form: NodeForm;
+  readonly small: NodeForm;
+  /** For people: where it first stands in a model. */
+  readonly scope: string;
+  /** How often it stands in the steps: those that weigh most come first. */
+  readonly count: number;
+  /** Floating-point operations of one. */
+  readonly flops: number;
+}
+
+export interface TuneResult {
+  readonly choices: Choices;
+  /** Variants that were left out, with the reason. */
+  readonly rejected: readonly { readonly key: string; readonly variant: string; why: string }[];
+  /** Forms whose fastest variant is not the one offered first. */
+  readonly changed: readonly {
+    readonly job: TuneJob;
+    readonly from: string;
+    readonly to: string;
+    /** Time of the first over that of the fastest. */
+    readonly gain: number;
+  }[];
+  /** Forms that the time did not allow for. */
+  readonly left: number;
+}
+
+/** The nodes of two graphs that stand one for the other, as jobs, those with no choice left out. */
+export function tuneJobs(
+  gpu: Gpu,
+  nodes: readonly { readonly node: Node; readonly small: Node; readonly flops: number }[],
+): TuneJob[] {
+  const jobs = new Map<string, TuneJob>();
+  for (const { node, small, flops } of nodes) {
+    const form = formOf(node);
+    const key = formKey(form);
+    const known = jobs.get(key);
+    if (known) jobs.set(key, { ...known, count: known.count + 1 });
+    else if (variantsOf(form, { device: gpu.profile }).length > 1) {
+      jobs.set(key, { form, small: formOf(small), scope: node.scope, count: 1, flops });
+    }
+  }
+  return [...jobs.values()].sort((a, b) => b.count * b.flops - a.count * a.flops);
+}
+
+export interface TuneOptions {
+  /** What is known already: such forms are not timed again. */
+  readonly known?: Choices;
+  /** Seconds; what is not timed by then keeps its order. */
+  readonly seconds: number;
+  readonly onProgress?: (done: number, total: number, what: string) => void;
+  /** Called after each form, so that what was measured is kept if the run is broken off. */
+  readonly save?: (choices: Choices) => Promise<void>;
+}
+
+/** Timed runs of a variant: the least of them counts, as others only ever add to it. */
+const RUNS = 5;
+/** A variant this much slower than the best so far is not run again. */
+const HOPELESS = 2;
+/** Gains below this are noise: the shipped order stays. */
+const WORTH = 0.97;
+
+/** Measures job by job. */
+export async function tune(
+  gpu: Gpu,
+  jobs: readonly TuneJob[],
+  { known = {}, seconds, onProgress = () => {}, save }: TuneOptions,
+): Promise<TuneResult> {
+  const end = performance.now() + 1000 * seconds;
+  const choices: Record<string, Choice> = { ...known };
+  const rejected: TuneResult["rejected"][number][] = [];
+  const changed: TuneResult["changed"][number][] = [];
+  let left = 0;
+  for (const [i, job] of jobs.entries()) {
+    onProgress(i, jobs.length, `${job.form.op} ${job.scope}`);
+    const key = formKey(job.form);
+    const offered = variantsOf(job.form, { device: gpu.profile });
+    const hashes = new Map(offered.map((v) => [v.name, kernelHash(v)]));
+    const same = known[key]?.variants.length === offered.length &&
+      known[key].variants.every((v) => hashes.get(v.name) === v.kernel);
+    if (same) continue;
+    if (performance.now() > end) {
+      left++;
+      continue;
+    }
+    const small = variantsOf(job.small, { device: gpu.profile });
+    const oracle = formOracle(job.small);
+    const right: typeof offered = [];
+    for (const variant of offered) {
+      const twin = small.find((v) => v.name === variant.name);
+      // A kernel that the small form does not offer cannot be checked, so it is not used.
+      const why = twin ? await wrong(gpu, oracle, twin) : "the small form does not offer it";
+      if (why) rejected.push({ key, variant: variant.name, why });
+      else right.push(variant);
+    }
+    const timed = await race(gpu, job.form, right.map((v) => v.name));
+    if (timed.length === 0) continue;
+    const first = timed.find((t) => t.name === right[0].name);
+    // Where the first is as good as the best it stays the first.
+    timed.sort((a, b) => a.milliseconds - b.milliseconds);
+    if (first && timed[0].milliseconds > WORTH * first.milliseconds) {
+      timed.splice(timed.indexOf(first), 1);
+      timed.unshift(first);
+    } else if (first) {
+      const gain = first.milliseconds / timed[0].milliseconds;
+      changed.push({ job, from: first.name, to: timed[0].name, gain });
+    }
+    choices[key] = { variants: timed.map((t) => ({ ...t, kernel: hashes.get(t.name)! })) };
+    await save?.(choices);
+  }
+  onProgress(jobs.length, jobs.length, "");
+  return { choices, rejected, changed, left };
+}
+
+async function wrong(
+  gpu: Gpu,
+  oracle: ReturnType<typeof formOracle>,
+  variant: { readonly name: string },
+): Promise<string | undefined> {
+  try {
+    const { error, tolerance } = await checkVariant(gpu, oracle, variant);
+    if (error <= tolerance) return;
+    return `error ${error.toExponential(1)}, allowed ${tolerance.toExponential(1)}`;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** Milliseconds of each variant on the device, in turns, by timestamps. */
+async function race(
+  gpu: Gpu,
+  form: NodeForm,
+  names: readonly string[],
+): Promise<{ name: string; milliseconds: number }[]> {
+  const inputs = form.inputs.map((t) =>
+    Float64Array.from({ length: sizeOf(t.shape) }, (_, i) => Math.sin(i % 4096 * 12.9898))
+  );
+  const runners: {
+    name: string;
+    milliseconds: number;
+    exe: Awaited<ReturnType<typeof loadForm>>;
+  }[] = [];
+  try {
+    for (const name of names) {
+      const exe = await loadForm(gpu, form, name, inputs);
+      const runner = { name, milliseconds: Infinity, exe };
+      runners.push(runner);
+      await exe.profile();
+    }
+    for (let run = 0; run < RUNS; run++) {
+      const best = Math.min(...runners.map((r) => r.milliseconds));
+      for (const runner of runners) {
+        if (runner.milliseconds !== Infinity && runner.milliseconds > HOPELESS * best) continue;
+        const nanoseconds = (await runner.exe.profile()).reduce((a, b) => a + b, 0);
+        runner.milliseconds = Math.min(runner.milliseconds, nanoseconds / 1e6);
+      }
+    }
+  } finally {
+    for (const { exe } of runners) exe.destroy();
+  }
+  return runners.map(({ name, milliseconds }) => ({ name, milliseconds }));
+}

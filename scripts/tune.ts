@@ -1,0 +1,123 @@
+/** `deno task tune`: finds the fastest kernels for this machine's GPU and remembers them. */
+
+import { table } from "../lib/audit/text.ts";
+import { benchConfig, benchStep } from "../lib/bench/steps.ts";
+import { newCommand, numberIn, wholeIn } from "../lib/cli/command.ts";
+import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
+import { InputError } from "../lib/errors.ts";
+import { openGpu } from "../lib/gpu/device.ts";
+import { liveNodes } from "../lib/gpu/planner.ts";
+import { OPS } from "../lib/ops/mod.ts";
+import { choicesPath, readChoices, writeChoices } from "../lib/tune/choices.ts";
+import { tune, tuneJobs } from "../lib/tune/tune.ts";
+import { PRESETS } from "../lib/train/config.ts";
+
+const program = newCommand("tune", "Times the variants of kernels and stores the fastest.")
+  .option("--preset <names...>", "whose steps to tune for", ["seed", "demo"])
+  .option("--batch <n>", "batch, where not the preset's own", wholeIn(1, 4096))
+  .option("--size <n>", "image size, where not the preset's own", wholeIn(4, 4096))
+  .option(
+    "--budget <seconds>",
+    "time after which the rest keeps its order",
+    numberIn(1, 86400),
+    180,
+  )
+  .option("--again", "time anew what is known already")
+  .option("--list", "only say what is stored")
+  .addHelpText(
+    "after",
+    `
+Each variant is compared with float64 first and left out where it is wrong. Choices are kept by
+adapter and driver, in $XDG_CACHE_HOME or ~/.cache under lung-ddpm-webgpu/tune; train and sample use
+them. Delete the file to go back to what is shipped.
+
+Examples:
+  deno task tune
+  deno task tune --preset seed --batch 16 --budget 600`,
+  );
+
+interface Options {
+  preset: string[];
+  batch?: number;
+  size?: number;
+  budget: number;
+  again?: boolean;
+  list?: boolean;
+}
+
+await main(async () => {
+  parseArguments(program);
+  const options = program.opts<Options>();
+  for (const name of options.preset) {
+    if (!PRESETS[name]) {
+      throw new InputError(`--preset ${name}: there is ${Object.keys(PRESETS).join(", ")}`);
+    }
+  }
+  const gpu = await openGpu();
+  const path = choicesPath(gpu.profile, gpu.name);
+  if (!path) throw new InputError("neither XDG_CACHE_HOME nor HOME says where to store choices");
+  const known = options.again ? {} : await readChoices(path, gpu.name);
+  if (options.list) {
+    console.log(`${path}: ${Object.keys(known).length} shapes`);
+    for (const [key, { variants }] of Object.entries(known)) {
+      console.log(
+        `${key}\n  ${variants.map((v) => `${v.name} ${v.milliseconds.toFixed(3)} ms`).join(", ")}`,
+      );
+    }
+    return;
+  }
+  if (!gpu.profile.features.includes("timestamp-query")) {
+    throw new InputError("the device has no timestamp queries: nothing can be timed");
+  }
+
+  const device = { device: gpu.profile };
+  const nodes = options.preset.flatMap((preset) => {
+    const raw = PRESETS[preset] as { train_batch_size: number; resolution: [number, number] };
+    const batch = options.batch ?? raw.train_batch_size;
+    const size = options.size ?? raw.resolution[0];
+    return (["train", "sample"] as const).flatMap((kind) => {
+      const { graph } = benchStep(kind, benchConfig(batch, size, preset), device);
+      // The same nodes on one small image, for the float64 reference.
+      const small = benchStep(kind, benchConfig(1, Math.min(32, size), preset), device).graph;
+      return liveNodes(graph).filter((n) => n.op in OPS).map((node) => ({
+        node,
+        small: small.nodes[node.id],
+        flops: OPS[node.op as keyof typeof OPS]
+          .cost(node.inputs, node.outputs, node.attrs).flops,
+      }));
+    });
+  });
+  const jobs = tuneJobs(gpu, nodes);
+  console.error(`${gpu.name}: ${jobs.length} shapes with a choice, ${options.budget} s at most`);
+  const bar = progressBar("tuning", jobs.length, "{what}");
+  const result = await tune(gpu, jobs, {
+    known,
+    seconds: options.budget,
+    onProgress: (done, _, what) => bar.update(done, { what }),
+    save: (choices) => writeChoices(path, gpu.name, choices),
+  });
+  bar.stop();
+  if (result.changed.length) {
+    console.log(table(
+      ["op", "inputs", "shipped", "fastest", "gain"],
+      result.changed.map(({ job, from, to, gain }) => [
+        job.form.op,
+        job.form.inputs.map((t) => `[${t.shape}]`).join(" "),
+        from,
+        to,
+        `${gain.toFixed(2)}×`,
+      ]),
+    ));
+  }
+  for (const { key, variant, why } of result.rejected) {
+    console.log(`left out: ${variant} of ${key}: ${why}`);
+  }
+  const { changed, rejected, left } = result;
+  console.log(
+    `${
+      jobs.length - left
+    } of ${jobs.length} shapes known, ${changed.length} better than shipped, ` +
+      `${rejected.length} variants left out: ${path}`,
+  );
+  gpu.destroy();
+});
