@@ -133,7 +133,9 @@ export function casePlans(
   });
 }
 
-const FOLDS = /@builtin\(num_workgroups\)/;
+const [FOLDS_OVER_Y, FOLDS_OVER_Z] = ["y", "z"].map((axis) =>
+  new RegExp(`wid\\.${axis} \\* groups\\.x \\+ wid\\.x`)
+);
 const BY_WORKGROUPS = /\(wid\.y \* groups\.x \+ wid\.x\) \* WORKGROUP \+ lane/;
 
 /**
@@ -148,10 +150,14 @@ function folded(original: Plan): Plan | undefined {
   });
   const dispatches = original.dispatches.map((d) => {
     const [x, y, z] = d.workgroups;
-    if (!FOLDS.test(original.shaders[d.shader].text) || y !== 1 || z !== 1) return d;
+    const { text } = original.shaders[d.shader];
+    const overY = FOLDS_OVER_Y.test(text) && y === 1 && z === 1;
+    const overZ = FOLDS_OVER_Z.test(text) && z === 1;
+    if (!overY && !overZ) return d;
     folds.add(d.shader);
-    const groups = x * smaller[d.shader];
-    return { ...d, workgroups: [Math.floor(groups / 3) + 1, 3, 1] as const };
+    const row = Math.floor(x * smaller[d.shader] / 3) + 1;
+    const workgroups = overY ? [row, 3, 1] as const : [row, y, 3] as const;
+    return { ...d, workgroups };
   });
   const shaders = original.shaders.map((s, i) =>
     folds.has(i) && smaller[i] > 1 ? { ...s, constants: { ...s.constants, WORKGROUP: 4 } } : s

@@ -127,11 +127,14 @@ export function ordered(mutants: readonly Mutant[], seed = 1): Mutant[] {
  * library before it. Returns undefined where the file's line is not in the text.
  */
 export function plant(finalText: string, fileText: string, mutant: Mutant): string | undefined {
-  const lines = finalText.split("\n");
   const own = fileText.split("\n");
+  const header = own.slice(0, own.findIndex((l) => !l.startsWith("//"))).join("\n");
+  if (!finalText.includes(header)) return undefined;
+  const lines = finalText.split("\n");
   // Specialised lines may lose the empty lines behind them: a kernel is counted from its end.
-  const library = own.findIndex((l) => l.startsWith("// Library:"));
-  const start = library < 0 ? lines.length - own.length : lines.lastIndexOf(own[library]) - library;
+  const start = header.startsWith("// Library:")
+    ? lines.lastIndexOf(own[0])
+    : lines.length - own.length;
   const at = start + mutant.line - 1;
   if (at < 0 || lines[at]?.trim() !== mutant.before) return undefined;
   lines[at] = mutant.after;

@@ -131,7 +131,7 @@ export const blendOp: OpDef = {
     name: "odd",
     inputs: [
       f32(3, 1, 5, 17),
-      { ...f32(3, 1, 5, 17), fill: { kind: "integers", low: 0, high: 2 } },
+      { ...f32(3, 1, 5, 17), fill: { kind: "values", values: [0, 1, 0.4, 0.6] } },
       f32(3, 1, 5, 17),
       { ...f32(2), fill: { kind: "values", values: [0.8, 0.6] } },
       f32(3, 1, 5, 17),
