@@ -87,6 +87,7 @@ const program = new Command("sample")
   .option("--inpaint <slice.npy>", "keep this slice (HU) outside --region, make the inside anew")
   .option("--region <x,y,r|mask>", "circle in pixels of the slice, or a mask (.npy, .png)")
   .option("--lung-mask <mask.npy>", "of the slice (default: beside it, or found by rules)")
+  .option("--resample <n>", "take each inpainting step n times: blends better", whole(1), 1)
   .optionsGroup("Sampler:")
   .addOption(new Option("--scheduler <name>", "sampler").choices(SCHEDULER_CHOICES).default("ddim"))
   .addOption(
@@ -199,6 +200,9 @@ await main(async () => {
   const scheduler = o.schedulerConfig
     ? await schedulerFromFile(model, o.schedulerConfig)
     : chooseScheduler(model, o.scheduler, o.spacing);
+  if (o.resample > 1 && scheduler._class_name === "DPMSolverMultistepScheduler") {
+    throw new InputError("--resample needs --scheduler ddim or ddpm: DPM-Solver++ looks back");
+  }
   const steps = reverseSteps(scheduler, o.steps, o.eta);
   const { jobs: all, inpainting } = await jobsOf(o, model, { height, width });
   const jobs = shard ? takeShard(all, shard) : all;
@@ -258,6 +262,7 @@ await main(async () => {
       ? (i) => o.classFrom + (o.classTo - o.classFrom) * i / Math.max(1, steps.length - 1)
       : undefined,
     inpainting,
+    resample: o.resample,
     strip,
     onStep: (done) => bar.update(done),
   }, async (job, image, slice) => {

@@ -16,6 +16,8 @@ export interface GenerateOptions extends
   /** Class value at a step, the same for all images, instead of the jobs' own. */
   readonly classAt?: (step: number) => number;
   readonly inpainting?: Inpainting;
+  /** How often an inpainting step is taken. */
+  readonly resample?: number;
   /** Shown the first batch. */
   readonly strip?: Strip;
   readonly onStep: (done: number, total: number) => void;
@@ -29,7 +31,7 @@ export async function generate(
   take: (job: SamplingJob, image: Float32Array, slice: PreparedSlice) => Promise<void>,
 ): Promise<void> {
   const { batch, height, width } = sampler.options;
-  const { inpainting, strip, classAt, onStep, ...request } = options;
+  const { inpainting, resample, strip, classAt, onStep, ...request } = options;
   const pixels = height * width, rounds = Math.ceil(jobs.length / batch);
   const repeat = (plane: ArrayLike<number>) => {
     const all = new Float32Array(batch * pixels);
@@ -37,7 +39,7 @@ export async function generate(
     return all;
   };
   const keep = inpainting &&
-    { known: repeat(inpainting.slice.ct), region: repeat(inpainting.region) };
+    { known: repeat(inpainting.slice.ct), region: repeat(inpainting.region), resample };
   for (let round = 0; round < rounds; round++) {
     // The last batch is filled up with its own last job; what is too much is dropped.
     const part = Array.from(

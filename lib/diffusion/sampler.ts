@@ -9,12 +9,13 @@ import type { UNet2DConfig } from "../nn/config.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
 import { OPS } from "../ops/mod.ts";
 import { keyOf } from "../random/philox.ts";
-import type { ReverseStep } from "./scheduler.ts";
+import type { NoiseLevel, ReverseStep } from "./scheduler.ts";
 import {
   blendGraph,
   initialNoiseGraph,
   keepGraph,
   modelGraph,
+  renoiseGraph,
   samplingGraph,
   stepGraph,
 } from "./sampling_graph.ts";
@@ -60,6 +61,8 @@ export interface SampleRequest {
   readonly keep?: {
     readonly known: Float32Array<ArrayBuffer>;
     readonly region: Float32Array<ArrayBuffer>;
+    /** How often each step is taken, noise added between (RePaint); for one-step samplers. */
+    readonly resample?: number;
   };
   readonly seed: bigint | number;
   /** Names of the images: the same seed and name give the same image in any batch. */
@@ -85,8 +88,11 @@ interface Plans {
   /** For timesteps outside the guidance interval of a doubled batch. */
   readonly plain?: Executable;
   readonly noise: Executable;
-  readonly blend?: Executable;
+  readonly blend?: { readonly restore: Executable; readonly renoise: Executable };
 }
+
+/** Draws of a step that is taken again are this far apart: above any number of steps. */
+const AGAIN = 2 ** 20;
 
 export class Sampler {
   private constructor(readonly options: SamplerOptions, readonly plans: Plans) {}
@@ -123,7 +129,10 @@ export class Sampler {
       plain,
       noise: await load(initialNoiseGraph(batch, height, width), from(main, "x")),
       blend: options.inpaint
-        ? await load(blendGraph(batch, height, width), from(main, "x"))
+        ? {
+          restore: await load(blendGraph(batch, height, width), from(main, "x")),
+          renoise: await load(renoiseGraph(batch, height, width), from(main, "x")),
+        }
         : undefined,
     });
   }
@@ -135,7 +144,8 @@ export class Sampler {
 
   #all(): Executable[] {
     const { main, passes, plain, noise, blend } = this.plans;
-    return [passes?.model, main, passes?.keep, plain, noise, blend].filter((p) => p !== undefined);
+    return [passes?.model, main, passes?.keep, plain, noise, blend?.restore, blend?.renoise]
+      .filter((p) => p !== undefined);
   }
 
   /** Bytes that the plans hold on the device; states, which they share, count once. */
@@ -158,7 +168,7 @@ export class Sampler {
 
   /** Runs all reverse steps. @returns [N,H,W] in [−1, 1]. */
   async sample(request: SampleRequest): Promise<Float32Array<ArrayBuffer>> {
-    const { main, passes, plain, noise, blend } = this.plans;
+    const { main, noise, blend } = this.plans;
     const { batch, guided } = this.options;
     const { steps, images, seed, keep, watch } = request;
     if (request.classes.length !== batch || images.length !== batch) {
@@ -187,14 +197,22 @@ export class Sampler {
     noise.run();
     // A noise that stays the same fits deterministic steps (as in diffusers' inpainting), a new one
     // at every step fits those that add noise (RePaint).
-    const restore = (level: readonly number[], rngStep: number) => {
-      blend?.write("level", new Float32Array(level));
-      blend?.write("rng", setRng(rngStep));
-      blend?.run();
+    const restore = (level: NoiseLevel, rngStep: number) => {
+      blend?.restore.write("level", new Float32Array(level));
+      blend?.restore.write("rng", setRng(rngStep));
+      blend?.restore.run();
+    };
+    const renoise = ({ before, after }: ReverseStep["levels"], rngStep: number) => {
+      const ratio = before[0] / after[0];
+      const rest = Math.sqrt(Math.max(0, 1 - ratio * ratio));
+      blend?.renoise.write("ratio", new Float32Array([ratio, rest]));
+      blend?.renoise.write("rng", setRng(rngStep));
+      blend?.renoise.run();
     };
     if (blend && keep) {
-      blend.write("known", keep.known);
-      blend.write("region", keep.region);
+      blend.restore.write("known", keep.known);
+      blend.restore.write("region", keep.region);
+      blend.renoise.write("zero", new Int32Array(batch));
       restore(steps[0].levels.before, 0);
     }
     const show = async (done: number) => {
@@ -206,29 +224,18 @@ export class Sampler {
         classMap = this.#classMap(request.classesAt(i));
         this.#write("class_map", classMap);
       }
-      for (const exe of this.#all()) {
-        const { t, coefficients } = exe.plan.inputs;
-        if (t) exe.write("t", new Int32Array(t.bytes / 4).fill(step.t));
-        if (!coefficients) continue;
-        exe.write("coefficients", step.coefficients);
-        exe.write("rng", setRng(i + 1));
-      }
-      const isGuided = guided && (request.guidedAt?.(step.t) ?? true);
-      if (passes) {
-        passes.model.write("class_map", classMap);
-        passes.model.run();
-        passes.keep.run();
-        // Without guidance both outputs are the conditional one, and guidance gives it as it is.
-        if (isGuided) {
-          passes.model.write("class_map", nullMap);
-          passes.model.run();
-        }
-        main.run();
-      } else {
-        (isGuided ? main : plain ?? main).run();
-      }
       const last = i === steps.length - 1;
-      restore(last ? [1, 0] : step.levels.after, step.stochastic ? i + 1 : 0);
+      const times = last ? 1 : keep?.resample ?? 1;
+      for (let time = 0; time < times; time++) {
+        const draw = time * AGAIN + i + 1;
+        this.#reverse(step, setRng(draw), guided && (request.guidedAt?.(step.t) ?? true), {
+          classMap,
+          nullMap,
+        });
+        const isFixed = !step.stochastic && times === 1;
+        restore(last ? [1, 0] : step.levels.after, isFixed ? 0 : draw);
+        if (time < times - 1) renoise(step.levels, draw);
+      }
       // Now and then wait, so that the queue stays short and the progress shown is real.
       if (i % 4 === 3) await main.gpu.idle();
       await show(i + 1);
@@ -239,6 +246,33 @@ export class Sampler {
       throw new InputError("the model gave NaN or infinite values: its weights have diverged");
     }
     return x.map((v) => Math.min(1, Math.max(-1, v)));
+  }
+
+  /** One step: the model, guidance where it applies, the scheduler. */
+  #reverse(
+    step: ReverseStep,
+    rng: Uint32Array<ArrayBuffer>,
+    isGuided: boolean,
+    maps: Record<"classMap" | "nullMap", Float32Array<ArrayBuffer>>,
+  ): void {
+    const { main, passes, plain } = this.plans;
+    for (const exe of this.#all()) {
+      const { t, coefficients } = exe.plan.inputs;
+      if (t) exe.write("t", new Int32Array(t.bytes / 4).fill(step.t));
+      if (!coefficients) continue;
+      exe.write("coefficients", step.coefficients);
+      exe.write("rng", rng);
+    }
+    if (!passes) return (isGuided ? main : plain ?? main).run();
+    passes.model.write("class_map", maps.classMap);
+    passes.model.run();
+    passes.keep.run();
+    // Without guidance both outputs are the conditional one, and guidance gives it as it is.
+    if (isGuided) {
+      passes.model.write("class_map", maps.nullMap);
+      passes.model.run();
+    }
+    main.run();
   }
 
   /** One value an image, in all its pixels. */

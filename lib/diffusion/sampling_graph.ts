@@ -6,7 +6,7 @@ import type { UNet2DConfig } from "../nn/config.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
 import { unet2D } from "../nn/unet_2d.ts";
 import { concat } from "../ops/concat.ts";
-import { guidance, schedulerStep, STEP_COEFFICIENTS } from "../ops/diffusion.ts";
+import { guidance, qSample, schedulerStep, STEP_COEFFICIENTS } from "../ops/diffusion.ts";
 import { blend, guidanceRescale } from "../ops/guidance.ts";
 import { randomNormal } from "../ops/random.ts";
 import { scale } from "../ops/scale.ts";
@@ -27,6 +27,7 @@ export interface SamplingGraphOptions {
 
 /** Told apart from other draws with the same seed and step. */
 export const SAMPLING_NOISE_STREAM = 2;
+const RENOISE_STREAM = 7;
 
 type ModelOptions = Pick<
   SamplingGraphOptions,
@@ -163,5 +164,25 @@ export function blendGraph(batch: number, height: number, width: number): Graph 
   const level = graph.input("level", { shape: [2], dtype: "f32" });
   const [known, region] = [graph.input("known", image), graph.input("region", image)];
   graph.update("x", blend(known, region, noise, level, graph.state("x", image)));
+  return graph;
+}
+
+/**
+ * Back to an earlier noise level, for steps that are taken again (RePaint, algorithm 1, line 9).
+ * Inputs: `ratio` [1,2], what x and the noise are multiplied by; `zero` i32 [N], zeros; `rng`,
+ * `images`; state `x`.
+ */
+export function renoiseGraph(batch: number, height: number, width: number): Graph {
+  const graph = new Graph();
+  const x = graph.state("x", { shape: [batch, 1, height, width], dtype: "f32" });
+  const noise = randomNormal(
+    graph.input("rng", { shape: [4], dtype: "u32" }),
+    graph.input("images", { shape: [batch], dtype: "u32" }),
+    x.shape,
+    RENOISE_STREAM,
+  );
+  const ratio = graph.input("ratio", { shape: [1, 2], dtype: "f32" });
+  const zero = graph.input("zero", { shape: [batch], dtype: "i32" });
+  graph.update("x", qSample(x, noise, zero, ratio));
   return graph;
 }

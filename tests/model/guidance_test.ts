@@ -153,5 +153,10 @@ for (const [name, config] of [["DDIM", ddim], ["DDPM", ddpm]] as const) {
     result.forEach((v, i) => region[i] || assert.equal(v, known[i]));
     const inside = result.filter((_, i) => region[i] === 1);
     assert.ok(absolute(inside, known.filter((_, i) => region[i] === 1)) > 0.1);
+
+    const keep = { known, region, resample: 3 };
+    const again = await sample(2, { inpaint: true }, { steps, keep });
+    again.forEach((v, i) => region[i] || assert.equal(v, known[i]));
+    assert.ok(absolute(again, result) > 1e-3);
   });
 }
