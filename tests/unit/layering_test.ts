@@ -24,6 +24,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   // Runs kernel calls, and knows ops only as what lib/graph says about them.
   "lib/gpu": ["lib/graph", "lib/errors.ts"],
 
+  // Which variants are right, which are fast, and what was found out about that.
+  "lib/tune": ["lib/ops", "lib/graph", "lib/gpu", "lib/io", "lib/random", "lib/errors.ts"],
+
   "lib/nn": ["lib/ops", "lib/graph", "lib/random", "lib/io", "lib/errors.ts"],
 
   // What a program is made of. One may use the other, without cycles (checked below).
@@ -34,12 +37,14 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "lib/verify": ["@program", "@machine"],
   "lib/audit": ["@program", "@machine"],
   "lib/evaluate": ["@program", "@machine"],
+  "lib/bench": ["@program", "@machine", "kernels"],
 
   "scripts": [
     "@program",
     "@machine",
     "lib/verify",
     "lib/audit",
+    "lib/bench",
     "lib/evaluate",
     "lib/cli",
     "lib/mpi",
@@ -55,6 +60,7 @@ const GROUPS: Record<string, readonly string[]> = {
     "lib/ops",
     "lib/graph",
     "lib/gpu",
+    "lib/tune",
     "lib/io",
     "lib/random",
     "lib/errors.ts",

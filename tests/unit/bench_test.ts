@@ -1,0 +1,134 @@
+/** Statistics, tables and page of the benchmark, on made-up figures: no time is ever asserted. */
+
+import assert from "node:assert/strict";
+import { requireBelowPeak } from "../../lib/bench/kernels.ts";
+import { benchPage } from "../../lib/bench/page.ts";
+import type { BenchReport } from "../../lib/bench/report.ts";
+import { Budget, median, quantile, timing } from "../../lib/bench/statistics.ts";
+import { benchMarkdown, benchTables, replaceMeasured, short } from "../../lib/bench/tables.ts";
+
+Deno.test("bench: median and quartiles as numpy has them", () => {
+  assert.equal(median([3, 1, 2]), 2);
+  assert.equal(median([4, 1, 2, 3]), 2.5);
+  assert.equal(quantile([1, 2, 3, 4], 0.25), 1.75);
+  assert.throws(() => median([]), /no values/);
+  const { least, spread, samples } = timing([10, 12, 14, 16, 18]);
+  assert.deepEqual([least, samples], [10, 5]);
+  assert.equal(spread, 2 / 14);
+});
+
+Deno.test("bench: a budget is shared among parts and never negative", () => {
+  let now = 0;
+  const budget = new Budget(10, () => now);
+  now = 4000;
+  assert.equal(budget.left, 6);
+  const part = budget.part(0.5);
+  now = 6000;
+  assert.equal(part.left, 1);
+  now = 20_000;
+  assert.equal(budget.left, 0);
+  assert.equal(part.left, 0);
+});
+
+Deno.test("bench: faster than the device is an error; Winograd may save multiplications", () => {
+  requireBelowPeak("a", 100, true, { gflops: 100 });
+  assert.throws(() => requireBelowPeak("a", 101, true, { gflops: 100 }), /above the measured peak/);
+  requireBelowPeak("a", 399, false, { gflops: 100 });
+  assert.throws(() => requireBelowPeak("a", 401, false, { gflops: 100 }), /above/);
+});
+
+Deno.test("bench: numbers keep three figures", () => {
+  assert.deepEqual([0, 1234.5, 12.345, 0.01234].map(short), ["0", "1235", "12.3", "0.0123"]);
+});
+
+const time = { median: 20, least: 18, spread: 0.05, samples: 5 };
+const row = {
+  op: "conv2d",
+  phase: "forward",
+  variant: "direct",
+  shapes: "[8,32,8,8] <32>",
+  scope: "conv_in",
+  count: 2,
+  dispatches: 2,
+  time,
+  flops: 1e9,
+  bytes: 1e6,
+  gflops: 50,
+  gigabytes: 0.05,
+  ofPeakCompute: 0.5,
+  ofPeakCopy: 0.01,
+  share: 0.8,
+  error: 1e-7,
+  tolerance: 1e-6,
+  exact: true,
+};
+const REPORT: BenchReport = {
+  version: 1,
+  date: "2026-01-02T03:04:05.000Z",
+  command: "deno task bench",
+  adapter: "a | b",
+  software: true,
+  cores: 2,
+  versions: { Deno: "2.9.6" },
+  tuned: false,
+  exact: false,
+  seconds: 3,
+  peaks: { gflops: 100, gigabytes: 5, copies: { storage: 2, staged: 5 } },
+  kernels: {
+    batch: 8,
+    size: 128,
+    rounds: 5,
+    stepMilliseconds: time,
+    rows: [row, { ...row, op: "silu", share: 0.2, error: null }],
+    convolutions: [{
+      what: "forward",
+      gflops: 50,
+      shapes: [{ shape: "32→32 @128", variant: "direct", gflops: 50, time }],
+    }],
+    notConvolution: 0.2,
+  },
+  model: {
+    rows: [
+      { kind: "train", batch: 1, size: 32, time, imagesPerSecond: 50, gflops: 20, bytes: 2 ** 20 },
+      { kind: "train", batch: 16, size: 256, skipped: "no time left" },
+    ],
+    growth: [{ what: "train @128, batch 1 → 8", time: 7, work: 8 }],
+  },
+  firstSteps: [{
+    preset: "demo",
+    cold: { total: 5000, compile: 1000, residentPeak: 2 ** 20, planned: 2 ** 20 },
+    warm: { total: 1000, compile: 100, residentPeak: 2 ** 20, planned: 2 ** 20 },
+  }],
+  peers: {
+    versions: { PyTorch: "2.13.0" },
+    rows: [
+      { what: "forward", batch: 1, size: 128, name: "this project", time, ratio: 1 },
+      { what: "forward", batch: 1, size: 128, name: "PyTorch", failed: "it ended" },
+    ],
+  },
+};
+
+Deno.test("bench: every row of a table has a cell for every column", () => {
+  const tables = benchTables(REPORT);
+  assert.ok(tables.length >= 9);
+  for (const { title, head, rows } of tables) {
+    for (const r of rows) assert.equal(r.length, head.length, title);
+  }
+});
+
+Deno.test("bench: tables go between the markers of a document, and nothing else changes", () => {
+  const document = "before\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nafter\n";
+  const text = replaceMeasured(document, benchMarkdown(REPORT));
+  assert.match(text, /^before\n<!-- measured: begin -->\n\n2026-01-02, a \| b, 2 CPU cores/);
+  assert.match(text, /<!-- measured: end -->\nafter\n$/);
+  assert.doesNotMatch(text, /\bold\b/);
+  assert.match(text, /not checked/);
+  assert.throws(() => replaceMeasured("none", ""), /lacks/);
+});
+
+Deno.test("bench: the page stands alone and escapes what it shows", () => {
+  const page = benchPage(REPORT);
+  assert.match(page, /<svg/);
+  assert.match(page, /&lt;32&gt;/);
+  assert.doesNotMatch(page, /https?:\/\/|NaN|Infinity|undefined/);
+});
