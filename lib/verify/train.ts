@@ -4,13 +4,16 @@ import type { Gpu } from "../gpu/device.ts";
 import { plan } from "../gpu/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { qSampleTable } from "../diffusion/noise_schedule.ts";
-import { schedulerAlphas, schedulerConfig } from "../diffusion/scheduler.ts";
+import { type PredictionType, schedulerAlphas, schedulerConfig } from "../diffusion/scheduler.ts";
 import { unet2DConfig } from "../nn/config.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
 import { flattenParameters } from "../nn/pretrained.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
+import { CLIP_BLOCK } from "../ops/gradient_clip.ts";
 import { OPS } from "../ops/mod.ts";
 import { adamwHyper } from "../train/adamw.ts";
+import { learningRate, type LrScheduler } from "../train/learning_rate.ts";
+import { minSnrWeights, targetTable } from "../train/target.ts";
 import { trainingGraph } from "../train/training_graph.ts";
 import { type Check, distance, floats, ints, type ReferenceCase, row, tensorOf } from "./case.ts";
 import { PARAMETERS, TOLERANCES } from "./tolerances.ts";
@@ -28,7 +31,14 @@ export async function verifyTrain(
     weight_decay: number;
     betas: [number, number];
     eps: number;
+    // Where they are not the default.
+    prediction_type?: PredictionType;
+    snr_gamma?: number;
+    max_grad_norm?: number;
+    lr_scheduler?: LrScheduler;
+    lr_warmup_steps?: number;
   };
+  const predictionType = options.prediction_type ?? "epsilon";
   const config = unet2DConfig(options.unet, reference.file);
   const layout = unet2DParameters(config);
   const start = flattenParameters(layout, reference.tensors, reference.file, PARAMETERS);
@@ -45,6 +55,9 @@ export async function verifyTrain(
     accumulation: options.grad_acc,
     noise: "input",
     logSize: steps,
+    predictsNoise: predictionType === "epsilon",
+    weighted: options.snr_gamma !== undefined,
+    maxGradNorm: options.max_grad_norm,
   });
   const exe = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact }), {
     poison: true,
@@ -53,12 +66,17 @@ export async function verifyTrain(
   exe.write("ema", start);
   exe.write("table", qSampleTable(alphas));
   exe.write("loss_gradient", new Float32Array([1]));
+  if (predictionType !== "epsilon") exe.write("targets", targetTable(predictionType, alphas));
+  if (options.snr_gamma !== undefined) {
+    const weights = minSnrWeights(predictionType, alphas, options.snr_gamma);
+    exe.write("root_weights", Float32Array.from(weights, Math.sqrt));
+  }
+  if (options.max_grad_norm !== undefined) exe.write("filled", layout.filledBlocks(CLIP_BLOCK));
   const data = Object.fromEntries(
     ["ct", "lung_mask", "class_map", "noise"].map((n) => [n, floats(reference, n)]),
   );
   const t = ints(reference, "t");
   const adamw = {
-    lr: options.lr,
     betas: options.betas,
     eps: options.eps,
     weightDecay: options.weight_decay,
@@ -73,7 +91,13 @@ export async function verifyTrain(
     }
     const apply = within === options.grad_acc - 1;
     const step = Math.floor(i / options.grad_acc) + 1;
-    exe.write("hyper", adamwHyper(adamw, step, options.ema_decay, apply));
+    const lr = learningRate({
+      scheduler: options.lr_scheduler ?? "constant",
+      lr: options.lr,
+      warmupSteps: options.lr_warmup_steps ?? 0,
+      totalSteps: Math.floor(steps / options.grad_acc),
+    }, step - 1);
+    exe.write("hyper", adamwHyper({ ...adamw, lr }, step, options.ema_decay, apply));
     exe.run();
   }
   const losses = await exe.read("losses");

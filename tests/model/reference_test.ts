@@ -32,6 +32,7 @@ Deno.test("models, samplers and training agree with diffusers", async (t) => {
     "unet-options",
     "sample",
     "train",
+    "train-options",
     "ddpm-8",
     "ddim-6",
     "dpmpp-2m-10",

@@ -20,6 +20,7 @@ import os
 import torch
 import torch.nn.functional as F
 from diffusers import DDPMScheduler, UNet2DModel
+from diffusers.optimization import get_scheduler
 from safetensors.torch import save_file
 
 TIMESTEPS = 1000
@@ -168,14 +169,23 @@ def sample(out, name, steps, cfg, batch=2, seed=3, **kw):
           })
 
 
-def train(out, name, steps=6, grad_acc=2, lr=1e-3, ema_decay=0.9, batch=4, seed=4, **kw):
-    """AdamW on the mean gradient of `grad_acc` micro-batches; EMA after every micro-batch."""
+def train(out, name, steps=6, grad_acc=2, lr=1e-3, ema_decay=0.9, batch=4, seed=4,
+          prediction_type="epsilon", snr_gamma=None, max_grad_norm=None, lr_scheduler=None,
+          lr_warmup_steps=0, **kw):
+    """AdamW on the mean gradient of `grad_acc` micro-batches; EMA after every micro-batch.
+
+    What the model predicts, loss weights, clipping and learning rates as in diffusers' training
+    scripts; those that are not the default are named in the metadata."""
     config = unet_config(**kw)
     model = build(config, seed)
     tensors = parameters(model)
     model = model.double()
-    scheduler = DDPMScheduler(num_train_timesteps=TIMESTEPS)
+    scheduler = DDPMScheduler(num_train_timesteps=TIMESTEPS, prediction_type=prediction_type)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
+    rates = get_scheduler(lr_scheduler or "constant", optimizer, num_warmup_steps=lr_warmup_steps,
+                          num_training_steps=steps // grad_acc)
+    alphas = scheduler.alphas_cumprod.double()
+    snr = alphas / (1 - alphas)  # compute_snr of diffusers, in float64
     ema = {k: p.detach().clone() for k, p in model.named_parameters()}
     random = torch.Generator().manual_seed(seed)
     size = config["sample_size"]
@@ -187,10 +197,23 @@ def train(out, name, steps=6, grad_acc=2, lr=1e-3, ema_decay=0.9, batch=4, seed=
         noise = torch.randn(batch, 1, *size, generator=random)
         noisy = scheduler.add_noise(ct.double(), noise.double(), t)
         prediction = model(torch.cat([mask.double(), classes.double(), noisy], 1), t).sample
-        loss = F.mse_loss(prediction, noise.double())
+        target = {
+            "epsilon": noise.double(),
+            "sample": ct.double(),
+            "v_prediction": scheduler.get_velocity(ct.double(), noise.double(), t),
+        }[prediction_type]
+        loss = F.mse_loss(prediction, target, reduction="none").mean((1, 2, 3))
+        if snr_gamma is not None:
+            capped = snr[t].clamp(max=snr_gamma)
+            loss = loss * {"epsilon": capped / snr[t], "sample": capped,
+                           "v_prediction": capped / (snr[t] + 1)}[prediction_type]
+        loss = loss.mean()
         (loss / grad_acc).backward()
         if (i + 1) % grad_acc == 0:
+            if max_grad_norm is not None:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
             optimizer.step()
+            rates.step()
             optimizer.zero_grad()
         with torch.no_grad():
             for k, p in model.named_parameters():
@@ -200,7 +223,11 @@ def train(out, name, steps=6, grad_acc=2, lr=1e-3, ema_decay=0.9, batch=4, seed=
             values.append(value)
     tensors |= {k: torch.stack(v) for k, v in rows.items()}
     tensors |= parameters(model, "final") | {f"ema.{k}": v.float() for k, v in ema.items()}
+    options = {"prediction_type": prediction_type, "snr_gamma": snr_gamma,
+               "max_grad_norm": max_grad_norm, "lr_scheduler": lr_scheduler,
+               "lr_warmup_steps": lr_warmup_steps}
     write(out, name, "train", {
+        **{k: v for k, v in options.items() if v not in (None, 0, "epsilon")},
         "unet": config,
         "lr": lr,
         "grad_acc": grad_acc,

@@ -36,6 +36,9 @@ SMALL = {
     "sample": lambda o, n: sample(
         o, n, steps=3, cfg=2.0, channels=(8, 16), size=(16, 16), groups=4),
     "train": lambda o, n: train(o, n, batch=2, size=(6, 10), **SMALL_NET),
+    "train-options": lambda o, n: train(
+        o, n, steps=8, batch=2, size=(6, 10), prediction_type="v_prediction", snr_gamma=5.0,
+        max_grad_norm=0.5, lr_scheduler="cosine", lr_warmup_steps=1, **SMALL_NET),
     "metrics": lambda o, n: metrics(o, n, size=(40, 48), levels=(0.05, 0.5)),
 }
 
