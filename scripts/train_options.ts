@@ -9,11 +9,17 @@ import {
   openPhantomDataset,
   SliceCache,
 } from "../lib/data/dataset.ts";
+import { isAugmenting } from "../lib/data/augment.ts";
+import { folderState, openPacked } from "../lib/data/packed/writer.ts";
+import { openPairs } from "../lib/data/pairs.ts";
+import type { HuWindow } from "../lib/data/window.ts";
 import { InputError } from "../lib/errors.ts";
+import { asInputError } from "../lib/io/read.ts";
 import { readJsonObject } from "../lib/nn/pretrained.ts";
 import { listCheckpoints } from "../lib/train/checkpoint.ts";
 import { PRESETS, RUN_RULES, type RunConfig, runConfig } from "../lib/train/config.ts";
 import { RUN_CONFIG_NAME } from "../lib/train/run.ts";
+import { augmentation } from "../lib/train/trainer.ts";
 
 const number = (text: string) => {
   const value = Number(text);
@@ -29,7 +35,10 @@ const program = new Command("train")
     `demo (minutes on two CPU cores) or seed (the original setting)`,
     "demo",
   )
-  .option("--data <folder>", "slices in the .npy layout (see docs/data.md)")
+  .option(
+    "--data <folder>",
+    "slices in the .npy layout, or pairs of images and masks (see docs/data.md)",
+  )
   .option("--out <folder>", "where the run goes", "runs/<preset>")
   .option("--resume", "go on from the newest checkpoint in --out")
   .option("--config <file>", "JSON to take settings from, over the preset")
@@ -151,11 +160,66 @@ export async function openTrainingData(
 ): Promise<{ dataset: Dataset; cache: SliceCache }> {
   const [height, width] = config.resolution;
   const window = { level: config.window_level, width: config.window_width };
-  const dataset = data ? await openNpyDataset(data) : openPhantomDataset({
+  const dataset = data ? await openFolder(data, window) : openPhantomDataset({
     seed: config.seed,
     count: config.phantom_slices,
     size: 2 * Math.max(height, width),
   });
   const cache = new SliceCache({ height, width }, window, { antialias: config.antialias });
   return { dataset, cache };
+}
+
+/** Slices in the .npy layout, or else images and masks that belong together by name. */
+async function openFolder(data: string, window: HuWindow): Promise<Dataset> {
+  for await (const path of files(data)) {
+    if (/_slice_[^/]*\.npy$/.test(path)) return await openNpyDataset(data);
+  }
+  return await openPairs(data, window);
+}
+
+async function* files(folder: string): AsyncGenerator<string> {
+  let entries: Deno.DirEntry[];
+  try {
+    entries = await Array.fromAsync(Deno.readDir(folder));
+  } catch (error) {
+    throw asInputError(error, folder);
+  }
+  for (const { name, isDirectory } of entries) {
+    if (isDirectory) yield* files(join(folder, name));
+    else yield join(folder, name);
+  }
+}
+
+/** The packed slices within a run's folder. */
+export const PACKED_NAME = "slices.pack";
+
+/**
+ * Packs the training slices into one checksummed file in the run's folder, to be read ahead by a
+ * worker: where they come from disk, or are augmented. @returns its path.
+ */
+export async function packTrainingData(
+  { config, data, out }: TrainRequest,
+  dataset: Dataset,
+  onDone: (done: number) => void,
+): Promise<string | undefined> {
+  if (!data && !isAugmenting(augmentation(config))) return undefined;
+  const path = join(out, PACKED_NAME);
+  const [height, width] = config.resolution;
+  const isNew = await Deno.stat(out).then(() => false, () => true);
+  try {
+    const cache = await openPacked({
+      path,
+      records: dataset.train,
+      size: { height, width },
+      window: { level: config.window_level, width: config.window_width },
+      prepare: { antialias: config.antialias },
+      state: data ? folderState(data) : `phantom ${config.seed}`,
+      onDone,
+    });
+    cache.close();
+  } catch (error) {
+    if (isNew) await Deno.remove(out).catch(() => {}); // a run that cannot begin leaves nothing
+    throw error;
+  }
+  return path;
 }

@@ -3,16 +3,22 @@
 import { join } from "node:path";
 import { type Progress, progressBar } from "../lib/cli/main.ts";
 import { prepareAll } from "../lib/data/dataset.ts";
-import { CheckFailedError } from "../lib/errors.ts";
+import { isAugmenting } from "../lib/data/augment.ts";
+import { CheckFailedError, InputError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
 import { asWriteError } from "../lib/io/write_error.ts";
 import { REPORT_NAME, writeReport } from "../lib/train/report.ts";
 import { DivergedError, RUN_CONFIG_NAME } from "../lib/train/run.ts";
 import { trainSession } from "../lib/train/session.ts";
-import type { Trainer } from "../lib/train/trainer.ts";
+import { augmentation, type Trainer } from "../lib/train/trainer.ts";
 import type { Team } from "../lib/train/team.ts";
-import { openTrainingData, type TrainRequest } from "./train_options.ts";
+import {
+  openTrainingData,
+  PACKED_NAME,
+  packTrainingData,
+  type TrainRequest,
+} from "./train_options.ts";
 
 /** A progress bar that shows nothing. */
 const SILENT: Progress = { update() {}, stop() {} };
@@ -25,9 +31,15 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
   const { config, out, data, resume } = request;
   const { dataset, cache } = await openTrainingData(request);
   for (const note of dataset.notes) say(`data: ${note}`);
-  const records = [...dataset.train, ...dataset.val];
-  const loading = showProgress("slices  ", records.length);
-  await prepareAll(records, cache, (done) => loading.update(done));
+  const loading = showProgress("slices  ", dataset.train.length + dataset.val.length);
+  await prepareAll(dataset.val, cache, (done) => loading.update(done));
+  const inTrain = (done: number) => loading.update(dataset.val.length + done);
+  if (team && isAugmenting(augmentation(config))) {
+    throw new InputError("augmentation is not supported where several processes share the batch");
+  }
+  // Members of a team share a folder: they read slices themselves.
+  const packed = team ? undefined : await packTrainingData(request, dataset, inTrain);
+  if (!packed) await prepareAll(dataset.train, cache, inTrain);
   loading.stop();
   const positives = dataset.train.filter((r) => r.label === 1).length;
   say(
@@ -55,7 +67,7 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
   let rate = 0;
   try {
     const { complete, step } = await trainSession(
-      { config, dataset, cache, out, resume, openGpu, team },
+      { config, dataset, cache, out, resume, openGpu, team, packed },
       {
         onPipeline(done, total) {
           compiling ??= showProgress("kernels ", 1);
@@ -75,7 +87,7 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
           if (team) say(`processes: ${team.size}`);
           running = trainer;
           if (trainer.step > 0) say(`going on from step ${trainer.step}`);
-          else if (leads && overwrite) await Deno.remove(out, { recursive: true }).catch(() => {});
+          else if (leads && overwrite) await clearRun(out);
           overwrite = false;
           if (leads) await writeConfig(request);
           bar?.stop();
@@ -111,6 +123,14 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
     throw error;
   }
   for (const signal of signals) Deno.removeSignalListener(signal, onInterrupt);
+}
+
+/** Removes an earlier run, but not the packed slices just made for this one. */
+async function clearRun(out: string): Promise<void> {
+  const entries = await Array.fromAsync(Deno.readDir(out)).catch(() => []); // nothing there yet
+  for (const { name } of entries) {
+    if (name !== PACKED_NAME) await Deno.remove(join(out, name), { recursive: true });
+  }
 }
 
 async function writeConfig({ config, data, out }: TrainRequest): Promise<void> {

@@ -53,6 +53,12 @@ export interface RunConfig {
   window_width: number;
   /** Look at all pixels when shrinking the CT; the original does not. */
   antialias: boolean;
+  /** Mirror left and right at random. */
+  augment_flip: boolean;
+  /** Turn by up to so many degrees. */
+  augment_rotate: number;
+  /** Move by up to this share of the size. */
+  augment_shift: number;
   seed: number;
   /** Slices of the built-in phantom, where no data folder is given. */
   phantom_slices: number;
@@ -139,6 +145,9 @@ export const RUN_RULES: Readonly<Record<Exclude<keyof RunConfig, "unet" | "resol
   window_level: real("centre of the HU window", -2000, 4000),
   window_width: real("width of the HU window", 1, 8000),
   antialias: flag("antialiased resize of the CT (the original has none)"),
+  augment_flip: flag("mirror slices left and right at random"),
+  augment_rotate: real("turn slices at random by up to so many degrees", 0, 180),
+  augment_shift: real("move slices at random by up to this share of the size", 0, 0.5),
   seed: whole("what weights, order, timesteps and noise follow from", 0, 2 ** 32 - 1),
   phantom_slices: whole("slices of the built-in phantom, without --data", 4, 1_000_000),
   exact: flag("only kernels that sum as written (no Winograd)"),
@@ -176,6 +185,9 @@ const SHARED = {
   window_level: -600,
   window_width: 1500,
   antialias: false,
+  augment_flip: false,
+  augment_rotate: 0,
+  augment_shift: 0,
   seed: 42,
   exact: false,
 };

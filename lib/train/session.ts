@@ -18,6 +18,8 @@ export interface SessionOptions {
   readonly resume: boolean;
   readonly openGpu: () => Promise<Gpu>;
   readonly team?: Team;
+  /** A packed file of the training slices, see `TrainerOptions`. */
+  readonly packed?: string;
 }
 
 export interface SessionEvents {
@@ -43,8 +45,9 @@ export async function trainSession(
 ): Promise<{ complete: boolean; step: number }> {
   for (let lost = 0;; lost++) {
     const gpu = await options.openGpu();
+    let trainer: Trainer | undefined;
     try {
-      const trainer = await start(gpu, options, events, options.resume || lost > 0);
+      trainer = await start(gpu, options, events, options.resume || lost > 0);
       const { dataset, cache, out } = options;
       const leads = !options.team || options.team.rank === 0;
       const complete = leads
@@ -59,6 +62,7 @@ export async function trainSession(
       if (lost > 0) throw new DeviceLostError(`the GPU was lost twice: ${message}`);
       events.onWarning(`the GPU was lost (${message}); going on from the last checkpoint`);
     } finally {
+      trainer?.batches.close();
       gpu.destroy();
     }
   }
@@ -76,12 +80,13 @@ async function followRun(trainer: Trainer, events: RunEvents): Promise<boolean> 
 
 async function start(
   gpu: Gpu,
-  { config, dataset, cache, out, team }: SessionOptions,
+  { config, dataset, cache, out, team, packed }: SessionOptions,
   events: SessionEvents,
   resume: boolean,
 ): Promise<Trainer> {
   const { onPipeline } = events;
-  const trainer = await Trainer.create(gpu, config, dataset.train, cache, { onPipeline, team });
+  const options = { onPipeline, team, packed };
+  const trainer = await Trainer.create(gpu, config, dataset.train, cache, options);
   // A run killed before its first checkpoint begins again; being a function of its seed, it is the
   // same run.
   if (resume && (await listCheckpoints(out)).length > 0) {

@@ -1,8 +1,9 @@
 /** Drives the training Plan: batches up, losses down, state in and out. Knows nothing of files. */
 
 import { InputError } from "../errors.ts";
-import type { PreparedSlice, SliceCache, SliceRecord } from "../data/dataset.ts";
-import { BalancedSampler } from "../data/sampler.ts";
+import type { AugmentOptions } from "../data/augment.ts";
+import type { SliceCache, SliceRecord } from "../data/dataset.ts";
+import { BalancedSampler, type SamplerState } from "../data/sampler.ts";
 import { qSampleTable } from "../diffusion/noise_schedule.ts";
 import { schedulerAlphas, schedulerConfig } from "../diffusion/scheduler.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -17,6 +18,7 @@ import { unet2DParameters } from "../nn/unet_2d.ts";
 import { OPS } from "../ops/mod.ts";
 import { keyOf, philox4x32, PhiloxStream } from "../random/philox.ts";
 import { adamwHyper } from "./adamw.ts";
+import { type Batches, MemoryBatches, PackedBatches } from "./batches.ts";
 import type { TrainingState } from "./checkpoint.ts";
 import type { RunConfig } from "./config.ts";
 import { learningRate } from "./learning_rate.ts";
@@ -45,6 +47,8 @@ const NO_CLASS = -1;
 export interface TrainerOptions {
   /** Others to share each batch with. */
   readonly team?: Team;
+  /** A packed file of the records, to read batches from instead of the cache. */
+  readonly packed?: string;
   readonly onPipeline?: (done: number, total: number) => void;
 }
 
@@ -54,6 +58,9 @@ export class Trainer {
   /** Micro-batches done. */
   microStep = 0;
   readonly sampler: BalancedSampler;
+  readonly batches: Batches;
+  /** Where the sampler stood after the last batch used; it may be ahead of that. */
+  #position: SamplerState;
   /** For a team: this member asks all to stop after the next step. */
   stopWanted = false;
   /** For a team: one of its members has asked to stop. All learn it at the same step. */
@@ -69,9 +76,17 @@ export class Trainer {
     readonly records: readonly SliceRecord[],
     readonly cache: SliceCache,
     readonly team: Team | undefined,
+    packed: string | undefined,
   ) {
     const labels = records.map((r) => r.label);
     this.sampler = new BalancedSampler(labels, config.train_batch_size, config.seed);
+    this.#position = this.sampler.state();
+    const count = config.train_batch_size / (team?.size ?? 1);
+    const part = { first: count * (team?.rank ?? 0), count };
+    const augment = augmentation(config);
+    this.batches = packed
+      ? new PackedBatches(this.sampler, packed, part, augment, config.seed)
+      : new MemoryBatches(this.sampler, records, cache, part);
   }
 
   static async create(
@@ -79,11 +94,11 @@ export class Trainer {
     config: RunConfig,
     records: readonly SliceRecord[],
     cache: SliceCache,
-    { onPipeline, team }: TrainerOptions = {},
+    { onPipeline, team, packed }: TrainerOptions = {},
   ): Promise<Trainer> {
     const { layout, plan: laidOut } = trainingStep(config, gpu.profile, team?.size);
     const executable = await Executable.load(gpu, laidOut, { onPipeline });
-    const trainer = new Trainer(gpu, config, layout, executable, records, cache, team);
+    const trainer = new Trainer(gpu, config, layout, executable, records, cache, team, packed);
     const { prediction_type, snr_gamma } = config;
     const alphas = schedulerAlphas(schedulerConfig(trainingScheduler(config), "configuration"));
     executable.write("table", qSampleTable(alphas));
@@ -107,6 +122,8 @@ export class Trainer {
     for (const name of ["params", "ema"]) executable.write(name, weights);
     for (const name of ["m", "v"]) executable.write(name, new Float32Array(layout.size));
     this.sampler.rewind();
+    this.batches.restart();
+    this.#position = this.sampler.state();
     this.step = this.microStep = this.#read = 0;
   }
 
@@ -190,24 +207,19 @@ export class Trainer {
     const batch = config.train_batch_size / (team?.size ?? 1);
     const first = batch * (team?.rank ?? 0); // of this process's slices within the whole batch
     const pixels = config.resolution[0] * config.resolution[1];
-    const planes = { ct: "ct", lung_mask: "lungMask", class_map: "classMap" } as const;
-    const indices = this.sampler.next().slice(first, first + batch);
-    const slices: PreparedSlice[] = [];
-    for (const index of indices) slices.push(await this.cache.get(this.records[index]));
+    const { ct, lungMask, classMap, position } = await this.batches.next(microStep);
     const key = keyOf(config.seed);
     const uniform = (i: number, word: number) =>
       philox4x32([first + i, microStep, 0, word], key)[0] / 2 ** 32;
-    for (const [name, plane] of Object.entries(planes)) {
-      const data = new Float32Array(batch * pixels);
-      slices.forEach((slice, i) => data.set(slice[plane], i * pixels));
-      if (name === "class_map" && config.label_dropout > 0) {
-        slices.forEach((_, i) => {
-          const drop = uniform(i, LABEL_WORD) < config.label_dropout;
-          if (drop) data.fill(NO_CLASS, i * pixels, (i + 1) * pixels);
-        });
-      }
-      executable.write(name, data);
+    const classes = config.label_dropout > 0 ? classMap.slice() : classMap;
+    for (let i = 0; i < batch && config.label_dropout > 0; i++) {
+      const drop = uniform(i, LABEL_WORD) < config.label_dropout;
+      if (drop) classes.fill(NO_CLASS, i * pixels, (i + 1) * pixels);
     }
+    executable.write("ct", ct);
+    executable.write("lung_mask", lungMask);
+    executable.write("class_map", classes);
+    this.#position = position;
     const t = Int32Array.from(
       { length: batch },
       (_, i) => Math.floor(uniform(i, TIMESTEP_WORD) * config.ddpm_num_steps),
@@ -253,9 +265,9 @@ export class Trainer {
   /** All that the rest of the run depends on; between optimizer steps, when no sum is under way. */
   async state(): Promise<TrainingState> {
     const read = async (name: string) => this.layout.clearGaps(await this.executable.read(name));
-    const { step, microStep, sampler } = this;
+    const { step, microStep } = this;
     return {
-      progress: { step, microStep, sampler: sampler.state() },
+      progress: { step, microStep, sampler: this.#position },
       params: await read("params"),
       ema: await read("ema"),
       m: await read("m"),
@@ -269,6 +281,8 @@ export class Trainer {
       this.executable.write(name, data);
     }
     this.sampler.restore(progress.sampler);
+    this.batches.restart();
+    this.#position = progress.sampler;
     this.step = progress.step;
     this.microStep = this.#read = progress.microStep;
     this.#pending = Promise.resolve([]);
@@ -314,6 +328,12 @@ export interface TrainingStep {
   readonly layout: ParameterLayout;
   readonly graph: Graph;
   readonly plan: Plan;
+}
+
+/** What is done to slices on their way into a batch. */
+export function augmentation(config: RunConfig): AugmentOptions {
+  const { augment_flip: flip, augment_rotate: rotate, augment_shift: shift } = config;
+  return { flip, rotate, shift };
 }
 
 /** What the class map of a run's models holds where no class is meant. */
