@@ -125,13 +125,17 @@ export function casePlans(
     const tolerance = exact ? test.tolerance : test.inexactTolerance ?? test.tolerance;
     const choose = (_: unknown, all: readonly Variant[]) => all.find((v) => v.name === variant)!;
     const whole = guarded(plan(graph, OPS, { device, choose }));
-    const twofold = folded(whole);
+    const twofold = small(test) ? folded(whole) : undefined;
     return [
       { variant, tolerance, plan: whole },
       ...(twofold ? [{ variant: `${variant}, folded`, tolerance, plan: twofold }] : []),
     ];
   });
 }
+
+/** Folding the large cases would only cost time. */
+const small = (test: OpCase) =>
+  test.inputs.reduce((sum, { shape }) => sum + sizeOf(shape), 0) < 20_000;
 
 const [FOLDS_OVER_Y, FOLDS_OVER_Z] = ["y", "z"].map((axis) =>
   new RegExp(`wid\\.${axis} \\* groups\\.x \\+ wid\\.x`)

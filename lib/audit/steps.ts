@@ -41,19 +41,24 @@ export function samplerOptions(config: RunConfig, batch = SAMPLE_BATCH) {
   return { config: config.unet, layout, batch, height, width, guided: true, exact: config.exact };
 }
 
-/** The very graph and Plan that training or sampling would run on the device. */
+/**
+ * The very graph and Plan that training or sampling would run on the device.
+ *
+ * @param choose as `tunedChoice` has it for a real adapter; none for the profiles of the lock.
+ */
 export function auditedStep(
   kind: StepKind,
   preset: string,
   config: RunConfig,
   device: DeviceProfile,
+  choose?: PlanOptions["choose"],
 ): AuditedStep {
   if (kind === "train") {
-    const { graph, plan } = trainingStep(config, device);
+    const { graph, plan } = trainingStep(config, device, 1, choose);
     return { kind, preset, config, graph, plan };
   }
   const graph = samplingGraph({ ...samplerOptions(config), noise: "device" });
-  const laidOut = plan(graph, OPS, { device, exact: config.exact });
+  const laidOut = plan(graph, OPS, { device, exact: config.exact, choose });
   return { kind, preset, config, graph, plan: laidOut };
 }
 
