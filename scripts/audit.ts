@@ -36,6 +36,7 @@ import { CheckFailedError, InputError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
 import type { RunConfig } from "../lib/train/config.ts";
+import { tunedChoice } from "../lib/tune/choices.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -75,7 +76,8 @@ async function measure(
 ): Promise<{ step: AuditedStep; checks?: NodeCheck[]; times?: number[] }> {
   const gpu = await openGpu(options.locked ? lockGuard(await readLock(ROOT)) : undefined);
   console.log(`adapter: ${gpu.name}`);
-  const step = auditedStep(kind, preset, config, gpu.profile);
+  const choose = await tunedChoice(gpu);
+  const step = auditedStep(kind, preset, config, gpu.profile, choose);
   const live = await liveStep(gpu, kind, config);
   if (planHash(live.executable.plan) !== planHash(step.plan)) {
     throw new CheckFailedError("the program runs another Plan than the one that is audited");

@@ -77,7 +77,7 @@ await main(async () => {
   if (!gpu.profile.features.includes("timestamp-query")) {
     throw new InputError("the device has no timestamp queries: nothing can be timed");
   }
-  const choose = options.untuned ? undefined : await tunedChoice(gpu.profile, gpu.name);
+  const choose = options.untuned ? undefined : await tunedChoice(gpu);
   const planOptions = { device: gpu.profile, exact: Boolean(options.exact), choose };
   const budget = new Budget(options.budget);
   let peaks = await measurePeaks(gpu);

@@ -3,7 +3,7 @@
 import { initialNoiseGraph, samplingGraph } from "../diffusion/sampling_graph.ts";
 import { InputError } from "../errors.ts";
 import type { Plan } from "../gpu/plan.ts";
-import { plan } from "../gpu/planner.ts";
+import { plan, type PlanOptions } from "../gpu/planner.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { DeviceProfile } from "../graph/op.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";

@@ -23,7 +23,7 @@ export interface FirstSteps {
 export async function firstStep(preset: string, batch: number, size: number): Promise<FirstStep> {
   const start = performance.now();
   const gpu = await openGpu();
-  const options = { device: gpu.profile, choose: await tunedChoice(gpu.profile, gpu.name) };
+  const options = { device: gpu.profile, choose: await tunedChoice(gpu) };
   const step = benchStep("train", benchConfig(batch, size, preset), options);
   const before = performance.now();
   const loaded = await LoadedStep.load(gpu, step);

@@ -9,6 +9,7 @@ import type { UNet2DConfig } from "../nn/config.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
 import { OPS } from "../ops/mod.ts";
 import { keyOf } from "../random/philox.ts";
+import { tunedChoice } from "../tune/choices.ts";
 import type { NoiseLevel, ReverseStep } from "./scheduler.ts";
 import {
   blendGraph,
@@ -99,8 +100,9 @@ export class Sampler {
 
   static async create(gpu: Gpu, options: SamplerOptions): Promise<Sampler> {
     const { batch, height, width, exact, share, onPipeline, guided } = options;
+    const choose = await tunedChoice(gpu);
     const load = (graph: Graph, shared: Record<string, State>) =>
-      Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact }), {
+      Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact, choose }), {
         share: shared,
         onPipeline,
       });

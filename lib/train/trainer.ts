@@ -8,7 +8,7 @@ import { qSampleTable } from "../diffusion/noise_schedule.ts";
 import { schedulerAlphas, schedulerConfig } from "../diffusion/scheduler.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
-import { plan } from "../gpu/planner.ts";
+import { plan, type PlanOptions } from "../gpu/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { DeviceProfile } from "../graph/op.ts";
@@ -17,6 +17,7 @@ import type { ParameterLayout } from "../nn/parameters.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { OPS } from "../ops/mod.ts";
 import { keyOf, philox4x32, PhiloxStream } from "../random/philox.ts";
+import { tunedChoice } from "../tune/choices.ts";
 import { adamwHyper } from "./adamw.ts";
 import { type Batches, MemoryBatches, PackedBatches } from "./batches.ts";
 import type { TrainingState } from "./checkpoint.ts";
@@ -96,7 +97,8 @@ export class Trainer {
     cache: SliceCache,
     { onPipeline, team, packed }: TrainerOptions = {},
   ): Promise<Trainer> {
-    const { layout, plan: laidOut } = trainingStep(config, gpu.profile, team?.size);
+    const choose = await tunedChoice(gpu);
+    const { layout, plan: laidOut } = trainingStep(config, gpu.profile, team?.size, choose);
     const executable = await Executable.load(gpu, laidOut, { onPipeline });
     const trainer = new Trainer(gpu, config, layout, executable, records, cache, team, packed);
     const { prediction_type, snr_gamma } = config;
@@ -293,11 +295,13 @@ export class Trainer {
  * The graph and the Plan of one micro-batch of a run: what trains, and what audits look at.
  *
  * @param teamSize processes that share the batch.
+ * @param choose picks among variants, as `tunedChoice` has it for a real adapter.
  */
 export function trainingStep(
   config: RunConfig,
   device: DeviceProfile,
   teamSize = 1,
+  choose?: PlanOptions["choose"],
 ): TrainingStep {
   if (config.train_batch_size % teamSize) {
     throw new InputError(
@@ -321,7 +325,7 @@ export function trainingStep(
     maxGradNorm: config.max_grad_norm,
     exposeGradient: teamSize > 1,
   });
-  return { layout, graph, plan: plan(graph, OPS, { device, exact: config.exact }) };
+  return { layout, graph, plan: plan(graph, OPS, { device, exact: config.exact, choose }) };
 }
 
 export interface TrainingStep {

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import type { DeviceProfile, Variant } from "../graph/op.ts";
 import type { Node } from "../graph/tensor.ts";
+import type { Gpu } from "../gpu/device.ts";
 import type { PlanOptions } from "../gpu/planner.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { formKey, formOf } from "./check.ts";
@@ -113,11 +114,11 @@ export function chooseBy(choices: Choices): NonNullable<PlanOptions["choose"]> {
  * where nothing is stored or may be read.
  */
 export async function tunedChoice(
-  profile: DeviceProfile,
-  adapter: string,
+  { profile, name, accept }: Pick<Gpu, "profile" | "name" | "accept">,
 ): Promise<PlanOptions["choose"]> {
-  const path = choicesPath(profile, adapter);
+  // A device that accepts locked kernels alone is to run what is shipped.
+  const path = accept ? undefined : choicesPath(profile, name);
   if (!path) return undefined;
-  const choices = await readChoices(path, adapter);
+  const choices = await readChoices(path, name);
   return Object.keys(choices).length ? chooseBy(choices) : undefined;
 }
