@@ -38,7 +38,7 @@ SMALL = {
     "train": lambda o, n: train(o, n, batch=2, size=(6, 10), **SMALL_NET),
     "train-options": lambda o, n: train(
         o, n, steps=8, batch=2, size=(6, 10), prediction_type="v_prediction", snr_gamma=5.0,
-        max_grad_norm=0.5, lr_scheduler="cosine", lr_warmup_steps=1, **SMALL_NET),
+        max_grad_norm=0.005, lr_scheduler="cosine", lr_warmup_steps=1, **SMALL_NET),
     "metrics": lambda o, n: metrics(o, n, size=(40, 48), levels=(0.05, 0.5)),
 }
 
