@@ -72,7 +72,7 @@ export async function checkStep(
       node.outputs.map(async ({ dtype }, k) => decode(await exe.readBytes(`${id}:${k}`), dtype)),
     );
     const expected = def.reference(inputs, node.attrs, node.inputs, node.outputs);
-    const base = Math.max(...def.cases.map((c) => c.inexactTolerance ?? c.tolerance));
+    const base = toleranceOf(def, node, exe.plan.dispatches[from].variant, exe);
     let noise: number[] | undefined;
     results.forEach((got, k) => {
       const difference = compare(got, expected[k]);
@@ -103,6 +103,16 @@ export async function checkStep(
     });
   }
   return checks;
+}
+
+/** The largest that the op's cases allow the variant. */
+function toleranceOf(def: OpDef, node: Node, variant: string, { gpu }: Executable): number {
+  const { inputs, outputs, attrs } = node;
+  const variants = def.lower({ inputs, outputs, attrs, device: gpu.profile });
+  const exact = variants.find((v) => v.name === variant)?.exact ?? true;
+  return Math.max(
+    ...def.cases.map((c) => exact ? c.tolerance : c.inexactTolerance ?? c.tolerance),
+  );
 }
 
 /** Relative change of each output when every float input is off by up to half a float32 place. */

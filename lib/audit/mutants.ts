@@ -50,6 +50,7 @@ const RULES: readonly Rule[] = [
   { kind: "index", pattern: /(?<=\w)\.y\b/g, replace: () => ".x" },
   { kind: "index", pattern: /(?<=\w)\.z\b/g, replace: () => ".w" },
   { kind: "index", pattern: /(?<=\w)\.w\b/g, replace: () => ".z" },
+  { kind: "index", pattern: /(?<=\w)\[(\w+)\](?!\s*[-+*]?=)/g, replace: ([, i]) => `[${i} + 1]` },
   { kind: "function", pattern: /\bmin\(/g, replace: () => "max(" },
   { kind: "function", pattern: /\bmax\(/g, replace: () => "min(" },
   { kind: "function", pattern: /\bexp\(/g, replace: () => "exp2(" },

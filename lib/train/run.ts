@@ -14,6 +14,7 @@ import {
 import { describeBadTensor, DivergedError, DivergenceWatch, firstBadTensor } from "./divergence.ts";
 import { MetricsFile } from "./metrics_file.ts";
 import { Preview } from "./preview.ts";
+import { writeProvenance } from "./provenance_file.ts";
 import { isBetter, prune, readBest, writeBest } from "./retention.ts";
 import { type LossRecord, type Trainer, trainingScheduler } from "./trainer.ts";
 
@@ -108,6 +109,7 @@ class Run {
     events: RunEvents,
   ): Promise<Run> {
     await removeLeftovers(out);
+    await writeProvenance(out, trainer, dataset);
     const metrics = await MetricsFile.open(out, trainer.step);
     const withBoth = (records: Dataset["val"]) =>
       records.some((r) => r.label === 1) && records.some((r) => r.label === 0);

@@ -1,0 +1,95 @@
+/** provenance.json of a run: which code, kernels, data, device and settings made it. */
+
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { Dataset } from "../data/dataset.ts";
+import { writeFileAtomic } from "../io/atomic.ts";
+import { commitOf, datasetHash } from "./provenance.ts";
+import type { Trainer } from "./trainer.ts";
+
+export const PROVENANCE_NAME = "provenance.json";
+
+const ROOT = new URL("../../", import.meta.url);
+const hashOf = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex");
+
+/** One start of the run: the first, or a later one that went on. */
+export interface Session {
+  readonly from_step: number;
+  /** Of the program; null outside a git working tree. */
+  readonly commit: string | null;
+  /** SHA-256 of audit.lock.json: every kernel and Plan of the presets. */
+  readonly lock: string | null;
+  /** SHA-256 of the shaders that this run uses, by file. */
+  readonly shaders: Readonly<Record<string, string>>;
+  /** Adapter with its driver, as WebGPU tells it. */
+  readonly adapter: string;
+  readonly features: readonly string[];
+  readonly deno: string;
+  readonly packages: Readonly<Record<string, string>>;
+}
+
+export interface Provenance {
+  readonly version: 1;
+  readonly seed: number;
+  readonly config: unknown;
+  /** SHA-256 of which slices there are, in which split, with which label. */
+  readonly data: string;
+  readonly sessions: readonly Session[];
+}
+
+const readOr = async (url: URL): Promise<string | undefined> =>
+  await Deno.readTextFile(url).catch(() => undefined);
+
+async function session(trainer: Trainer): Promise<Session> {
+  const lock = await readOr(new URL("audit.lock.json", ROOT));
+  const packages = JSON.parse(await readOr(new URL("deno.json", ROOT)) ?? "{}").imports ?? {};
+  const shaders: Record<string, string[]> = {};
+  for (const { file, text, constants } of trainer.executable.plan.shaders) {
+    (shaders[file] ??= []).push(hashOf(JSON.stringify([text, constants])));
+  }
+  return {
+    from_step: trainer.step,
+    commit: await commitOf() ?? null,
+    lock: lock === undefined ? null : hashOf(lock),
+    shaders: Object.fromEntries(
+      Object.entries(shaders).sort().map(([file, list]) => [file, hashOf(list.sort().join())]),
+    ),
+    adapter: trainer.gpu.name,
+    features: trainer.gpu.profile.features,
+    deno: Deno.version.deno,
+    packages,
+  };
+}
+
+/** Reads a run's provenance; undefined where it has none, or one that cannot be read. */
+export async function readProvenance(run: string): Promise<Provenance | undefined> {
+  try {
+    return JSON.parse(await Deno.readTextFile(join(run, PROVENANCE_NAME)));
+  } catch {
+    return undefined;
+  }
+}
+
+/** SHA-256 of a run's provenance.json, for the text of pictures; undefined where there is none. */
+export async function provenanceHash(run: string): Promise<string | undefined> {
+  const bytes = await Deno.readFile(join(run, PROVENANCE_NAME)).catch(() => undefined);
+  return bytes && hashOf(bytes);
+}
+
+/** Writes provenance.json, or adds a session to it where the run goes on. */
+export async function writeProvenance(
+  out: string,
+  trainer: Trainer,
+  dataset: Dataset,
+): Promise<void> {
+  const before = trainer.step > 0 ? await readProvenance(out) : undefined;
+  const provenance: Provenance = {
+    version: 1,
+    seed: trainer.config.seed,
+    config: trainer.config,
+    data: datasetHash(dataset),
+    sessions: [...before?.sessions ?? [], await session(trainer)],
+  };
+  const json = JSON.stringify(provenance, null, 2) + "\n";
+  await writeFileAtomic(join(out, PROVENANCE_NAME), json);
+}
