@@ -3,18 +3,11 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
 import { parseArguments } from "../lib/cli/main.ts";
-import {
-  type Dataset,
-  openNpyDataset,
-  openPhantomDataset,
-  SliceCache,
-} from "../lib/data/dataset.ts";
+import { type Dataset, openPhantomDataset, SliceCache } from "../lib/data/dataset.ts";
 import { isAugmenting } from "../lib/data/augment.ts";
+import { openFolder } from "../lib/data/open_folder.ts";
 import { folderState, openPacked } from "../lib/data/packed/writer.ts";
-import { openPairs } from "../lib/data/pairs.ts";
-import type { HuWindow } from "../lib/data/window.ts";
 import { InputError } from "../lib/errors.ts";
-import { asInputError } from "../lib/io/read.ts";
 import { readJsonObject } from "../lib/nn/pretrained.ts";
 import { listCheckpoints } from "../lib/train/checkpoint.ts";
 import { PRESETS, RUN_RULES, type RunConfig, runConfig } from "../lib/train/config.ts";
@@ -167,27 +160,6 @@ export async function openTrainingData(
   });
   const cache = new SliceCache({ height, width }, window, { antialias: config.antialias });
   return { dataset, cache };
-}
-
-/** Slices in the .npy layout, or else images and masks that belong together by name. */
-async function openFolder(data: string, window: HuWindow): Promise<Dataset> {
-  for await (const path of files(data)) {
-    if (/_slice_[^/]*\.npy$/.test(path)) return await openNpyDataset(data);
-  }
-  return await openPairs(data, window);
-}
-
-async function* files(folder: string): AsyncGenerator<string> {
-  let entries: Deno.DirEntry[];
-  try {
-    entries = await Array.fromAsync(Deno.readDir(folder));
-  } catch (error) {
-    throw asInputError(error, folder);
-  }
-  for (const { name, isDirectory } of entries) {
-    if (isDirectory) yield* files(join(folder, name));
-    else yield join(folder, name);
-  }
 }
 
 /** The packed slices within a run's folder. */

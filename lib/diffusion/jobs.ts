@@ -1,12 +1,12 @@
 /** What a sampling run makes: which masks, classes, noises and file names, and which shard of them. */
 
 import {
-  openNpyDataset,
   openPhantomDataset,
   type PreparedSlice,
   prepareSlice,
   type SliceRecord,
 } from "../data/dataset.ts";
+import { openFolder } from "../data/open_folder.ts";
 import type { Size } from "../data/resize.ts";
 import { InputError } from "../errors.ts";
 import { PhiloxStream } from "../random/philox.ts";
@@ -65,7 +65,7 @@ interface MaskSource {
 /** Slices whose lung masks are used: a seeded choice, or all of a split in their order. */
 export async function chooseMasks(options: MaskOptions): Promise<MaskSource[]> {
   const { data, split, count, seed, size, preparation: { window, antialias } } = options;
-  const dataset = data ? await openNpyDataset(data) : openPhantomDataset({
+  const dataset = data ? await openFolder(data, window) : openPhantomDataset({
     seed,
     count: Math.max(8, 2 * (count ?? 4)),
     size: 2 * size.height,
