@@ -123,6 +123,27 @@ Deno.test("the newest checkpoints are kept, and the best besides", () =>
     assert.deepEqual(await steps(out), [...new Set([12, 11, best.step])].sort((a, b) => b - a));
   }));
 
+Deno.test("of a damaged checkpoint the one before takes the place, and the end is the same", () =>
+  withFolder(async (out) => {
+    const config = tinyConfig({ checkpointing_steps: 3, label_dropout: 0.5 });
+    const expected = await runWhole(config, out);
+    const [newest, before] = await listCheckpoints(out);
+    const file = join(newest, "optimizer.safetensors");
+    const bytes = await Deno.readFile(file);
+    bytes[bytes.length >> 1] ^= 1;
+    await Deno.writeFile(file, bytes);
+    await withTrainer(config, async (trainer) => {
+      const damaged: string[] = [];
+      const state = await latestCheckpoint(out, trainer.layout, (reason) => damaged.push(reason));
+      assert.equal(damaged.length, 1);
+      assert.match(damaged[0], /step-00000012\/optimizer.safetensors: its SHA-256 is not/);
+      assert.equal(state.progress.step, Number(before.slice(-8)));
+      trainer.restore(state);
+      while (trainer.step < 12) await trainer.runStep();
+      assert.deepEqual(await trainer.state(), expected);
+    });
+  }));
+
 Deno.test("a lost GPU is opened anew once, and the run ends with the same weights", () =>
   withFolder(async (folder) => {
     const config = tinyConfig({ checkpointing_steps: 4 });

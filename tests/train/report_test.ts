@@ -1,0 +1,86 @@
+/** report.html: whole, self-contained, and with what it promises. Charts. Provenance. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { openGpu } from "../../lib/gpu/device.ts";
+import { Canvas } from "../../lib/io/canvas.ts";
+import { lineChart, ticks } from "../../lib/train/chart.ts";
+import { commitOf } from "../../lib/train/provenance.ts";
+import { writeReport } from "../../lib/train/report.ts";
+import { Trainer } from "../../lib/train/trainer.ts";
+import { tinyConfig, tinyData, withFolder } from "./tiny.ts";
+
+Deno.test("a report needs nothing outside itself and shows curves, grids and settings", () =>
+  withFolder(async (out) => {
+    await Deno.mkdir(join(out, "samples"));
+    for (let epoch = 1; epoch <= 120; epoch++) {
+      const name = `epoch-${String(epoch).padStart(4, "0")}.png`;
+      await Deno.writeFile(join(out, "samples", name), new Canvas(8, 8).toPng());
+    }
+    const config = tinyConfig();
+    const { dataset, cache } = tinyData(config);
+    const gpu = await openGpu();
+    const trainer = await Trainer.create(gpu, config, dataset.train, cache);
+    const rows = [
+      { step: 10, loss: 1, learning_rate: 1e-3 },
+      { step: 20, loss: 0.5, learning_rate: 5e-4 },
+      { step: 20, loss: 0.5, psnr: 15, mse: 0.1 },
+    ];
+    const path = await writeReport({ out, trainer, dataset, data: `a<b>"&` }, rows);
+    gpu.destroy();
+    const html = await Deno.readTextFile(path);
+    assert.doesNotMatch(html, /(src|href)="(?!data:)|url\(|@import|https?:/);
+    assert.ok(html.includes("a&lt;b&gt;&quot;&amp;"), "texts are escaped");
+    const figures = [...html.matchAll(/<figcaption>epoch (\d+)<\/figcaption>/g)].map((m) => m[1]);
+    assert.ok(figures.length >= 30 && figures.length <= 50, `${figures.length} pictures`);
+    assert.equal(figures.at(-1), "120");
+    assert.equal(html.match(/<figure hidden>/g)?.length, figures.length - 1);
+    assert.match(html, new RegExp(`type="range" min="0" max="${figures.length - 1}"`));
+    for (const title of ["loss", "learning rate", "PSNR"]) assert.ok(html.includes(title), title);
+    assert.ok(!html.includes("gradient norm"), "no chart of what was not measured");
+    for (const text of ["batch_size", "unet.block_out_channels", gpu.name, "SHA-256"]) {
+      assert.ok(html.includes(text), text);
+    }
+  }));
+
+Deno.test("ticks are round and enclose what is shown", () => {
+  assert.deepEqual(ticks(0.3, 9.2), [0, 5, 10]);
+  assert.deepEqual(ticks(-1, 1), [-1, -0.5, 0, 0.5, 1]);
+  for (const [low, high] of [[0.12, 0.147], [1e-7, 3e-7], [17, 2000]]) {
+    const all = ticks(low, high);
+    assert.ok(all[0] <= low && all.at(-1)! >= high && all.length <= 7, `${all}`);
+  }
+});
+
+Deno.test("charts hold numbers of any kind", () => {
+  const chart = (points: [number, number][], log = false) =>
+    lineChart({ title: "<t>", points, xLabel: "x", log });
+  for (const log of [false, true]) {
+    for (
+      const points of [[], [[1, 2]], [[1, NaN], [2, Infinity], [3, 0]], [[1, 5], [2, 5]]] as [
+        number,
+        number,
+      ][][]
+    ) assert.doesNotMatch(chart(points, log), /NaN|Infinity|undefined|<t>/);
+  }
+  const long = chart(Array.from({ length: 100_000 }, (_, i) => [i, Math.sin(i)]));
+  assert.ok(long.length < 60_000, `${long.length}`);
+});
+
+Deno.test("the commit is read from .git, loose or packed, or not at all", () =>
+  withFolder(async (root) => {
+    assert.equal(await commitOf(root), undefined);
+    const hash = "0123456789abcdef0123456789abcdef01234567";
+    await Deno.mkdir(join(root, ".git", "refs", "heads"), { recursive: true });
+    await Deno.writeTextFile(join(root, ".git", "HEAD"), "ref: refs/heads/main\n");
+    await Deno.writeTextFile(
+      join(root, ".git", "packed-refs"),
+      `# pack-refs\n${hash} refs/heads/main\n`,
+    );
+    assert.equal(await commitOf(root), hash);
+    const loose = hash.toUpperCase();
+    await Deno.writeTextFile(join(root, ".git", "refs", "heads", "main"), `${loose}\n`);
+    assert.equal(await commitOf(root), loose);
+    await Deno.writeTextFile(join(root, ".git", "HEAD"), `${hash}\n`);
+    assert.equal(await commitOf(root), hash);
+  }));
