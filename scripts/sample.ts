@@ -37,10 +37,12 @@ import { reverseSteps } from "../lib/diffusion/scheduler.ts";
 import { writeSchedulerFile } from "../lib/diffusion/scheduler_file.ts";
 import { Strip } from "../lib/diffusion/strip.ts";
 import { InputError } from "../lib/errors.ts";
+import { lockGuard, readLock } from "../lib/audit/lock.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
 import { checkImageSize } from "../lib/nn/config.ts";
 import { drawGrid } from "../lib/train/grid.ts";
+import { provenanceHash } from "../lib/train/provenance_file.ts";
 import { GridRows } from "../lib/train/grid_rows.ts";
 
 const number = (text: string) => {
@@ -67,6 +69,7 @@ const program = new Command("sample")
   .option("--no-ema", "plain weights of the run instead of the averaged ones")
   .option("--resolution <HxW>", "image size (default: as trained)")
   .option("--exact", "only kernels that sum as written")
+  .option("--locked", "refuse kernels that are not in audit.lock.json")
   .optionsGroup("What to make:")
   .option("--class <which>", "1 nodule, 0 none, both, own (the mask's label), or a value between")
   .option("--count <n>", "masks to use, or variants of an inpainted slice (default: 4)", whole(1))
@@ -210,7 +213,8 @@ await main(async () => {
     throw new InputError(`--shard ${o.shard}: only ${all.length} images in all`);
   }
 
-  const gpu = await openGpu();
+  const root = new URL("../", import.meta.url);
+  const gpu = await openGpu(o.locked ? lockGuard(await readLock(root)) : undefined);
   const compiling = progressBar("kernels ", 1);
   const sampler = await Sampler.create(gpu, {
     config: model.config,
@@ -279,7 +283,10 @@ await main(async () => {
   await writeList(file("images", "csv"), jobs, seed);
   if (strip) await writeFileAtomic(file("strip", "png"), strip.draw().toPng());
   const caption = `${scheduler._class_name} ${o.steps} steps, cfg ${o.cfg}, seed ${seed}`;
-  await writeFileAtomic(file("grid", "png"), drawGrid(rows.list(), height, width, caption).toPng());
+  const source = o.run ? await provenanceHash(o.run) : undefined;
+  const text = { Description: caption, Run: output.run, ...(source && { Provenance: source }) };
+  const grid = drawGrid(rows.list(), height, width, caption);
+  await writeFileAtomic(file("grid", "png"), grid.toPng(text));
   console.log(
     `${jobs.length} images in ${seconds.toFixed(1)} s, ${
       (seconds / jobs.length).toFixed(2)

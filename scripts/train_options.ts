@@ -39,7 +39,8 @@ const program = new Command("train")
   .option("--epochs <n>", "epochs (num_epochs), if --steps is not given", number)
   .option("--resolution <HxW>", "image size, e.g. 64 or 48x64", list)
   .option("--channels <list>", "block_out_channels of the UNet, e.g. 32,64,96", list)
-  .option("--overwrite", "start anew although --out holds a run");
+  .option("--overwrite", "start anew although --out holds a run")
+  .option("--locked", "refuse kernels that are not in audit.lock.json");
 for (const [key, { help, choices }] of Object.entries(RUN_RULES)) {
   if (key === "num_epochs" || key === "max_train_steps") continue;
   const name = `--${key.replaceAll("_", "-")}`;
@@ -108,6 +109,8 @@ export interface TrainRequest {
   readonly resume: boolean;
   /** Remove what is in `out` first. */
   readonly overwrite: boolean;
+  /** Refuse kernels that are not in audit.lock.json. */
+  readonly locked: boolean;
 }
 
 /** Settings that a resumed run may be given anew: they do not change the steps already made. */
@@ -127,6 +130,7 @@ export async function parseTrainRequest(): Promise<TrainRequest> {
     ? join("runs", options.preset)
     : options.out as string;
   const overwrite = Boolean(options.overwrite);
+  const locked = Boolean(options.locked);
   if (options.resume) {
     const path = join(out, RUN_CONFIG_NAME);
     const known = await Deno.stat(path).then(() => true, () => false);
@@ -136,7 +140,8 @@ export async function parseTrainRequest(): Promise<TrainRequest> {
     const config = runConfig(saved, path);
     if (options.steps !== undefined) config.max_train_steps = options.steps;
     if (options.epochs !== undefined) config.num_epochs = options.epochs;
-    return { config, out, overwrite, resume: true, data: options.data ?? data ?? undefined };
+    const folder = options.data ?? data ?? undefined;
+    return { config, out, overwrite, locked, resume: true, data: folder };
   }
   const config = await readConfig(options);
   if ((await listCheckpoints(out)).length && !overwrite) {
@@ -144,7 +149,7 @@ export async function parseTrainRequest(): Promise<TrainRequest> {
       `${out} holds a run already: give --resume, --overwrite or another --out`,
     );
   }
-  return { config, out, overwrite, resume: false, data: options.data };
+  return { config, out, overwrite, locked, resume: false, data: options.data };
 }
 
 /** The slices of a request, and a cache that prepares them as its configuration says. */

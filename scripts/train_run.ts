@@ -5,6 +5,7 @@ import { type Progress, progressBar } from "../lib/cli/main.ts";
 import { prepareAll } from "../lib/data/dataset.ts";
 import { isAugmenting } from "../lib/data/augment.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";
+import { lockGuard, readLock } from "../lib/audit/lock.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
 import { asWriteError } from "../lib/io/write_error.ts";
@@ -20,6 +21,8 @@ import {
   type TrainRequest,
 } from "./train_options.ts";
 
+const ROOT = new URL("../", import.meta.url);
+
 /** A progress bar that shows nothing. */
 const SILENT: Progress = { update() {}, stop() {} };
 
@@ -29,6 +32,7 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
   const say = (text: string) => leads && console.log(text);
   const showProgress: typeof progressBar = (...args) => leads ? progressBar(...args) : SILENT;
   const { config, out, data, resume } = request;
+  const accept = request.locked ? lockGuard(await readLock(ROOT)) : undefined;
   const { dataset, cache } = await openTrainingData(request);
   for (const note of dataset.notes) say(`data: ${note}`);
   const loading = showProgress("slices  ", dataset.train.length + dataset.val.length);
@@ -67,7 +71,7 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
   let rate = 0;
   try {
     const { complete, step } = await trainSession(
-      { config, dataset, cache, out, resume, openGpu, team, packed },
+      { config, dataset, cache, out, resume, openGpu: () => openGpu(accept), team, packed },
       {
         onPipeline(done, total) {
           compiling ??= showProgress("kernels ", 1);

@@ -98,6 +98,7 @@ export const gradientClipOp: OpDef = {
   cases: [
     { name: "clips, with gaps", blocks: 5, maxNorm: 2, filled: [64, 1, 0, 33, 63] },
     { name: "leaves alone", blocks: 5, maxNorm: 1e6, filled: [64, 1, 0, 33, 63] },
+    { name: "whole workgroups", blocks: 2048, maxNorm: 1, filled: [64, 64, 60] },
     { name: "many workgroups", blocks: 1111, maxNorm: 1, filled: [64, 64, 7] },
   ].map(({ name, blocks, maxNorm, filled }) => ({
     name,

@@ -14,7 +14,7 @@ import {
 import { describeBadTensor, DivergedError, DivergenceWatch, firstBadTensor } from "./divergence.ts";
 import { MetricsFile } from "./metrics_file.ts";
 import { Preview } from "./preview.ts";
-import { writeProvenance } from "./provenance_file.ts";
+import { provenanceHash, writeProvenance } from "./provenance_file.ts";
 import { isBetter, prune, readBest, writeBest } from "./retention.ts";
 import { type LossRecord, type Trainer, trainingScheduler } from "./trainer.ts";
 
@@ -227,7 +227,8 @@ class Run {
         (done) => events.onSampling(done, preview.steps.length),
       );
       const picture = join(out, "samples", `epoch-${String(epoch).padStart(4, "0")}.png`);
-      await writeFileAtomic(picture, grid.toPng());
+      const source = await provenanceHash(this.out);
+      await writeFileAtomic(picture, grid.toPng(source ? { Provenance: source } : undefined));
       const row = {
         step,
         epoch,
