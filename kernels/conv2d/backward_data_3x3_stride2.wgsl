@@ -11,7 +11,8 @@
 //   extra: f32 like dx, staged (another gradient, or the sum over other channels)
 //   channel: f32 [N, dx's channels]; any if unused
 //   y: dx, f32 [N,co,H,W] as vec4
-// Grid: x: one invocation per 8×4 pixels of dx; y: panels.
+// Grid: x: panels, one after the other so that they find the pixels in the cache; y: one
+//   invocation per 8×4 pixels of dx.
 // Numerics: f32; the products of a channel are summed before they join the running sum.
 // Shapes: W a multiple of 8 and Wo = W/2.
 // Writes: every output element of its channels.
@@ -132,7 +133,7 @@ fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let index = wid.x * WORKGROUP + lane;
+  let index = wid.y * WORKGROUP + lane;
   let bands = (params.h + 3) / 4;
   let column = index % params.wo4;
   let band = index / params.wo4 % bands;
@@ -140,7 +141,7 @@ fn main(
   if (n >= params.batch) {
     return;
   }
-  var at = wid.y * params.panel_size;
+  var at = wid.x * params.panel_size;
   let bias_low = panels[at];
   let bias_high = panels[at + 1];
   at += 2;
@@ -176,7 +177,7 @@ fn main(
     plane += area;
     at += 18;
   }
-  let co = params.co_first + wid.y * 8;
+  let co = params.co_first + wid.x * 8;
   store(t0, n, co, band * 4, column);
   store(t1, n, co + 1, band * 4, column);
   store(t2, n, co + 2, band * 4, column);

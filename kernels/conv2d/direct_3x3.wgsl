@@ -11,7 +11,8 @@
 //   extra: f32 [N,Co,H,W] staged (a residual, or the sum over other input channels); any if unused
 //   channel: f32 [N,Co]; any if unused
 //   y: f32 [N,Co,H,W] as vec4
-// Grid: x: one invocation per 8×4 pixels; y: panels.
+// Grid: x: panels, one after the other so that they find the pixels in the cache; y: one
+//   invocation per 8×4 pixels.
 // Numerics: f32; the nine products of an input channel are summed before they join the running sum,
 //   so that the error is about 2^-24 * (sqrt(Ci) + 3) / 2 relative.
 // Shapes: W a multiple of 4.
@@ -147,7 +148,7 @@ fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let index = wid.x * WORKGROUP + lane;
+  let index = wid.y * WORKGROUP + lane;
   let strips = (params.w4 + 1) / 2;
   let bands = (params.h + 3) / 4;
   let column = index % strips * 2;
@@ -156,7 +157,7 @@ fn main(
   if (n >= params.batch) {
     return;
   }
-  var at = wid.y * params.panel_size;
+  var at = wid.x * params.panel_size;
   let bias_low = panels[at];
   let bias_high = panels[at + 1];
   at += 2;
@@ -196,7 +197,7 @@ fn main(
     plane += area;
     at += 18;
   }
-  let co = params.co_first + wid.y * 8;
+  let co = params.co_first + wid.x * 8;
   store(t0, n, co, oy, column);
   store(t1, n, co + 1, oy, column);
   store(t2, n, co + 2, oy, column);

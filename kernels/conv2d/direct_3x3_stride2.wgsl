@@ -10,7 +10,8 @@
 //   extra: f32 [N,Co,Ho,Wo] staged (a residual, or the sum over other input channels)
 //   channel: f32 [N,Co]; any if unused
 //   y: f32 [N,Co,Ho,Wo] as vec4
-// Grid: x: one invocation per 4×4 pixels; y: panels.
+// Grid: x: panels, one after the other so that they find the pixels in the cache; y: one
+//   invocation per 4×4 pixels.
 // Numerics: f32; the nine products of an input channel are summed before they join the running sum.
 // Shapes: W a multiple of 8 and Wo = W/2.
 // Writes: every output element of its output channels.
@@ -125,7 +126,7 @@ fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let index = wid.x * WORKGROUP + lane;
+  let index = wid.y * WORKGROUP + lane;
   let bands = (params.ho + 3) / 4;
   let column = index % params.wo4;
   let oy = index / params.wo4 % bands * 4;
@@ -133,7 +134,7 @@ fn main(
   if (n >= params.batch) {
     return;
   }
-  var at = wid.y * params.panel_size;
+  var at = wid.x * params.panel_size;
   let bias_low = panels[at];
   let bias_high = panels[at + 1];
   at += 2;
@@ -176,7 +177,7 @@ fn main(
     plane += area;
     at += 18;
   }
-  let co = params.co_first + wid.y * 8;
+  let co = params.co_first + wid.x * 8;
   store(t0, n, co, oy, column);
   store(t1, n, co + 1, oy, column);
   store(t2, n, co + 2, oy, column);

@@ -10,7 +10,8 @@
 //   extra: f32 [N,Co,Ho,Wo] staged (a residual, or the sum over other input channels)
 //   channel: f32 [N,Co]; any if unused
 //   y: f32 [N,Co,Ho,Wo]
-// Grid: x: one invocation per 4 neighbouring pixels of a row; y: panels.
+// Grid: x: panels, one after the other so that they find the pixels in the cache; y: one
+//   invocation per 4 neighbouring pixels of a row.
 // Numerics: f32; a sum for each input channel joins the running sum.
 // Shapes: any.
 // Writes: every output element of its output channels.
@@ -73,7 +74,7 @@ fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let index = wid.x * WORKGROUP + lane;
+  let index = wid.y * WORKGROUP + lane;
   let strips = (params.wo + 3) / 4;
   let ox = index % strips * 4;
   let oy = index / strips % params.ho;
@@ -81,7 +82,7 @@ fn main(
   if (n >= params.batch) {
     return;
   }
-  var at = wid.y * params.panel_size;
+  var at = wid.x * params.panel_size;
   let bias_low = panels[at];
   let bias_high = panels[at + 1];
   at += 2;
@@ -151,7 +152,7 @@ fn main(
     s7 += p7;
     plane += area;
   }
-  let co = params.co_first + wid.y * 8;
+  let co = params.co_first + wid.x * 8;
   store(s0, n, co, oy, ox);
   store(s1, n, co + 1, oy, ox);
   store(s2, n, co + 2, oy, ox);

@@ -181,7 +181,7 @@ function build(
             channel: channel ?? weight,
             y: output(),
           },
-          workgroups: [Math.ceil(invocations / WORKGROUP), pass.panels, 1] as const,
+          workgroups: [pass.panels, Math.ceil(invocations / WORKGROUP), 1] as const,
           note: `channels ${pass.coFirst}`,
         };
       }),

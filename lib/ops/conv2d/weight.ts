@@ -118,18 +118,22 @@ function sliced(spec: {
   };
 }
 
-/** Adds up scratch 0, a slice being rows of `length` floats padded to `row4` vec4. */
-export function sumSlices(params: {
-  co: number;
-  length: number;
-  row4: number;
-  slice4: number;
-  slices: number;
-}): KernelCall {
+/** Adds up the slices of `partial`, a slice being rows of `length` floats padded to `row4` vec4. */
+export function sumSlices(
+  params: {
+    co: number;
+    length: number;
+    row4: number;
+    slice4: number;
+    slices: number;
+  },
+  partial = scratch(),
+  target = output(),
+): KernelCall {
   return {
     kernel: SUM_SLICES,
     params,
-    bindings: { partial: scratch(), dw: output() },
+    bindings: { partial, dw: target },
     workgroups: gridFor(params.co * params.row4, 32),
     note: "sum",
   };

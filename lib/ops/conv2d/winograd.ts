@@ -156,11 +156,7 @@ function build(
           first_unit: first,
         },
         bindings: { u: { ...u, offset: first * unitBytes, size: WINDOW }, v, m },
-        workgroups: [
-          Math.ceil(chunk.groups / WORKGROUP),
-          Math.min(perWindow, units - first),
-          1,
-        ],
+        workgroups: [Math.ceil(chunk.groups / WORKGROUP), Math.min(perWindow, units - first), 1],
         note: `products ${first}`,
       });
     }

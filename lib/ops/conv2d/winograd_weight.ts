@@ -5,6 +5,7 @@ import type { Variant } from "../../graph/op.ts";
 import { kernel } from "../common.ts";
 import type { Geometry } from "./geometry.ts";
 import { STAGED } from "./panels.ts";
+import { sumSlices } from "./weight.ts";
 import {
   chunksOf,
   planeSize,
@@ -15,11 +16,11 @@ import {
 } from "./winograd.ts";
 import gradientText from "../../../kernels/conv2d/winograd_gradient.wgsl" with { type: "text" };
 import gemmText from "../../../kernels/conv2d/winograd_weight_gemm.wgsl" with { type: "text" };
-import sumText from "../../../kernels/conv2d/winograd_weight_sum.wgsl" with { type: "text" };
+import outputText from "../../../kernels/conv2d/winograd_weight_output.wgsl" with { type: "text" };
 
 const GRADIENT = kernel("conv2d/winograd_gradient.wgsl", gradientText, STAGED, WINOGRAD);
 const GEMM = kernel("conv2d/winograd_weight_gemm.wgsl", gemmText, STAGED);
-const SUM = kernel("conv2d/winograd_weight_sum.wgsl", sumText, STAGED, WINOGRAD);
+const OUTPUT = kernel("conv2d/winograd_weight_output.wgsl", outputText, STAGED, WINOGRAD);
 
 /** Slices of a chunk's tiles that are summed side by side: as many as a vector has lanes. */
 const SLICES = 8;
@@ -35,7 +36,7 @@ function build(g: Geometry): Lowering {
   const { ci, co } = g;
   const chunks = chunksOf(g, Math.max(ci, co));
   const [ciBlocks, coBlocks] = [Math.ceil(ci / 16), Math.ceil(co / 16)];
-  const [v, d, partial] = [0, 1, 2].map((i) => scratch(i));
+  const [v, d, partial, u] = [0, 1, 2, 3].map((i) => scratch(i));
   const slices = chunks.length * SLICES;
   const calls: KernelCall[] = chunks.flatMap((chunk, i): KernelCall[] => [
     transformInput(chunk, ci, input(0), v),
@@ -64,10 +65,12 @@ function build(g: Geometry): Lowering {
       note: "products",
     },
   ]);
-  calls.push({
-    kernel: SUM,
-    params: { ci, co, ci_blocks: ciBlocks, co_blocks: coBlocks, slices },
-    bindings: { partial, dw: output() },
+  const size = 36 * coBlocks * ciBlocks * 256;
+  const summed = { co: 1, length: size, row4: size / 4, slice4: size / 4, slices };
+  calls.push(sumSlices(summed, partial, u), {
+    kernel: OUTPUT,
+    params: { ci, co, ci_blocks: ciBlocks, co_blocks: coBlocks },
+    bindings: { u, dw: output() },
     workgroups: [Math.ceil(co * Math.ceil(ci / 4) / WORKGROUP), 1, 1],
     note: "transform weight gradient",
   });
@@ -75,7 +78,8 @@ function build(g: Geometry): Lowering {
     scratch: [
       transformedBytes(chunks[0], ci),
       transformedBytes(chunks[0], co),
-      slices * 36 * coBlocks * ciBlocks * 256 * 4,
+      slices * size * 4,
+      size * 4,
     ],
     calls,
   };

@@ -1,12 +1,12 @@
-// Equation: dw[co,ci] = G^T (sum over slices of P[slice,:,co,ci]) G
+// Equation: dw[co,ci] = G^T U[:,co,ci] G
 // Source: weight gradient of Winograd F(4×4, 3×3), see kernels/lib/winograd.wgsl.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/winograd.wgsl
 // Bindings:
-//   partial: f32 [slices, 36, co16, ci16] staged
+//   u: f32 [36, co16, ci16] staged, the sums of winograd_weight_gemm.wgsl over all slices
 //   dw: f32 [Co,Ci,3,3]
 // Grid: one invocation per output channel and 4 input channels.
-// Numerics: f32; slices are summed one after the other.
+// Numerics: f32.
 // Shapes: any.
 // Writes: every output element.
 
@@ -15,23 +15,17 @@ struct Params {
   co: u32,
   ci_blocks: u32,
   co_blocks: u32,
-  slices: u32,
 }
 
 override WORKGROUP: u32 = 32;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var partial: texture_2d<f32>;
+@group(0) @binding(1) var u: texture_2d<f32>;
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
 
 /// Position xi of 4 input channels.
 fn position(xi: u32, at: u32) -> vec4<f32> {
-  let size = params.co_blocks * 16 * params.ci_blocks * 4;
-  var sum = vec4(0.0);
-  for (var s = 0u; s < params.slices; s++) {
-    sum += staged(partial, (s * 36 + xi) * size + at);
-  }
-  return sum;
+  return staged(u, xi * params.co_blocks * 16 * params.ci_blocks * 4 + at);
 }
 
 fn column(c: u32, at: u32) -> Three {
@@ -61,8 +55,8 @@ fn store_weight(v: vec4<f32>, co: u32, ci: u32, t: u32) {
   }
 }
 
-fn store_row(u: Six, co: u32, ci: u32, kh: u32) {
-  let w = transform_weight_gradient(u);
+fn store_row(row: Six, co: u32, ci: u32, kh: u32) {
+  let w = transform_weight_gradient(row);
   store_weight(w.v0, co, ci, kh * 3);
   store_weight(w.v1, co, ci, kh * 3 + 1);
   store_weight(w.v2, co, ci, kh * 3 + 2);
