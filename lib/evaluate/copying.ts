@@ -1,7 +1,7 @@
-/** How near generated slices come to training slices, in pixels and in features. */
+/** Whether generated slices copy training slices, in pixels and in features. */
 
 import type { Features } from "../metrics/linear_algebra.ts";
-import { type Memorisation, memorisation, nearest } from "../metrics/nearest.ts";
+import { type Memorisation, memorisation, nearest, type Neighbour } from "../metrics/nearest.ts";
 
 /** A generated slice and the training slice nearest to it. */
 export interface ClosePair {
@@ -9,19 +9,43 @@ export interface ClosePair {
   train: number;
   /** Root mean square difference. */
   distance: number;
+  /** Over the distance to the nearest slice of any other patient; null where there is none. */
+  ratio: number | null;
 }
 
 export interface Copying {
-  /** The nearest training slice of each generated one, closest pair first. */
+  /** The nearest training slice of each generated one, the most suspicious pair first. */
   pairs: ClosePair[];
-  /** Null where there are too few real distances to say what is near. */
+  /** Null where there are too few slices of different patients to say what is near. */
   memorisation: Memorisation | null;
 }
 
 /**
- * Nearest neighbours of generated rows among training rows. What is unusually near is judged by
- * real rows: held-out ones against all training rows, and training rows against those of other
- * patients.
+ * How much nearer than to everyone else a row is to one patient: the distance to the nearest row over
+ * that to the nearest row of another patient. A copy is near 0. Distances alone would not do: a
+ * blurred slice is nearer to all slices than they are to each other, and copies none.
+ */
+function ratios(
+  queries: Features,
+  train: Features,
+  patients: readonly string[],
+  own: (query: number) => string | null,
+): { found: (Neighbour | null)[]; ratio: (number | null)[] } {
+  const found = nearest(queries, train, (i, row) => patients[row] === own(i));
+  const others = nearest(queries, train, (i, row) => {
+    const first = found[i];
+    return !first || patients[row] === own(i) || patients[row] === patients[first.index];
+  });
+  const ratio = found.map((first, i) => {
+    const other = others[i];
+    return first && other ? first.distance / Math.max(other.distance, Number.MIN_VALUE) : null;
+  });
+  return { found, ratio };
+}
+
+/**
+ * Nearest neighbours of generated rows among training rows. What ratio is unusually small is judged
+ * by real rows: held-out ones, and training rows with their own patient left out.
  *
  * @param patients of the training rows
  * @param heldOut real rows that were not trained on, with their patients
@@ -30,16 +54,16 @@ export function copying(
   generated: Features,
   train: Features,
   patients: readonly string[],
-  heldOut: { rows: Features; patients: readonly string[] } | null,
+  heldOut: { rows: Features; patients: readonly string[] },
 ): Copying {
-  const pairs = nearest(generated, train).flatMap((found, i): ClosePair[] =>
-    found ? [{ generated: i, train: found.index, distance: found.distance }] : []
-  ).sort((a, b) => a.distance - b.distance);
+  const { found, ratio } = ratios(generated, train, patients, () => null);
+  const pairs = found.flatMap((first, i): ClosePair[] =>
+    first ? [{ generated: i, train: first.index, distance: first.distance, ratio: ratio[i] }] : []
+  ).sort((a, b) => (a.ratio ?? a.distance) - (b.ratio ?? b.distance));
   const real = [
-    ...heldOut
-      ? nearest(heldOut.rows, train, (i, row) => heldOut.patients[i] === patients[row])
-      : [],
-    ...nearest(train, train, (i, row) => patients[i] === patients[row]),
-  ].flatMap((found) => found ? [found.distance] : []);
-  return { pairs, memorisation: memorisation(pairs.map(({ distance }) => distance), real) };
+    ...ratios(heldOut.rows, train, patients, (i) => heldOut.patients[i]).ratio,
+    ...ratios(train, train, patients, (i) => patients[i]).ratio,
+  ];
+  const known = (values: (number | null)[]) => values.filter((value) => value !== null);
+  return { pairs, memorisation: memorisation(known(ratio), known(real)) };
 }

@@ -352,7 +352,8 @@ function copyScores(
     if (!rate) return notComputed(name, "too few slices of different patients to say what is near");
     return fromValue(name, rate.rate, {
       reference: 0.05,
-      note: `${where}; median distance ${rate.ratio.toFixed(2)} of real slices' to other patients`,
+      note: `${where}; median ratio ${rate.median.generated.toFixed(2)}, of real slices ` +
+        rate.median.real.toFixed(2),
     });
   };
   return {

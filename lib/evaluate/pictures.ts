@@ -1,6 +1,7 @@
 /** Pictures of an evaluation: slices side by side, closest pairs, curves as SVG. */
 
 import { Canvas, CHARACTER, type Colour, COLOURS } from "../io/canvas.ts";
+import type { ClosePair } from "./copying.ts";
 import type { Curve, EvalSlice } from "./evaluation.ts";
 import type { Result } from "./report.ts";
 import { show } from "./report.ts";
@@ -59,7 +60,7 @@ export function sliceRows({ input, evaluation }: Result, chosen: readonly number
 export function closestPairs(
   generated: readonly EvalSlice[],
   train: readonly EvalSlice[],
-  pairs: readonly { generated: number; train: number; distance: number }[],
+  pairs: readonly ClosePair[],
   { height, width }: { height: number; width: number },
 ): Canvas {
   const scale = scaleFor(width), cell = width * scale + GAP;
@@ -71,7 +72,8 @@ export function closestPairs(
     const x = k % perRow * (2 * cell + 4 * GAP), y = Math.floor(k / perRow) * line;
     canvas.image(x, y, { data: generated[pair.generated].ct, width, height }, scale);
     canvas.image(x + cell, y, { data: train[pair.train].ct, width, height }, scale);
-    const text = `generated | training, ${show(pair.distance)}`;
+    const text = `generated | training, ${show(pair.distance)}` +
+      (pair.ratio === null ? "" : `, ratio ${show(pair.ratio)}`);
     canvas.text(x, y + height * scale + 1, text, COLOURS.gray);
   });
   return canvas;

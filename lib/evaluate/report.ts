@@ -126,10 +126,11 @@ export function json({ about, results, warnings, epoch }: Report): string {
       nearest: Object.fromEntries(
         Object.entries(evaluation.copies).map(([space, found]) => [
           space,
-          found?.pairs.map(({ generated, train, distance }) => ({
+          found?.pairs.map(({ generated, train, distance, ratio }) => ({
             generated: input.generated[generated].id,
             train: input.train[train].id,
             distance,
+            ratio,
           })) ?? null,
         ]),
       ),

@@ -91,12 +91,12 @@ export const METRICS = [
   metric(
     COPIES,
     "memorised_pixels",
-    "Nearer than real ones, pixels",
+    "Suspiciously near one patient, pixels",
     "",
     "lower",
-    "see nearest.ts",
+    "see copying.ts",
   ),
-  metric(COPIES, "memorised_features", "… and in features", "", "lower", "see nearest.ts"),
+  metric(COPIES, "memorised_features", "… and in features", "", "lower", "see copying.ts"),
 ] as const satisfies readonly Metric[];
 
 /** A score with a value for each slice. */

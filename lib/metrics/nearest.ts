@@ -41,26 +41,24 @@ export function nearest(
 }
 
 export interface Memorisation {
-  /** Fraction of generated slices nearer to a training slice than `threshold`. */
+  /** Fraction of generated slices below `threshold`. */
   rate: number;
   /**
-   * The 5th percentile of how near real slices of other patients come to a training slice: of slices
-   * that copy nothing one in twenty falls below it.
+   * The 5th percentile of the same measure of real slices that cannot be copies: of slices that copy
+   * nothing one in twenty falls below it.
    */
   threshold: number;
-  /** Median distance of generated slices over that of real unseen ones: 1 if they are as far. */
-  ratio: number;
+  /** Medians of generated and of real slices. */
+  median: { generated: number; real: number };
   /** Real slices the threshold rests on. */
   calibration: number;
 }
 
 /**
- * Compares how near generated slices come to training slices with how near real slices do that
- * cannot be copies: held-out ones, or training slices measured against other patients' only.
- * Neighbouring slices of one patient are so alike that a plain ratio of first to second neighbour
- * would call nothing a copy.
+ * Compares how near generated slices come to single training slices with how near real slices do
+ * that cannot be copies. Both are given as a measure that is small for copies.
  *
- * Null where fewer than 10 real distances are at hand.
+ * Null where fewer than 10 real values are at hand.
  */
 export function memorisation(
   generated: readonly number[],
@@ -69,11 +67,14 @@ export function memorisation(
   if (real.length < 10 || generated.length === 0) return null;
   const sorted = Float64Array.from(real).sort();
   const threshold = quantile(sorted, 0.05);
-  const copies = generated.filter((distance) => distance < threshold).length;
+  const copies = generated.filter((value) => value < threshold).length;
   return {
     rate: copies / generated.length,
     threshold,
-    ratio: quantile(Float64Array.from(generated).sort(), 0.5) / quantile(sorted, 0.5),
+    median: {
+      generated: quantile(Float64Array.from(generated).sort(), 0.5),
+      real: quantile(sorted, 0.5),
+    },
     calibration: real.length,
   };
 }

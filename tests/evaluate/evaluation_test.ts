@@ -13,7 +13,10 @@ import { PhiloxStream } from "../../lib/random/philox.ts";
 const SIZE = { height: 64, width: 64 };
 const NO_NETWORKS = { inception: null, lpips: null, classifier: null, classifierHeldOut: [] };
 
-async function slices(): Promise<{ real: EvalSlice[]; train: EvalSlice[] }> {
+let made: Promise<{ real: EvalSlice[]; train: EvalSlice[] }> | undefined;
+const slices = () => made ??= makeSlices();
+
+async function makeSlices() {
   const { train, val } = openPhantomDataset({ seed: 5, count: 48, size: 128 });
   const prepare = (records: SliceRecord[]) =>
     Promise.all(
@@ -88,8 +91,12 @@ Deno.test("scores: copies of training slices are found out, others are not", asy
   assert.equal(found.value("memorised_pixels"), 1);
   const { pairs } = found.evaluation.copies.pixels!;
   for (const { generated, train: nearest } of pairs) assert.equal(nearest, generated);
+  assert.ok(pairs.every(({ ratio }) => ratio! < 0.2));
   const honest = await valuesOf(input(noisy(real, 0.3), real, train));
   assert.ok(honest.value("memorised_pixels") < 0.5);
+  // Flat grey lungs are nearer to every slice than slices are to each other, and copy none.
+  const grey = real.map((slice) => ({ ...slice, ct: slice.ct.map(() => -0.3) }));
+  assert.ok((await valuesOf(input(grey, real, train))).value("memorised_pixels") < 0.5);
 
   const unknown = await valuesOf(input(copies, real, []));
   assert.equal(unknown.value("memorised_pixels"), null);
