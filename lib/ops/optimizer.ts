@@ -180,10 +180,10 @@ export const logScalarOp: OpDef = {
     }));
   },
   cost: () => ({ flops: 0, bytes: 8 }),
-  cases: [{
-    name: "one",
-    inputs: [f32(1), { ...i32(1), fill: { kind: "constant", value: 3 } }, f32(9)],
+  cases: [0, 3, 8].map((value) => ({
+    name: `place ${value}`,
+    inputs: [f32(1), { ...i32(1), fill: { kind: "constant", value } }, f32(9)],
     attrs: {},
     tolerance: 0,
-  }],
+  })),
 };
