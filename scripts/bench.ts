@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import { table } from "../lib/audit/text.ts";
 import { type FirstStep, firstStep, type FirstSteps } from "../lib/bench/first_step.ts";
-import { benchKernels, requireBelowPeak } from "../lib/bench/kernels.ts";
+import { abovePeak, benchKernels, kernelsAbovePeak } from "../lib/bench/kernels.ts";
 import { benchModel } from "../lib/bench/model.ts";
 import { benchPage } from "../lib/bench/page.ts";
 import { benchPeers } from "../lib/bench/peers.ts";
@@ -88,7 +88,6 @@ await main(async () => {
         benchKernels(
           gpu,
           planOptions,
-          peaks,
           budget.part(options.model || options.peers ? 0.3 : 1),
           { batch: options.batch, size: options.size, onProgress: show },
         ),
@@ -107,8 +106,15 @@ await main(async () => {
     )
     : undefined;
   peaks = higherPeaks(peaks, await measurePeaks(gpu));
-  for (const r of model?.rows ?? []) {
-    if (r.gflops) requireBelowPeak(`${r.kind} ${r.size}² batch ${r.batch}`, r.gflops, false, peaks);
+  const impossible = () => [
+    ...(kernels ? kernelsAbovePeak(kernels, peaks) : []),
+    ...(model?.rows ?? []).flatMap((r) =>
+      abovePeak(`${r.kind} ${r.size}² batch ${r.batch}`, r.gflops ?? 0, false, peaks)
+    ),
+  ];
+  // Another program may have slowed down the measurements of the peak: it gets more chances.
+  for (let i = 0; i < 3 && impossible().length; i++) {
+    peaks = higherPeaks(peaks, await measurePeaks(gpu));
   }
   gpu.destroy();
 
@@ -132,8 +138,10 @@ await main(async () => {
   for (const t of benchTables(report)) {
     console.log(`\n${t.title}\n${table(t.head, t.rows)}${t.note ? `\n${t.note}` : ""}`);
   }
-  await write(options.html, benchPage(report));
   if (options.json) await write(options.json, JSON.stringify(report, null, 1) + "\n");
+  const errors = impossible();
+  if (errors.length) throw new CheckFailedError(errors.join("\n"));
+  await write(options.html, benchPage(report));
   if (markdown) {
     const text = replaceMeasured(await Deno.readTextFile(markdown), benchMarkdown(report));
     await write(markdown, text);

@@ -14,7 +14,9 @@ export interface PeerSpec {
   readonly args: readonly string[];
   /** Which batches it is asked for; none where it takes too long to be asked. */
   readonly batches: { readonly forward: readonly number[]; readonly train: readonly number[] };
-  /** Seconds after which it is given up. */
+  /** Seconds that it may take to get ready; with less left it is not asked. */
+  readonly needs: number;
+  /** Seconds without an answer after which it is given up. */
   readonly patience: number;
 }
 
@@ -44,6 +46,8 @@ type Answer = Record<string, unknown>;
 
 /** Lines of JSON to and from a process; what else it prints on standard output is passed over. */
 class Peer {
+  /** Why it is asked no more. */
+  failed?: string;
   readonly #process: Deno.ChildProcess;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #lines: AsyncGenerator<string>;
@@ -71,6 +75,10 @@ class Peer {
       const answer = await Promise.race([this.#answer(), patience]);
       if (typeof answer.error === "string") throw new Error(answer.error);
       return answer;
+    } catch (error) {
+      // A late answer would be taken for that to the next question.
+      if (!/^\w*Error: /.test((error as Error).message)) this.failed = (error as Error).message;
+      throw error;
     } finally {
       clearTimeout(timer);
     }
@@ -202,8 +210,9 @@ async function benchJob(
   for (const peer of peers) {
     const { name, batches } = peer.spec;
     if (!batches[what].includes(batch)) continue;
-    if (budget.all.left === 0) {
-      rows.push({ ...job, name, failed: "no time left" });
+    const why = peer.failed ?? (budget.all.left < peer.spec.needs ? "no time left" : undefined);
+    if (why) {
+      rows.push({ ...job, name, failed: why });
       continue;
     }
     onProgress(`${what}, batch ${batch}: ${name}`);

@@ -32,6 +32,7 @@ function denoPeer(name: string, file: string, packages: readonly string[]): Peer
     ],
     // These take seconds a step on software drivers.
     batches: { forward: [1], train: [1] },
+    needs: 30,
     patience: 90,
   };
 }
@@ -42,8 +43,10 @@ export function peerSpecs({ python, compile }: { python: string; compile: boolea
     name: mode === "eager" ? "PyTorch" : "PyTorch, torch.compile",
     command: python,
     args: [script("torch_peer.py"), mode],
-    batches: { forward: [1, 8], train: [1, 8] },
-    patience: mode === "eager" ? 60 : 120,
+    // Compiling takes minutes on two cores: two of the four, where the ratio matters most.
+    batches: mode === "eager" ? { forward: [1, 8], train: [1, 8] } : { forward: [1], train: [8] },
+    needs: mode === "eager" ? 0 : 75,
+    patience: 120,
   });
   return [
     torch("eager"),

@@ -2,6 +2,7 @@
 
 import type { KernelReport } from "./kernels.ts";
 import type { ModelReport, ModelRow } from "./model.ts";
+import type { Peaks } from "./peaks.ts";
 import type { PeerReport } from "./peers.ts";
 import type { BenchReport } from "./report.ts";
 import type { Timing } from "./statistics.ts";
@@ -30,10 +31,10 @@ const seconds = (t: Timing) => short(t.median / 1000);
 
 /** All tables of what was measured. */
 export function benchTables(report: BenchReport): Table[] {
-  const { kernels, model, firstSteps, peers } = report;
+  const { kernels, model, firstSteps, peaks, peers } = report;
   return [
     peakTable(report),
-    ...(kernels ? [convolutionTable(kernels), opTable(kernels), kernelTable(kernels)] : []),
+    ...(kernels ? [convolutionTable(kernels), opTable(kernels), kernelTable(kernels, peaks)] : []),
     ...(model ? [modelTable(model, "train"), modelTable(model, "sample"), growthTable(model)] : []),
     ...(firstSteps?.length ? [firstStepTable(report)] : []),
     ...(peers ? [peerTable(peers)] : []),
@@ -98,7 +99,7 @@ function opTable(report: KernelReport): Table {
   };
 }
 
-function kernelTable(report: KernelReport): Table {
+function kernelTable(report: KernelReport, peaks: Peaks): Table {
   return {
     title: "Every kernel of that step",
     head: [
@@ -123,9 +124,9 @@ function kernelTable(report: KernelReport): Table {
       short(r.time.median),
       spread(r.time),
       fixed(r.gflops),
-      percent(r.ofPeakCompute),
+      percent(r.gflops / peaks.gflops),
       fixed(r.gigabytes),
-      percent(r.ofPeakCopy),
+      percent(r.gigabytes / peaks.gigabytes),
       percent(r.share, 1),
       r.error === null ? "not checked" : r.error.toExponential(1),
     ]),

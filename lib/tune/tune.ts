@@ -64,7 +64,8 @@ export interface TuneOptions {
 
 /** Timed runs of a variant: the least of them counts, as others only ever add to it. */
 const RUNS = 5;
-/** A variant this much slower than the best so far is not run again. */
+/** Runs that every variant gets; one that is then this much slower than the best gets no more. */
+const TRIALS = 2;
 const HOPELESS = 2;
 /** Gains below this are noise: the shipped order stays. */
 const WORTH = 0.97;
@@ -159,7 +160,7 @@ async function race(
     for (let run = 0; run < RUNS; run++) {
       const best = Math.min(...runners.map((r) => r.milliseconds));
       for (const runner of runners) {
-        if (runner.milliseconds !== Infinity && runner.milliseconds > HOPELESS * best) continue;
+        if (run >= TRIALS && runner.milliseconds > HOPELESS * best) continue;
         const nanoseconds = (await runner.exe.profile()).reduce((a, b) => a + b, 0);
         runner.milliseconds = Math.min(runner.milliseconds, nanoseconds / 1e6);
       }
