@@ -23,6 +23,8 @@ const TINY = {
   lr_warmup_steps: 5,
   max_grad_norm: 1,
   label_dropout: 0.2,
+  augment_flip: true,
+  augment_shift: 0.1,
   keep: 2,
   unet: { norm_num_groups: 4, attention_head_dim: 4 },
 };

@@ -85,7 +85,10 @@ async function explain(
 class Run {
   readonly #watch = new DivergenceWatch();
   readonly #start = performance.now();
-  #rowStart = performance.now();
+  /** From where speed is measured. */
+  #mark: { time: number; microStep: number };
+  /** Images a second when last measured. */
+  #speed: number | undefined;
   #row: LossRecord[] = [];
   readonly #recent: number[] = [];
   #saved: number;
@@ -99,6 +102,7 @@ class Run {
     private best: Awaited<ReturnType<typeof readBest>>,
   ) {
     this.#saved = trainer.step > 0 ? trainer.step : -1;
+    this.#mark = { time: performance.now(), microStep: trainer.microStep };
   }
 
   static async open(
@@ -166,9 +170,16 @@ class Run {
     return this.metrics.rows.findLast((row) => row.loss !== undefined)?.loss;
   }
 
-  /** Notes losses as they come from the device. */
+  /** Notes losses as they come from the device, those of many steps at a time. */
   async #take(losses: readonly LossRecord[]): Promise<void> {
-    const { config } = this.trainer;
+    if (losses.length === 0) return;
+    const { config, microStep: done } = this.trainer;
+    const now = performance.now();
+    if (done > this.#mark.microStep) {
+      const images = (done - this.#mark.microStep) * config.train_batch_size;
+      this.#speed = images / ((now - this.#mark.time) / 1000);
+      this.#mark = { time: now, microStep: done };
+    }
     const accumulation = config.gradient_accumulation_steps;
     for (const record of losses) {
       const { microStep, loss } = record;
@@ -178,7 +189,6 @@ class Run {
       this.#recent.push(loss);
       if (this.#recent.length > 20 * accumulation) this.#recent.shift();
       if ((microStep + 1) % (ROW_STEPS * accumulation)) continue;
-      const now = performance.now();
       const norms = this.#row.flatMap((r) => r.gradientNorm ?? []);
       await this.metrics.append({
         step,
@@ -186,12 +196,10 @@ class Run {
         loss: mean(this.#row.map((r) => r.loss)),
         learning_rate: this.trainer.rateAt(step - 1),
         gradient_norm: norms.length ? mean(norms) : undefined,
-        images_per_second: this.#row.length * config.train_batch_size /
-          ((now - this.#rowStart) / 1000),
+        images_per_second: this.#speed,
         seconds: (now - this.#start) / 1000,
       });
       this.#row = [];
-      this.#rowStart = now;
     }
   }
 
@@ -250,6 +258,6 @@ class Run {
       );
     }
     await events.onEpoch?.(this.metrics);
-    this.#rowStart = performance.now();
+    this.#mark = { time: performance.now(), microStep: trainer.microStep };
   }
 }
