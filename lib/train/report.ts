@@ -155,7 +155,7 @@ td { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
 .line { fill: none; stroke: var(--line); stroke-width: 1.6; } .dot { fill: var(--line); }
 .gallery input { width: 60%; vertical-align: middle; } figure { margin: 8px 0; }
 img { max-width: 100%; image-rendering: pixelated; } .note { opacity: .7; font-size: 13px; }
-.columns { display: flex; flex-wrap: wrap; gap: 32px; } .columns table { flex: 1 1 380px; }
+.columns { display: flex; flex-wrap: wrap; gap: 32px; align-items: flex-start; } .columns table { flex: 1 1 380px; }
 `;
 
 const SCRIPT = `
