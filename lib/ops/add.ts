@@ -4,6 +4,7 @@ import { gridFor, input, type KernelSource, output } from "../graph/kernel_call.
 import { type OpDef, trafficOf, type Variant } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { ELEMENTWISE, f32, kernel, requireFloat, requireSame } from "./common.ts";
+import { storageOrStaged } from "./rows.ts";
 import { scale } from "./scale.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import stagedText from "../../kernels/add/forward_staged.wgsl" with { type: "text" };
@@ -47,7 +48,7 @@ export const addOp: OpDef = {
       }),
     });
     const [vec4, staged] = [variant("vec4", ADD), variant("staged", ADD_STAGED)];
-    return device.software ? [staged, vec4] : [vec4, staged];
+    return storageOrStaged(device, [a], vec4, staged);
   },
   cost: (inputs, outputs) => ({
     flops: 3 * sizeOf(outputs[0].shape),

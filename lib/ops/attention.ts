@@ -141,6 +141,7 @@ export const attentionOp: OpDef = {
     const count = panelHeads(all, headDim, tokens, device);
     return attentionVariants(
       device,
+      q,
       (reading) => lowerGeneral(all, headDim, tokens, scale, device, reading),
       count ? () => lowerPanel(all, count, tokens, scale) : undefined,
     );

@@ -238,6 +238,7 @@ export const attentionBackwardOp: OpDef = {
     const count = panelHeads(all, headDim, tokens, device);
     return attentionVariants(
       device,
+      q,
       (reading) => lowerGeneral(all, headDim, tokens, scale, device, reading),
       count ? () => lowerPanel(all, count, tokens, scale) : undefined,
     );

@@ -4,7 +4,7 @@ import { type BufferRef, gridFor, type KernelCall, type Lowering } from "../grap
 import type { DeviceProfile, Variant } from "../graph/op.ts";
 import { sameShape, show, sizeOf, type TensorType } from "../graph/tensor.ts";
 import { ELEMENTWISE, kernel, requireFloat } from "./common.ts";
-import { type Reading, requireLoop } from "./rows.ts";
+import { type Reading, requireLoop, stageable, storageOrStaged } from "./rows.ts";
 import text from "../../kernels/attention/resize_rows.wgsl" with { type: "text" };
 
 const RESIZE_ROWS = kernel("attention/resize_rows.wgsl", text);
@@ -81,14 +81,17 @@ export const firstHeads = (all: number, count: number): number[] =>
  * fast with panels; a real GPU would starve on one dispatch a few heads.
  */
 export function attentionVariants(
-  { software }: DeviceProfile,
+  device: DeviceProfile,
+  q: TensorType,
   general: (reading: Reading["name"]) => Lowering,
   panel: (() => Lowering) | undefined,
 ): Variant[] {
   const storage = { name: "general", exact: true, build: () => general("vec4") };
   const staged = { name: "general_staged", exact: true, build: () => general("staged") };
-  const panels = panel ? [{ name: "panel", exact: true, build: panel }] : [];
-  return software ? [...panels, staged, storage] : [storage, ...panels, staged];
+  const all = storageOrStaged<Variant>(device, [q], storage, staged);
+  if (!panel || !stageable(q)) return all;
+  const panels = { name: "panel", exact: true, build: panel };
+  return device.software ? [panels, ...all] : [...all, panels];
 }
 
 /** An invocation of the general kernels walks over all tokens, and over its channels within. */

@@ -51,8 +51,9 @@ export const addChannelOp: OpDef = {
   reference([x, v], _, [{ shape: [, , height, width] }]) {
     return [x.map((a, i) => a + v[Math.floor(i / (height * width))])];
   },
-  lower({ inputs: [{ shape: [batch, channels, height, wide] }], device }) {
-    return variantsOf(readings(device, height * wide), ({ name, width, value }) => {
+  lower({ inputs: [x], device }) {
+    const [batch, channels, height, wide] = x.shape;
+    return variantsOf(readings(device, x, height * wide), ({ name, width, value }) => {
       const grid = rowGrid(device, batch * channels, height * wide / width);
       return {
         calls: [{
@@ -88,9 +89,10 @@ export const sumSpatialOp: OpDef = {
     x.forEach((v, i) => y[Math.floor(i / (height * width))] += v);
     return [y];
   },
-  lower({ inputs: [{ shape: [batch, channels, height, wide] }], device }) {
+  lower({ inputs: [x], device }) {
+    const [batch, channels, height, wide] = x.shape;
     const rows = batch * channels;
-    return variantsOf(readings(device, height * wide), ({ name, width, value, lanes }) => ({
+    return variantsOf(readings(device, x, height * wide), ({ name, width, value, lanes }) => ({
       calls: [{
         kernel: ROWS[name],
         constants: { WORKGROUP: reductionWorkgroup(device) },

@@ -8,8 +8,9 @@ import {
   trafficOf,
   type Variant,
 } from "../graph/op.ts";
-import { type DType, show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
+import { show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
 import { ELEMENTWISE, f32, i32, kernel } from "./common.ts";
+import { storageOrStaged } from "./rows.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import text from "../../kernels/copy/rows.wgsl" with { type: "text" };
 import stagedText from "../../kernels/copy/rows_staged.wgsl" with { type: "text" };
@@ -57,7 +58,7 @@ interface CopyParams {
 function copies(
   rows: number,
   all: readonly CopyParams[],
-  dtype: DType,
+  tensors: readonly TensorType[],
   device: DeviceProfile,
 ): Variant[] {
   const wide = all.every((p) => Object.values(p).every((n) => n % 4 === 0));
@@ -75,13 +76,13 @@ function copies(
     exact: true,
     build: () => ({ calls: calls(COPY, { Value: wide ? "vec4<u32>" : "u32" }) }),
   };
-  if (!wide || dtype !== "f32") return [plain];
+  if (!wide) return [plain];
   const staged: Variant = {
     name: "staged",
     exact: true,
     build: () => ({ calls: calls(COPY_STAGED, undefined) }),
   };
-  return device.software ? [staged, plain] : [plain, staged];
+  return storageOrStaged(device, tensors, plain, staged);
 }
 
 export const concatOp: OpDef = {
@@ -136,7 +137,7 @@ export const concatOp: OpDef = {
         y_offset: offset - count,
       };
     });
-    return copies(rows, all, y.dtype, device);
+    return copies(rows, all, inputs, device);
   },
   cost: (inputs, outputs) => ({ flops: 0, bytes: trafficOf(inputs, outputs) }),
   // Copies are exact.
@@ -201,7 +202,7 @@ export const sliceOp: OpDef = {
       y_stride: count,
       y_offset: 0,
     };
-    return copies(rows, [params], y.dtype, device);
+    return copies(rows, [params], [x], device);
   },
   cost: (_, outputs) => ({ flops: 0, bytes: 2 * trafficOf([], outputs) }),
   cases: [
@@ -248,7 +249,7 @@ export const sliceBackwardOp: OpDef = {
       y_stride: stride,
       y_offset: 0,
     };
-    return copies(rows, [params], dx.dtype, device);
+    return copies(rows, [params], [dy], device);
   },
   cost: (inputs, outputs) => ({ flops: 0, bytes: trafficOf(inputs, outputs) }),
   cases: [

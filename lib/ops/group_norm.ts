@@ -72,7 +72,7 @@ export const groupNormStatsOp: OpDef = {
   },
   lower({ inputs: [x], attrs: { groups, eps }, device }) {
     const { batch, size } = dimensions(x, groups);
-    return variantsOf(readings(device, size), ({ name, width, value, lanes }) => ({
+    return variantsOf(readings(device, x, size), ({ name, width, value, lanes }) => ({
       calls: [{
         kernel: STATS[name],
         constants: { WORKGROUP: reductionWorkgroup(device) },
@@ -147,7 +147,7 @@ export const groupNormApplyOp: OpDef = {
   },
   lower({ inputs: [x, stats], attrs: { silu }, device }) {
     const { batch, channels, pixels, groupChannels } = dimensions(x, stats.shape[1]);
-    return variantsOf(readings(device, pixels), ({ name, width, value }) => {
+    return variantsOf(readings(device, x, pixels), ({ name, width, value }) => {
       const grid = rowGrid(device, batch * channels, pixels / width);
       return {
         calls: [{

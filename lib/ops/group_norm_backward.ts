@@ -101,7 +101,7 @@ export const groupNormSumsOp: OpDef = {
   lower({ inputs: [x, , stats], attrs: { silu }, device }) {
     const { batch, channels, pixels, groupChannels } = dimensions(x, stats.shape[1]);
     const rows = batch * channels;
-    return variantsOf(readings(device, pixels), ({ name, width, value, lanes }) => ({
+    return variantsOf(readings(device, x, pixels), ({ name, width, value, lanes }) => ({
       calls: [{
         kernel: SUMS[name],
         constants: { WORKGROUP: reductionWorkgroup(device) },
@@ -188,7 +188,7 @@ export const groupNormDataGradientOp: OpDef = {
   lower({ inputs: [x, , stats], attrs: { silu }, device }) {
     const groups = stats.shape[1];
     const { batch, channels, pixels, groupChannels, size } = dimensions(x, groups);
-    return variantsOf(readings(device, pixels), ({ name, width, value }): Lowering => {
+    return variantsOf(readings(device, x, pixels), ({ name, width, value }): Lowering => {
       const grid = rowGrid(device, batch * channels, pixels / width);
       return {
         scratch: [8 * batch * groups],

@@ -2,6 +2,7 @@
 
 import type { KernelSource, Lowering } from "../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../graph/op.ts";
+import { sizeOf, type TensorType } from "../graph/tensor.ts";
 import { kernel } from "./common.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import xVec4 from "../../kernels/lib/read_x_vec4.wgsl" with { type: "text" };
@@ -38,19 +39,35 @@ const SCALAR: Reading = {
   lanes: { LANES: "vec4<f32>(1.0, 0.0, 0.0, 0.0)" },
 };
 
-/** The way to read rows of the given lengths from storage. */
-export function storageReading(...lengths: number[]): Reading {
-  return lengths.some((n) => n % 4) ? SCALAR : VEC4;
+/** The way to read rows of `length` elements from storage. */
+export const storageReading = (length: number): Reading => length % 4 ? SCALAR : VEC4;
+
+/** Floats in the largest staging texture, 8,191 rows of 2,048 texels (lib/gpu/staging.ts). */
+const STAGED_FLOATS = 4 * 2048 * 8191;
+
+/** Whether a tensor fits the textures that the planner copies tensors to. */
+export const stageable = ({ shape, dtype }: TensorType): boolean =>
+  dtype === "f32" && sizeOf(shape) <= STAGED_FLOATS;
+
+/** Variants that read from storage and from textures, best first. */
+export function storageOrStaged<T>(
+  device: DeviceProfile,
+  tensors: readonly TensorType[],
+  storage: T,
+  staged: T,
+): T[] {
+  if (!tensors.every(stageable)) return [storage];
+  return device.software ? [staged, storage] : [storage, staged];
 }
 
 /**
- * Ways to read rows of the given lengths, best first: vec4 where every row starts and ends at a
- * multiple of 4 elements, from storage or, faster on software Vulkan, from a texture to which the
- * planner copies the tensor (lib/gpu/staging.ts); else single elements.
+ * Ways to read the rows of `tensor`, `length` elements each, best first: vec4 where every row starts
+ * and ends at a multiple of 4 elements, from storage or, faster on software Vulkan, from a texture to
+ * which the planner copies the tensor; else single elements.
  */
-export function readings(device: DeviceProfile, ...lengths: number[]): Reading[] {
-  if (storageReading(...lengths) === SCALAR) return [SCALAR];
-  return device.software ? [STAGED, VEC4] : [VEC4, STAGED];
+export function readings(device: DeviceProfile, tensor: TensorType, length: number): Reading[] {
+  if (storageReading(length) === SCALAR) return [SCALAR];
+  return storageOrStaged(device, [tensor], VEC4, STAGED);
 }
 
 const LIBRARIES = {

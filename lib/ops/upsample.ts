@@ -54,7 +54,7 @@ export const upsampleNearest2xOp: OpDef = {
     ];
   },
   lower({ inputs: [x], device }) {
-    return variantsOf(readings(device, x.shape[3]), ({ name, width }) => {
+    return variantsOf(readings(device, x, x.shape[3]), ({ name, width }) => {
       const count = sizeOf(x.shape) / width;
       return {
         calls: [{
@@ -94,8 +94,8 @@ export const upsampleNearest2xBackwardOp: OpDef = {
       }),
     ];
   },
-  lower({ outputs: [dx], device }) {
-    return variantsOf(readings(device, dx.shape[3]), ({ name, width }) => {
+  lower({ inputs: [dy], outputs: [dx], device }) {
+    return variantsOf(readings(device, dy, dx.shape[3]), ({ name, width }) => {
       const count = sizeOf(dx.shape) / width;
       return {
         calls: [{
