@@ -30,6 +30,7 @@ import {
   timeTable,
   totalsTable,
 } from "../lib/audit/text.ts";
+import { measurePeaks, type Peaks } from "../lib/bench/peaks.ts";
 import { newCommand } from "../lib/cli/command.ts";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";
@@ -73,7 +74,7 @@ async function measure(
   preset: string,
   config: RunConfig,
   options: { check?: boolean; time?: boolean; locked?: boolean },
-): Promise<{ step: AuditedStep; checks?: NodeCheck[]; times?: number[] }> {
+): Promise<{ step: AuditedStep; checks?: NodeCheck[]; times?: number[]; peaks?: Peaks }> {
   const gpu = await openGpu(options.locked ? lockGuard(await readLock(ROOT)) : undefined);
   console.log(`adapter: ${gpu.name}`);
   const choose = await tunedChoice(gpu);
@@ -84,6 +85,7 @@ async function measure(
   }
   let checks: NodeCheck[] | undefined;
   let times: number[] | undefined;
+  let peaks: Peaks | undefined;
   if (options.check) {
     const bar = progressBar("checking", step.plan.dispatches.length);
     checks = byShare(
@@ -99,7 +101,15 @@ async function measure(
   }
   live.destroy();
   gpu.destroy();
-  return { step, checks, times };
+  if (options.time) {
+    // A device of its own: the probes of the benchmark are in no lock.
+    const probed = await openGpu();
+    peaks = await measurePeaks(probed);
+    probed.destroy();
+    const { gflops, gigabytes } = peaks;
+    console.log(`measured peaks: ${gflops.toFixed(1)} GFLOP/s, ${gigabytes.toFixed(1)} GB/s`);
+  }
+  return { step, checks, times, peaks };
 }
 
 function printReport(report: AuditReport): void {
@@ -142,17 +152,18 @@ await main(async () => {
   }
   const { preset } = options;
   const config = presetConfig(preset);
-  const { step, checks, times } = options.check || options.time
+  const { step, checks, times, peaks } = options.check || options.time
     ? await measure(kind, preset, config, options)
-    : { step: auditedStep(kind, preset, config, device) };
+    : { step: auditedStep(kind, preset, config, device), peaks: undefined };
   const report = auditReport(step);
   const flops = compareFlops(report);
   if (checks) console.log(checkTable(checks));
-  if (times) console.log(timeTable(report, times));
+  if (times) console.log(timeTable(report, times, peaks));
   if (!checks && !times) printReport(report);
   if (flops.length) console.log(`\n${flopsTable(flops)}`);
   if (options.json) {
-    const json = JSON.stringify({ ...report, comparison: flops, checks, times }, null, 1) + "\n";
+    const json = JSON.stringify({ ...report, comparison: flops, checks, times, peaks }, null, 1) +
+      "\n";
     await writeFileAtomic(options.json, json);
     console.log(`written: ${options.json}`);
   }
