@@ -50,7 +50,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "lib/mpi",
     "lib/lint",
   ],
-  "mod.ts": ["@program", "@machine"],
+  "mod.ts": ["@program", "@machine", "lib/audit"],
 };
 
 const GROUPS: Record<string, readonly string[]> = {
