@@ -166,7 +166,7 @@ export async function loadForm(
 export async function checkVariant(
   gpu: Gpu,
   { form, inputs, expected }: FormOracle,
-  variant: Pick<Variant, "name"> & { readonly tolerance?: number },
+  variant: Pick<Variant, "name" | "exact">,
 ): Promise<FormCheck> {
   const def: OpDef = OPS[form.op];
   const exe = await loadForm(gpu, form, variant.name, inputs);
@@ -184,8 +184,10 @@ export async function checkVariant(
         : new Float32Array(bytes);
       error = Math.max(error, relativeError(got, expected[i]));
     }
-    const most = Math.max(0, ...def.cases.map((c) => c.tolerance));
-    return { variant: variant.name, error, tolerance: variant.tolerance ?? most };
+    const allowed = def.cases.map((c) =>
+      variant.exact ? c.tolerance : c.inexactTolerance ?? c.tolerance
+    );
+    return { variant: variant.name, error, tolerance: Math.max(0, ...allowed) };
   } finally {
     exe.destroy();
   }

@@ -125,7 +125,7 @@ export async function tune(
 async function wrong(
   gpu: Gpu,
   oracle: ReturnType<typeof formOracle>,
-  variant: { readonly name: string },
+  variant: Parameters<typeof checkVariant>[2],
 ): Promise<string | undefined> {
   try {
     const { error, tolerance } = await checkVariant(gpu, oracle, variant);
