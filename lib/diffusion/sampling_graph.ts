@@ -1,7 +1,9 @@
 /** One reverse step of sampling as graphs: model, guidance, scheduler, and what is kept of an image. */
 
 import { Graph } from "../graph/graph.ts";
+import { fuse } from "../graph/rewrite.ts";
 import type { Tensor } from "../graph/tensor.ts";
+import { OPS } from "../ops/mod.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
 import { unet2D } from "../nn/unet_2d.ts";
@@ -104,7 +106,7 @@ export function samplingGraph(options: SamplingGraphOptions): Graph {
   const graph = new Graph();
   const { x, run } = modelParts(graph, options, guided ? 2 * batch : batch);
   guidedStep(graph, run(guided ? ["class_map", "null_map"] : ["class_map"]), options, x);
-  return graph;
+  return fuse(graph, OPS).graph;
 }
 
 /**
@@ -116,7 +118,7 @@ export function modelGraph(options: ModelOptions): Graph {
   const { image, run } = modelParts(graph, options, options.batch);
   graph.state("e", image);
   graph.update("e", run(["class_map"]));
-  return graph;
+  return fuse(graph, OPS).graph;
 }
 
 /** Between two passes: state `conditional` becomes `e`. */

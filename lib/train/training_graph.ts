@@ -2,6 +2,7 @@
 
 import { gradients } from "../graph/autograd.ts";
 import { Graph } from "../graph/graph.ts";
+import { fuse } from "../graph/rewrite.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
@@ -119,7 +120,7 @@ export function trainingGraph(options: TrainingGraphOptions): Graph {
     ["params", "m", "v", "ema"].forEach((name, i) => graph.update(name, updated[i]));
     graph.update("losses", logScalar(loss, index, graph.state("losses", log)));
   });
-  return graph;
+  return fuse(graph, OPS).graph;
 }
 
 /** Gradients of all parameters in one flat tensor, at the parameters' own offsets. */
