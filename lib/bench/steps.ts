@@ -8,6 +8,7 @@ import { plan, type PlanOptions } from "../gpu/planner.ts";
 import { type Plan, planBytes } from "../gpu/plan.ts";
 import { Executable, type LoadOptions } from "../gpu/runtime.ts";
 import { Graph } from "../graph/graph.ts";
+import { fuse } from "../graph/rewrite.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
 import { unet2D, unet2DParameters } from "../nn/unet_2d.ts";
 import { OPS } from "../ops/mod.ts";
@@ -72,7 +73,7 @@ function forwardGraph(config: RunConfig, layout: ParameterLayout): Graph {
   const t = graph.input("t", { shape: [n], dtype: "i32" });
   const params = graph.state("params", { shape: [layout.size], dtype: "f32" });
   graph.output("y", unet2D(config.unet, new FlatParameters(params, layout), sample, t));
-  return graph;
+  return fuse(graph, OPS).graph;
 }
 
 /** The weights that every step, here and in other programs, is timed with. */

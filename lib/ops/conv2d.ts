@@ -11,6 +11,7 @@ import { backwardDataGemm, backwardWeightGemm, forwardGemm } from "./conv2d/gemm
 import { backwardDataGeneric, backwardWeightGeneric } from "./conv2d/generic.ts";
 import {
   convolutionFlops,
+  type Geometry,
   geometry,
   type Padding,
   requireImage,
@@ -51,6 +52,9 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
 function byDevice(device: DeviceProfile, software: Variant[], hardware: Variant[]): Variant[] {
   return device.software ? [...software, ...hardware] : [...hardware, ...software];
 }
+
+/** Enough pixels to make up for the dispatches that Winograd's 36 products take. */
+const manyTiles = (g: Geometry): boolean => g.w >= 16 && g.n * g.h * g.w >= 8192;
 
 /** What there is of the two, Winograd's variant first where measurements say that it is faster. */
 function fasterFirst(direct?: Variant, winograd?: Variant, winogradWins?: boolean): Variant[] {
@@ -105,7 +109,7 @@ export const conv2dOp: OpDef = {
       ...fasterFirst(
         fast && forwardDirect(g, fast, sources, input(1), epilogue),
         fast === "3×3" && fitsWinograd(g) ? forwardWinograd(g, epilogue) : undefined,
-        Math.min(g.ci, g.co) >= 64,
+        manyTiles(g) && Math.min(g.ci, g.co) >= 64,
       ),
       forwardDirect(g, "any", sources, input(1), epilogue),
     ], [forwardGemm(g, epilogue)]);
@@ -146,7 +150,7 @@ export const conv2dBackwardDataOp: OpDef = {
       ...fasterFirst(
         fast && backwardDataDirect(g, fast, epilogue),
         fast === "3×3" && fitsWinograd(g) ? backwardDataWinograd(g, epilogue) : undefined,
-        Math.min(g.ci, g.co) >= 64,
+        manyTiles(g) && Math.min(g.ci, g.co) >= 64,
       ),
       backwardDataGeneric(g, epilogue.residual),
     ], [backwardDataGemm(g, epilogue)]);
@@ -179,7 +183,7 @@ export const conv2dBackwardWeightOp: OpDef = {
       ...fasterFirst(
         shape && backwardWeightDirect(g, shape),
         shape === "3×3" && fitsWinograd(g) ? backwardWeightWinograd(g) : undefined,
-        Math.min(g.ci, g.co) >= 32 && Math.max(g.ci, g.co) >= 64,
+        manyTiles(g) && Math.min(g.ci, g.co) >= 32 && Math.max(g.ci, g.co) >= 64,
       ),
       backwardWeightGeneric(g),
     ], [backwardWeightGemm(g)]);
