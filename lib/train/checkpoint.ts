@@ -37,6 +37,8 @@ export interface Progress {
   readonly step: number;
   /** Micro-batches done: also the counter of noise and timesteps. */
   readonly microStep: number;
+  /** Hash of the kernels that made it, see `Trainer.kernels`. */
+  readonly kernels?: string;
   readonly sampler: SamplerState;
 }
 
@@ -175,7 +177,7 @@ export async function loadCheckpoint(
       throw new InputError(`${join(folder, file)}: its SHA-256 is not the one in ${STATE_NAME}`);
     }
   }
-  const { step, microStep, sampler } = record as unknown as Progress;
+  const { step, microStep, sampler, kernels } = record as unknown as Progress;
   if (!Number.isInteger(step) || !Number.isInteger(microStep) || typeof sampler !== "object") {
     throw new InputError(`${statePath}: step, microStep or sampler is missing`);
   }
@@ -197,7 +199,7 @@ export async function loadCheckpoint(
     return Float32Array.from(values);
   };
   return {
-    progress: { step, microStep, sampler },
+    progress: { step, microStep, sampler, kernels },
     params: await read("unet"),
     ema: await read("unet_ema"),
     m: flat("m"),

@@ -96,6 +96,12 @@ async function start(
       (reason) => events.onWarning(`damaged checkpoint passed over: ${reason}`),
     );
     trainer.restore(state);
+    if (state.progress.kernels !== trainer.kernels) {
+      events.onWarning(
+        "the kernels are not those that the checkpoint was made with (another adapter, driver, " +
+          "tuning, version or number of processes): the run goes on, but not to the same bytes",
+      );
+    }
   }
   if (team) {
     const steps = new Float32Array([trainer.step]);

@@ -23,6 +23,7 @@ import { type Batches, MemoryBatches, PackedBatches } from "./batches.ts";
 import type { TrainingState } from "./checkpoint.ts";
 import type { RunConfig } from "./config.ts";
 import { learningRate } from "./learning_rate.ts";
+import { sha256 } from "./provenance.ts";
 import { minSnrWeights, targetTable } from "./target.ts";
 import type { Team } from "./team.ts";
 import { trainingGraph } from "./training_graph.ts";
@@ -264,12 +265,22 @@ export class Trainer {
     return [...await this.losses(), ...await this.losses()];
   }
 
+  /**
+   * A hash of every kernel that a step runs, in order. The same state goes on to the same bytes only
+   * with the same kernels: another adapter, tuning or version of the program may have others.
+   */
+  get kernels(): string {
+    const { shaders, dispatches } = this.executable.plan;
+    const order = dispatches.map(({ shader, workgroups }) => [shader, workgroups]);
+    return sha256(JSON.stringify([shaders, order]));
+  }
+
   /** All that the rest of the run depends on; between optimizer steps, when no sum is under way. */
   async state(): Promise<TrainingState> {
     const read = async (name: string) => this.layout.clearGaps(await this.executable.read(name));
     const { step, microStep } = this;
     return {
-      progress: { step, microStep, sampler: this.#position },
+      progress: { step, microStep, kernels: this.kernels, sampler: this.#position },
       params: await read("params"),
       ema: await read("ema"),
       m: await read("m"),

@@ -166,6 +166,14 @@ Deno.test("a lost GPU is opened anew once, and the run ends with the same weight
       return { result, warnings };
     };
     const once = join(folder, "once");
+    const other = tinyConfig({ checkpointing_steps: 4, exact: true, max_grad_norm: 1 });
+    const said: string[] = [];
+    await trainSession(
+      { config: other, ...tinyData(other), out: join(folder, "whole"), resume: true, openGpu },
+      { onReady: async () => {}, onWarning: (text) => said.push(text) },
+      QUIET,
+    );
+    assert.match(said.join(), /the kernels are not those that the checkpoint was made with/);
     const { result, warnings } = await losing(1, once);
     assert.deepEqual(result, { complete: true, step: 12 });
     assert.equal(warnings.length, 1);
