@@ -131,7 +131,7 @@ export async function schedulerFromFile(
 }
 
 /** What the model's own scheduler says about clipping, where the sampler clips too. */
-const CLIPPING = ["clip_sample", "clip_sample_range"] as const;
+const CLIPPING = ["clip_sample", "clip_sample_range", "thresholding"] as const;
 
 /** The model's noise schedule under another sampler. */
 export function chooseScheduler(
@@ -144,7 +144,11 @@ export function chooseScheduler(
   return schedulerConfig({
     _class_name: SCHEDULERS[choice],
     ...Object.fromEntries(TRAINED.map((key) => [key, trained[key]])),
-    ...(choice === "dpm++" || trained._class_name === SCHEDULERS["dpm++"]
+    ...(choice === "dpm++"
+      // It has no clip_sample; without clipping the error of the first x0, which √ᾱ divides by
+      // 0.006, grows from step to step.
+      ? { thresholding: trained.thresholding || trained.clip_sample }
+      : trained._class_name === SCHEDULERS["dpm++"]
       ? {}
       : Object.fromEntries(CLIPPING.map((key) => [key, trained[key]]))),
     ...(spacing ? { timestep_spacing: spacing } : {}),

@@ -24,6 +24,8 @@ export interface SchedulerConfig {
   /** DDPM and DDIM. */
   clip_sample: boolean;
   clip_sample_range: number;
+  /** With sample_max_value 1, as here: x0 is clipped to ±1. The only clipping of DPM-Solver++. */
+  thresholding: boolean;
   /** DDPM. */
   variance_type: "fixed_small" | "fixed_large";
   /** DDIM. */
@@ -45,6 +47,7 @@ const COMMON = {
   steps_offset: 0,
   clip_sample: true,
   clip_sample_range: 1,
+  thresholding: false,
   variance_type: "fixed_small",
   set_alpha_to_one: true,
   solver_order: 2,
@@ -56,7 +59,6 @@ const COMMON = {
 /** Values that other keys of diffusers may have: those that leave the numbers as they are here. */
 const HARMLESS: Record<string, unknown[]> = {
   trained_betas: [null],
-  thresholding: [false],
   dynamic_thresholding_ratio: [0.995],
   sample_max_value: [1],
   rescale_betas_zero_snr: [false],
@@ -81,6 +83,7 @@ const CHOICES: Record<string, readonly unknown[]> = {
   timestep_spacing: ["leading", "linspace", "trailing"],
   variance_type: ["fixed_small", "fixed_large"],
   clip_sample: [true, false],
+  thresholding: [true, false],
   set_alpha_to_one: [true, false],
   solver_order: [1, 2],
   lower_order_final: [true, false],
@@ -205,7 +208,7 @@ function conversion(type: PredictionType, alpha: number, sigma: number): number[
 export function reverseSteps(config: SchedulerConfig, steps: number, eta = 0): ReverseStep[] {
   const bar = schedulerAlphas(config);
   const times = inferenceTimesteps(config, steps);
-  const clip = config.clip_sample ? config.clip_sample_range : NO_CLIP;
+  const clip = config.thresholding ? 1 : config.clip_sample ? config.clip_sample_range : NO_CLIP;
   const make: MakeStep = (t, [kx, ke, lx, le], after, { a = 0, b = 0, c = 0, d = 0, s = 0 }) => {
     const coefficients = new Float32Array(STEP_COEFFICIENTS);
     coefficients.set([kx, ke, clip, lx, le, a, b, c, d, s]);

@@ -40,6 +40,7 @@ const SHARED: readonly (keyof SchedulerConfig)[] = [
   "prediction_type",
   "timestep_spacing",
   "steps_offset",
+  "thresholding",
 ];
 const CLIP: readonly (keyof SchedulerConfig)[] = ["clip_sample", "clip_sample_range"];
 

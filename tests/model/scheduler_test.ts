@@ -17,13 +17,14 @@ import { OPS } from "../../lib/ops/mod.ts";
 import { floats, ints, readCase, type ReferenceCase, relative } from "../../lib/verify/case.ts";
 import { TOLERANCES } from "../../lib/verify/tolerances.ts";
 
-const FILE = fileURLToPath(new URL("../fixtures/reference/schedules.safetensors", import.meta.url));
-const all = await readCase(FILE);
-const cases = all.config as Record<string, Record<string, unknown>>;
+const FIXTURES = fileURLToPath(new URL("../fixtures/reference", import.meta.url));
+const all = await readCase(`${FIXTURES}/schedules.safetensors`);
+const more = await readCase(`${FIXTURES}/thresholding.safetensors`);
+const cases = { ...all.config, ...more.config } as Record<string, Record<string, unknown>>;
 
 /** One case of the file, its tensors without the prefix. */
 function part(name: string): ReferenceCase {
-  const tensors = [...all.tensors].filter(([key]) => key.startsWith(`${name}.`))
+  const tensors = [...all.tensors, ...more.tensors].filter(([key]) => key.startsWith(`${name}.`))
     .map(([key, tensor]) => [key.slice(name.length + 1), tensor] as const);
   return { ...all, config: cases[name], tensors: new Map(tensors) };
 }
@@ -79,7 +80,7 @@ Deno.test("one reverse step at a time on the GPU, from the recorded x", async (t
   graph.update("x", next[0]);
   graph.update("previous", next[1]);
   const exe = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile }));
-  assert.equal(named("step_").length, 32);
+  assert.equal(named("step_").length, 35);
   for (const name of named("step_")) {
     await t.step(name, async () => {
       const { config, steps: count, eta } = configOf(name), expected = part(name);
