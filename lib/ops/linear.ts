@@ -42,6 +42,7 @@ const SIZES = [
   ["odd", 3, 17, 6],
   ["batch 1", 1, 6, 17],
   ["vec4", 8, 32, 384],
+  ["small blocks", 8, 20, 7],
   ["deep", 5, 512, 10],
 ] as const;
 
