@@ -126,7 +126,9 @@ export async function checkStep(
   const variants = variantByNode(step);
   const checked: CheckedForms = new Map();
   const done = new Map<string, { error: number; tolerance: number }>();
-  const jobs = step.graph.nodes.filter((n) => variants.has(n.id));
+  // What computes most comes first: it should not go unchecked for want of time.
+  const work = (n: Node) => OPS[n.op as keyof typeof OPS].cost(n.inputs, n.outputs, n.attrs).flops;
+  const jobs = step.graph.nodes.filter((n) => variants.has(n.id)).sort((a, b) => work(b) - work(a));
   for (const [i, node] of jobs.entries()) {
     onProgress(i, jobs.length);
     const key = formKey(formOf(node));
