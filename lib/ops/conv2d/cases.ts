@@ -90,6 +90,8 @@ const CONVOLUTIONS: readonly Convolution[] = [
   // 8·128·128 = 131,072 products a weight: past the 65,535 loop iterations of Mesa 22, had one
   // invocation to do them all.
   { name: "large", x: [8, 1, 128, 128], weight: [2, 1, 3, 3], padding: 1, large: true },
+  // More images than Winograd's variants transform at a time.
+  { name: "chunks", x: [3, 40, 128, 128], weight: [2, 40, 3, 3], padding: 1, large: true },
   // More input channels than a uniform buffer holds of the weights: several passes.
   { name: "deep", x: [1, 256, 8, 8], weight: [32, 256, 3, 3], padding: 1, large: true },
 ];

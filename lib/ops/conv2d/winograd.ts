@@ -54,11 +54,11 @@ export const planeSize = (chunk: Chunk, channels: number): number =>
 export const transformedBytes = (chunk: Chunk, channels: number): number =>
   36 * planeSize(chunk, channels) * 16;
 
-/** The batch in chunks whose transforms, of `channels` channels, stay below 4 MiB if they can. */
-export function chunksOf({ n, h, w }: Geometry, channels: number): Chunk[] {
+/** The batch in chunks whose transforms of `channels` channels stay below `most` bytes, if they can. */
+export function chunksOf({ n, h, w }: Geometry, channels: number, most = CHUNK): Chunk[] {
   const [quadsX, quadsY] = [Math.ceil(w / 16), Math.ceil(h / 4)];
   const perImage = 36 * quadsX * quadsY * 4 * channels * 4;
-  const images = Math.min(n, Math.max(1, Math.floor(CHUNK / perImage)));
+  const images = Math.min(n, Math.max(1, Math.floor(most / perImage)));
   const chunks: Chunk[] = [];
   for (let firstImage = 0; firstImage < n; firstImage += images) {
     const quads = Math.min(images, n - firstImage) * quadsX * quadsY;

@@ -24,6 +24,8 @@ const OUTPUT = kernel("conv2d/winograd_weight_output.wgsl", outputText, STAGED, 
 
 /** Slices of a chunk's tiles that are summed side by side: as many as a vector has lanes. */
 const SLICES = 8;
+/** Bytes of a transformed chunk: each chunk takes slices of its own, so fewer save memory. */
+const CHUNK = 2 ** 24;
 
 /** dw from x (input 0) and dy (input 1), for a 3×3 kernel, stride 1, padding 1. */
 export const backwardWeightWinograd = (g: Geometry): Variant => ({
@@ -34,7 +36,7 @@ export const backwardWeightWinograd = (g: Geometry): Variant => ({
 
 function build(g: Geometry): Lowering {
   const { ci, co } = g;
-  const chunks = chunksOf(g, Math.max(ci, co));
+  const chunks = chunksOf(g, Math.max(ci, co), CHUNK);
   const [ciBlocks, coBlocks] = [Math.ceil(ci / 16), Math.ceil(co / 16)];
   const [v, d, partial, u] = [0, 1, 2, 3].map((i) => scratch(i));
   const slices = chunks.length * SLICES;
