@@ -181,7 +181,7 @@ export async function benchKernels(
     gpu,
     step,
     options,
-    budget.part(0.35),
+    budget.part(0.5),
     (done, total) => onProgress("checking", done, total),
   );
   const convolutions = await benchConvolutions(gpu, options, budget.part(0.3));
