@@ -99,8 +99,8 @@ const CONVOLUTIONS: readonly Convolution[] = [
 // A float32 sum of K products in blocks errs by 2^-24 times a small root of K: 2e-7 to 4e-7 for
 // K = 54, under 1.2e-6 for K = 2,304 (256 channels, 3×3).
 const TOLERANCE = 1.2e-6;
-// Winograd's transforms cancel: with the points ±sqrt(1/2) and ±sqrt(2) that makes the error 5 times
-// that of a sum in blocks, 6e-7 for 32 channels, 1.5e-6 for 256 and in weight gradients.
+// Winograd's transforms cancel: with the points ±sqrt(1/2) and ±sqrt(2) that makes the error 5
+// times that of a sum in blocks, 6e-7 for 32 channels, 1.5e-6 for 256 and in weight gradients.
 const INEXACT_TOLERANCE = 3e-6;
 
 const weightFill = (shape: readonly number[]): Fill => ({

@@ -1,6 +1,6 @@
 /**
- * Weights in panels of 8 or 16 output channels, small enough for uniform buffers, and how the work on a
- * convolution is split over dispatches by them.
+ * Weights in panels of 8 or 16 output channels, small enough for uniform buffers, and how the work
+ * on a convolution is split over dispatches by them.
  */
 
 import { type BufferRef, gridFor, type KernelCall, scratch } from "../../graph/kernel_call.ts";

@@ -54,7 +54,7 @@ export const planeSize = (chunk: Chunk, channels: number): number =>
 export const transformedBytes = (chunk: Chunk, channels: number): number =>
   36 * planeSize(chunk, channels) * 16;
 
-/** The batch in chunks whose transforms of `channels` channels stay below `most` bytes, if they can. */
+/** The batch in chunks; transforms of `channels` channels stay below `most` bytes, if they can. */
 export function chunksOf({ n, h, w }: Geometry, channels: number, most = CHUNK): Chunk[] {
   const [quadsX, quadsY] = [Math.ceil(w / 16), Math.ceil(h / 4)];
   const perImage = 36 * quadsX * quadsY * 4 * channels * 4;
