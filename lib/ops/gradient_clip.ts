@@ -98,12 +98,13 @@ export const gradientClipOp: OpDef = {
   cases: [
     { name: "clips, with gaps", blocks: 5, maxNorm: 2, filled: [64, 1, 0, 33, 63] },
     { name: "leaves alone", blocks: 5, maxNorm: 1e6, filled: [64, 1, 0, 33, 63] },
+    { name: "tiny", blocks: 1, maxNorm: 1e-7, filled: [64], std: 1e-7 },
     { name: "whole workgroups", blocks: 2048, maxNorm: 1, filled: [64, 64, 60] },
     { name: "many workgroups", blocks: 1111, maxNorm: 1, filled: [64, 64, 7] },
-  ].map(({ name, blocks, maxNorm, filled }) => ({
+  ].map(({ name, blocks, maxNorm, filled, std = 1 }) => ({
     name,
     inputs: [
-      f32(CLIP_BLOCK * blocks),
+      { ...f32(CLIP_BLOCK * blocks), fill: { kind: "normal", std } },
       { ...i32(blocks), fill: { kind: "values", values: filled } },
       { ...f32(ADAMW_HYPER), fill: { kind: "uniform", low: 0.5, high: 1 } },
     ],
