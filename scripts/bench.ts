@@ -58,7 +58,7 @@ before anything is timed, and one that would be faster than the measured peak en
 Examples:
   deno task bench --kernels
   deno task bench --model --batches 1,8 --sizes 128 --json out/bench.json
-  deno task bench --kernels --model --peers --budget 700 --markdown docs/benchmarks.md`,
+  deno task bench --kernels --model --peers --budget 660 --markdown docs/benchmarks.md`,
   );
 
 await main(async () => {

@@ -249,7 +249,9 @@ async function benchJob(
     const ratio = time && time.median / own.median;
     rows.push({ ...job, name, time, ratio, ...more });
   }
-  return rows;
+  // Ours first, then as they were started; a failed one keeps its place.
+  const order = [OURS, ...peers.map((p) => p.spec.name)];
+  return rows.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
 }
 
 /** How this program is called in the tables. */

@@ -170,7 +170,13 @@ function growthTable({ growth }: ModelReport): Table {
 function firstStepTable({ firstSteps }: BenchReport): Table {
   return {
     title: "First training step of a process, s",
-    head: ["preset", "driver's shader cache", "from nothing", "of that compiling", "peak RSS, MiB"],
+    head: [
+      "preset",
+      "driver's shader cache",
+      "from nothing",
+      "of that creating pipelines",
+      "peak RSS, MiB",
+    ],
     rows: firstSteps!.flatMap(({ preset, cold, warm }) =>
       ([["empty", cold], ["full", warm]] as const).map(([name, f]) => [
         preset,
