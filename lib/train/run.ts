@@ -52,12 +52,17 @@ export async function trainRun(
   out: string,
   events: RunEvents,
 ): Promise<boolean> {
-  const run = await Run.open(trainer, dataset, cache, out, events);
   try {
+    const run = await Run.open(trainer, dataset, cache, out, events);
     return await run.train();
   } catch (error) {
     if (error instanceof DivergedError) throw await explain(error, trainer, out, events);
-    throw asWriteError(error, `Cannot go on at step ${trainer.step}: a file in ${out}`);
+    const [newest] = await listCheckpoints(out);
+    throw asWriteError(
+      error,
+      `Cannot go on at step ${trainer.step}, writing a file in ${out}`,
+      newest ? `${newest} is intact` : "",
+    );
   }
 }
 
