@@ -119,6 +119,7 @@ const CASES: [name: string, shape: number[], attrs: Attrs][] = [
   ["2x2 padded, stride 3", [2, 1, 5, 8], { window: [2, 2], stride: 3, padding: 1 }],
   ["whole plane", [2, 3, 8, 5], { window: [8, 5], stride: 1, padding: 0 }],
   ["flat", [2, 3, 1, 36], { window: [3, 3], stride: 2, padding: 1, flat: [5, 7] }],
+  ["flat, padded", [2, 3, 1, 32], { window: [3, 3], stride: 2, padding: 1, flat: [5, 6] }],
   ["one pixel", [1, 1, 1, 1], { window: [1, 1], stride: 1, padding: 0 }],
 ];
 
