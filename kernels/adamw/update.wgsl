@@ -22,7 +22,7 @@ override WORKGROUP: u32 = 64;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> hyper: array<f32>;
+@group(0) @binding(2) var<uniform> hyper: array<vec4<f32>, 3>;
 @group(0) @binding(3) var<storage, read_write> p: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> m: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> v: array<vec4<f32>>;
@@ -38,16 +38,19 @@ fn main(
   if (i >= params.count4) {
     return;
   }
+  let rates = hyper[0];
+  let steps = hyper[1];
+  let rest = hyper[2];
   var weight = p[i];
-  if (hyper[10] != 0.0) {
-    let gradient = g[i] * hyper[11];
-    let m_new = m[i] + hyper[1] * (gradient - m[i]);
-    let v_new = hyper[2] * v[i] + hyper[3] * gradient * gradient;
-    weight = weight * hyper[5] - hyper[6] * m_new / (sqrt(v_new) / hyper[7] + hyper[4]);
+  if (rest.z != 0.0) {
+    let gradient = g[i] * rest.w;
+    let m_new = m[i] + rates.y * (gradient - m[i]);
+    let v_new = rates.z * v[i] + rates.w * gradient * gradient;
+    weight = weight * steps.y - steps.z * m_new / (sqrt(v_new) / steps.w + steps.x);
     m[i] = m_new;
     v[i] = v_new;
     p[i] = weight;
   }
   let average = ema[i];
-  ema[i] = average + hyper[9] * (weight - average);
+  ema[i] = average + rest.y * (weight - average);
 }

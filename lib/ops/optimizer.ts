@@ -1,14 +1,18 @@
 /** Updates of flat buffers: gradient accumulation, AdamW with EMA, the loss log. */
 
-import { gridFor, input, output } from "../graph/kernel_call.ts";
-import { type OpDef, trafficOf } from "../graph/op.ts";
+import { gridFor, input, type KernelCall, output } from "../graph/kernel_call.ts";
+import { type OpDef, trafficOf, type Variant } from "../graph/op.ts";
 import { sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
 import { ELEMENTWISE, f32, i32, kernel, only, requireFloat, requireSame } from "./common.ts";
+import { storageOrStaged } from "./rows.ts";
+import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
+import adamwStagedText from "../../kernels/adamw/update_staged.wgsl" with { type: "text" };
 import adamwText from "../../kernels/adamw/update.wgsl" with { type: "text" };
 import accumulateText from "../../kernels/accumulate/forward.wgsl" with { type: "text" };
 import logText from "../../kernels/log_scalar/forward.wgsl" with { type: "text" };
 
 const ADAMW = kernel("adamw/update.wgsl", adamwText);
+const ADAMW_STAGED = kernel("adamw/update_staged.wgsl", adamwStagedText, stagedLibrary);
 const ACCUMULATE = kernel("accumulate/forward.wgsl", accumulateText);
 const LOG = kernel("log_scalar/forward.wgsl", logText);
 
@@ -61,23 +65,39 @@ export const adamwOp: OpDef = {
     }
     return out;
   },
-  lower({ inputs: [g] }) {
+  lower({ inputs: [g], device }) {
     const count4 = Math.ceil(sizeOf(g.shape) / 4);
-    return only("vec4", () => ({
-      calls: [{
-        kernel: ADAMW,
-        params: { count4 },
-        bindings: {
-          g: input(0),
-          hyper: input(1),
-          p: output(0),
-          m: output(1),
-          v: output(2),
-          ema: output(3),
-        },
-        workgroups: gridFor(count4, ELEMENTWISE),
-      }],
-    }));
+    const variant = (name: string, call: Pick<KernelCall, "kernel" | "bindings">): Variant => ({
+      name,
+      exact: true,
+      build: () => ({
+        calls: [{
+          ...call,
+          params: { count4 },
+          workgroups: gridFor(count4, ELEMENTWISE),
+        }],
+      }),
+    });
+    const bindings = {
+      g: input(0),
+      hyper: input(1),
+      p: output(0),
+      m: output(1),
+      v: output(2),
+      ema: output(3),
+    };
+    const before = {
+      p_before: input(2),
+      m_before: input(3),
+      v_before: input(4),
+      ema_before: input(5),
+    };
+    return storageOrStaged(
+      device,
+      [g],
+      variant("vec4", { kernel: ADAMW, bindings }),
+      variant("staged", { kernel: ADAMW_STAGED, bindings: { ...bindings, ...before } }),
+    );
   },
   cost: (inputs, outputs) => ({
     flops: 16 * sizeOf(inputs[0].shape),
