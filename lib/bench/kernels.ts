@@ -204,7 +204,7 @@ export async function benchKernels(
     groupOf.set(d.node, group);
   }
   const totals: number[] = [];
-  const MOST_ROUNDS = 15, FEWEST_ROUNDS = 3;
+  const MOST_ROUNDS = 9, FEWEST_ROUNDS = 3;
   while (totals.length < MOST_ROUNDS && (totals.length < FEWEST_ROUNDS || budget.left > 0)) {
     loaded.upload();
     const nanoseconds = await loaded.executable.profile();

@@ -33,7 +33,7 @@ function denoPeer(name: string, file: string, packages: readonly string[]): Peer
     // These take seconds a step on software drivers.
     batches: { forward: [1], train: [1] },
     needs: 30,
-    patience: 90,
+    patience: 120,
   };
 }
 
