@@ -67,6 +67,8 @@ const RUNS = 5;
 /** Runs that every variant gets; one that is then this much slower than the best gets no more. */
 const TRIALS = 2;
 const HOPELESS = 2;
+/** A variant this much slower than the best on the small form is not tried on the large one. */
+const FAR_BEHIND = 6;
 /** Gains below this are noise: the shipped order stays. */
 const WORTH = 0.97;
 
@@ -103,8 +105,18 @@ export async function tune(
       if (why) rejected.push({ key, variant: variant.name, why });
       else right.push(variant);
     }
-    const timed = await race(gpu, job.form, right.map((v) => v.name));
-    if (timed.length === 0) continue;
+    // What is far behind on the small form is not run on the large one, where it may take minutes.
+    const quick = await race(gpu, job.small, right.map((v) => v.name));
+    if (quick.length === 0) continue;
+    const best = Math.min(...quick.map((t) => t.milliseconds));
+    const behind = quick.filter((t) => t.milliseconds > FAR_BEHIND * best);
+    const hopeful = quick.filter((t) => !behind.includes(t));
+    const timed = await race(gpu, job.form, hopeful.map((t) => t.name));
+    const slowest = Math.max(...timed.map((t) => t.milliseconds));
+    timed.push(...behind.map(({ name, milliseconds }) => ({
+      name,
+      milliseconds: slowest * milliseconds / best,
+    })));
     const first = timed.find((t) => t.name === right[0].name);
     // Where the first is as good as the best it stays the first.
     timed.sort((a, b) => a.milliseconds - b.milliseconds);
