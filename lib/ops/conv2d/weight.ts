@@ -41,18 +41,25 @@ export function backwardWeightDirect(g: Geometry, shape: Shape): Variant {
   };
 }
 
-/** How N·H rows are cut: `images` images, or one image in `row_chunks` parts of `rows` rows. */
-function chunkRows(n: number, h: number) {
-  const row_chunks = Math.ceil(h / ROWS);
+/**
+ * How N·H rows are cut: `images` images, or one image in `row_chunks` parts of `rows` rows. Small
+ * images are cut finer, so that with their `strips` all lanes of a workgroup have work.
+ */
+function chunkRows(n: number, h: number, strips: number) {
+  let row_chunks = Math.ceil(h / ROWS);
+  let images = Math.min(n, Math.max(1, Math.floor(ROWS / h)));
+  const slices = () => strips * Math.ceil(n / images) * row_chunks;
+  while (slices() < WORKGROUP && images > 1) images = Math.ceil(images / 2);
+  while (slices() < WORKGROUP && row_chunks < h) row_chunks = Math.min(h, 2 * row_chunks);
   const rows = Math.ceil(h / row_chunks);
-  const images = Math.min(n, Math.max(1, Math.floor(ROWS / h)));
+  row_chunks = Math.ceil(h / rows);
   return { images, rows, row_chunks, chunks: Math.ceil(n / images) * row_chunks };
 }
 
 function buildRows({ n, ci, h, w, co, ho, wo }: Geometry, shape: Shape): Lowering {
   const same = shape === "3×3";
-  const { chunks, ...chunk } = chunkRows(n, ho);
   const strips = Math.ceil(wo / (same ? 8 : 4));
+  const { chunks, ...chunk } = chunkRows(n, ho, strips);
   const params: Record<string, number> = same
     ? { h, w4: w / 4, strips }
     : { h, w4: w / 4, ho, wo4: wo / 4 };
