@@ -41,16 +41,19 @@ fn main(
   let rates = hyper[0];
   let steps = hyper[1];
   let rest = hyper[2];
-  var weight = p[i];
-  if (rest.z != 0.0) {
-    let gradient = g[i] * rest.w;
-    let m_new = m[i] + rates.y * (gradient - m[i]);
-    let v_new = rates.z * v[i] + rates.w * gradient * gradient;
-    weight = weight * steps.y - steps.z * m_new / (sqrt(v_new) / steps.w + steps.x);
-    m[i] = m_new;
-    v[i] = v_new;
-    p[i] = weight;
-  }
+  let gradient = g[i] * rest.w;
+  let m_old = m[i];
+  let v_old = v[i];
+  let p_old = p[i];
+  let m_new = m_old + rates.y * (gradient - m_old);
+  let v_new = rates.z * v_old + rates.w * gradient * gradient;
+  let p_new = p_old * steps.y - steps.z * m_new / (sqrt(v_new) / steps.w + steps.x);
+  // No branch: Mesa would compile one on a uniform anew for every dispatch, its value inlined.
+  let applies = rest.z != 0.0;
+  let weight = select(p_old, p_new, applies);
+  m[i] = select(m_old, m_new, applies);
+  v[i] = select(v_old, v_new, applies);
+  p[i] = weight;
   let average = ema[i];
   ema[i] = average + rest.y * (weight - average);
 }

@@ -80,10 +80,13 @@ fn main(
   var dv5 = vec4<f32>(0.0);
   var dv6 = vec4<f32>(0.0);
   var dv7 = vec4<f32>(0.0);
-  for (var i = 0u; i < n; i++) {
-    let at = wid.y * 8u * n + i;
-    let total = 1.4426950408889634 * logsumexp[wid.y * n + i];
-    let mean = delta[wid.y * n + i];
+  // The bounds depend on the workgroup: Mesa would compile a loop up to a parameter anew for every
+  // dispatch, with the parameter's value in it.
+  let begin = wid.y * n;
+  for (var i = begin; i < begin + n; i++) {
+    let at = i + 7u * begin;
+    let total = 1.4426950408889634 * logsumexp[i];
+    let mean = delta[i];
     let q0 = q[at];
     let q1 = q[at + n];
     let q2 = q[at + 2u * n];
