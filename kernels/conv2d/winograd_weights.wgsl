@@ -25,13 +25,14 @@ override WORKGROUP: u32 = 32;
 @group(0) @binding(1) var weight: texture_2d<f32>;
 @group(0) @binding(2) var<storage, read_write> u: array<vec4<f32>>;
 
+// Selections, not a branch: Mesa would compile a branch on a parameter anew at every dispatch.
 fn weight_at(co: u32, ci: u32, t: u32) -> f32 {
-  if (params.transposed != 0) {
-    let at = (ci * params.weight_ci + co) * 9 + 8 - t;
-    return select(0.0, staged_float(weight, at), co < params.weight_ci && ci < params.weight_co);
-  }
-  let at = (co * params.weight_ci + ci) * 9 + t;
-  return select(0.0, staged_float(weight, at), co < params.weight_co && ci < params.weight_ci);
+  let flipped = params.transposed != 0;
+  let row = select(co, ci, flipped);
+  let column = select(ci, co, flipped);
+  let at = (row * params.weight_ci + column) * 9 + select(t, 8 - t, flipped);
+  let inside = row < params.weight_co && column < params.weight_ci;
+  return select(0.0, staged_float(weight, at), inside);
 }
 
 /// One kernel position of 4 output channels.
