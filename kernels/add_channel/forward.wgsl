@@ -36,10 +36,10 @@ fn main(
     return;
   }
   let add = v[row];
-  let end = (row + 1u) * params.length;
-  var i = row * params.length + (id % params.chunks) * params.steps * WORKGROUP + lane;
-  for (var k = 0u; k < params.steps && i < end; k++) {
+  let chunk = params.steps * WORKGROUP;
+  let begin = row * params.length + (id % params.chunks) * chunk;
+  let end = min(begin + chunk, (row + 1u) * params.length);
+  for (var i = begin + lane; i < end; i += WORKGROUP) {
     y[i] = x_at(i) + add;
-    i += WORKGROUP;
   }
 }

@@ -4,7 +4,7 @@
 // Bindings:
 //   x: f32 rows of x_stride vec4s, staged
 //   y: rows of y_stride vec4s
-// Grid: 8 * WORKGROUP vec4s a workgroup along x, rows along y.
+// Grid: steps * WORKGROUP vec4s a workgroup along x, rows along y.
 // Numerics: copies.
 // Shapes: all lengths and offsets multiples of 4, given in vec4s.
 // Writes: every output element of the columns y_offset to y_offset + count.
@@ -16,6 +16,7 @@ struct Params {
   x_count: u32,
   y_stride: u32,
   y_offset: u32,
+  steps: u32,
 }
 
 override WORKGROUP: u32 = 64;
@@ -31,15 +32,13 @@ fn main(
 ) {
   let from_row = wid.y * params.x_stride;
   let to_row = wid.y * params.y_stride + params.y_offset;
-  var j = wid.x * 8u * WORKGROUP + lane;
-  for (var k = 0u; k < 8u && j < params.count; k++) {
-    // Columns before x_start wrap around to large numbers.
+  let begin = wid.x * params.steps * WORKGROUP + lane;
+  for (var j = begin; j < min(begin + params.steps * WORKGROUP, params.count); j += WORKGROUP) {
+    // Columns before x_start wrap around to large numbers. Reading somewhere and selecting is
+    // faster on software Vulkan than a branch.
     let column = u32(i32(j) - params.x_start);
-    var value = vec4<f32>(0.0);
-    if (column < params.x_count) {
-      value = staged(x, from_row + column);
-    }
-    y[to_row + j] = value;
-    j += WORKGROUP;
+    let inside = column < params.x_count;
+    let value = staged(x, from_row + select(0u, column, inside));
+    y[to_row + j] = select(vec4<f32>(0.0), value, inside);
   }
 }

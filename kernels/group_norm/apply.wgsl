@@ -46,14 +46,14 @@ fn main(
   let c = row % params.channels;
   let factor = s.y * weight[c];
   let offset = bias[c];
-  let end = (row + 1u) * params.length;
-  var i = row * params.length + (id % params.chunks) * params.steps * WORKGROUP + lane;
-  for (var k = 0u; k < params.steps && i < end; k++) {
+  let chunk = params.steps * WORKGROUP;
+  let begin = row * params.length + (id % params.chunks) * chunk;
+  let end = min(begin + chunk, (row + 1u) * params.length);
+  for (var i = begin + lane; i < end; i += WORKGROUP) {
     var z = (x_at(i) - s.x) * factor + offset;
     if (params.silu != 0u) {
       z = z / (1.0 + exp(-z));
     }
     y[i] = z;
-    i += WORKGROUP;
   }
 }

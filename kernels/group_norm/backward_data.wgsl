@@ -49,9 +49,10 @@ fn main(
   let shared_part = means[row / params.group_channels] * stat.y;
   let w = weight[row % params.channels];
   let b = bias[row % params.channels];
-  let end = (row + 1u) * params.length;
-  var i = row * params.length + (id % params.chunks) * params.steps * WORKGROUP + lane;
-  for (var k = 0u; k < params.steps && i < end; k++) {
+  let chunk = params.steps * WORKGROUP;
+  let begin = row * params.length + (id % params.chunks) * chunk;
+  let end = min(begin + chunk, (row + 1u) * params.length);
+  for (var i = begin + lane; i < end; i += WORKGROUP) {
     let xhat = (x_at(i) - stat.x) * stat.y;
     var g = dy_at(i);
     if (params.silu != 0u) {
@@ -60,6 +61,5 @@ fn main(
       g = g * s * (1.0 + z * (1.0 - s));
     }
     dx[i] = (w * stat.y) * g - shared_part.x - xhat * shared_part.y;
-    i += WORKGROUP;
   }
 }

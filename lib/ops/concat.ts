@@ -1,6 +1,6 @@
 /** Joining and cutting along the batch or the channels. */
 
-import { input, type KernelCall, type KernelSource, output } from "../graph/kernel_call.ts";
+import { input, output } from "../graph/kernel_call.ts";
 import {
   type DeviceProfile,
   type OpCase,
@@ -10,7 +10,7 @@ import {
 } from "../graph/op.ts";
 import { show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
 import { ELEMENTWISE, f32, i32, kernel } from "./common.ts";
-import { storageOrStaged } from "./rows.ts";
+import { rowGrid, storageOrStaged } from "./rows.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import text from "../../kernels/copy/rows.wgsl" with { type: "text" };
 import stagedText from "../../kernels/copy/rows_staged.wgsl" with { type: "text" };
@@ -63,24 +63,37 @@ function copies(
 ): Variant[] {
   const wide = all.every((p) => Object.values(p).every((n) => n % 4 === 0));
   const width = wide ? 4 : 1;
-  const calls = (source: KernelSource, specialize: KernelCall["specialize"]) =>
-    all.map((params, i): KernelCall => ({
-      kernel: source,
-      specialize,
-      params: Object.fromEntries(Object.entries(params).map(([k, n]) => [k, n / width])),
-      bindings: { x: input(i), y: output() },
-      workgroups: [Math.ceil(params.count / width / (8 * ELEMENTWISE)), rows, 1],
-    }));
+  const params = (p: CopyParams) =>
+    Object.fromEntries(Object.entries(p).map(([name, n]) => [name, n / width]));
   const plain: Variant = {
     name: wide ? "vec4" : "scalar",
     exact: true,
-    build: () => ({ calls: calls(COPY, { Value: wide ? "vec4<u32>" : "u32" }) }),
+    build: () => ({
+      calls: all.map((p, i) => ({
+        kernel: COPY,
+        specialize: { Value: wide ? "vec4<u32>" : "u32" },
+        params: params(p),
+        bindings: { x: input(i), y: output() },
+        workgroups: [Math.ceil(p.count / width / (8 * ELEMENTWISE)), rows, 1],
+      })),
+    }),
   };
   if (!wide) return [plain];
   const staged: Variant = {
     name: "staged",
     exact: true,
-    build: () => ({ calls: calls(COPY_STAGED, undefined) }),
+    build: () => ({
+      calls: all.map((p, i) => {
+        const { constants, params: { chunks, steps } } = rowGrid(device, rows, p.count / width);
+        return {
+          kernel: COPY_STAGED,
+          constants,
+          params: { ...params(p), steps },
+          bindings: { x: input(i), y: output() },
+          workgroups: [chunks, rows, 1],
+        };
+      }),
+    }),
   };
   return storageOrStaged(device, tensors, plain, staged);
 }
