@@ -17,7 +17,7 @@ struct Params {
   eps: f32,
 }
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 64; // a power of two from 8 on
 alias Value = vec4<f32>; // @specialize
 const WIDTH: f32 = 4.0; // @specialize
 const LANES: vec4<f32> = vec4<f32>(1.0); // @specialize
@@ -93,14 +93,19 @@ fn main(
   let m = total(mean) / WIDTH;
   let d = mean - m;
   partial[lane] = vec3<f32>(WIDTH * n, m, total(squares + n * d * d));
-  for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+  // A tree down to 8 lanes; the first one sums those, as barriers are dear on software Vulkan.
+  for (var half = WORKGROUP / 2u; half >= 8u; half /= 2u) {
     workgroupBarrier();
     if (lane < half) {
       partial[lane] = merge(partial[lane], partial[lane + half]);
     }
   }
+  workgroupBarrier();
   if (lane == 0u) {
-    let all = partial[0];
+    var all = partial[0];
+    for (var k = 1u; k < 8u; k++) {
+      all = merge(all, partial[k]);
+    }
     stats[row] = vec2<f32>(shift + all.y, 1.0 / sqrt(all.z / all.x + params.eps));
   }
 }

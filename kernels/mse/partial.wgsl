@@ -12,7 +12,7 @@ struct Params {
   length: u32,
 }
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 64; // a power of two from 8 on
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> prediction: array<vec4<f32>>;
@@ -40,13 +40,19 @@ fn main(
     i += 4u * WORKGROUP;
   }
   lanes[lane] = (sum.x + sum.y) + (sum.z + sum.w);
-  for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+  // A tree down to 8 lanes; the first one sums those, as barriers are dear on software Vulkan.
+  for (var half = WORKGROUP / 2u; half >= 8u; half /= 2u) {
     workgroupBarrier();
     if (lane < half) {
       lanes[lane] += lanes[lane + half];
     }
   }
+  workgroupBarrier();
   if (lane == 0u) {
-    partials[wid.x] = lanes[0];
+    var all = lanes[0];
+    for (var k = 1u; k < 8u; k++) {
+      all += lanes[k];
+    }
+    partials[wid.x] = all;
   }
 }

@@ -13,7 +13,7 @@ struct Params {
   factor: f32,
 }
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 64; // a power of two from 8 on
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> partials: array<f32>;
@@ -28,13 +28,19 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     sum += partials[i];
   }
   lanes[lane] = sum;
-  for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+  // A tree down to 8 lanes; the first one sums those, as barriers are dear on software Vulkan.
+  for (var half = WORKGROUP / 2u; half >= 8u; half /= 2u) {
     workgroupBarrier();
     if (lane < half) {
       lanes[lane] += lanes[lane + half];
     }
   }
+  workgroupBarrier();
   if (lane == 0u) {
-    loss[0] = params.factor * lanes[0];
+    var all = lanes[0];
+    for (var k = 1u; k < 8u; k++) {
+      all += lanes[k];
+    }
+    loss[0] = params.factor * all;
   }
 }

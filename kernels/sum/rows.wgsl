@@ -14,7 +14,7 @@ struct Params {
   length: u32,
 }
 
-override WORKGROUP: u32 = 64;
+override WORKGROUP: u32 = 64; // a power of two from 8 on
 alias Value = vec4<f32>; // @specialize
 const LANES: vec4<f32> = vec4<f32>(1.0); // @specialize
 
@@ -54,13 +54,19 @@ fn main(
     sum += block;
   }
   partial[lane] = dot(vec4<f32>(sum), LANES);
-  for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+  // A tree down to 8 lanes; the first one sums those, as barriers are dear on software Vulkan.
+  for (var half = WORKGROUP / 2u; half >= 8u; half /= 2u) {
     workgroupBarrier();
     if (lane < half) {
       partial[lane] += partial[lane + half];
     }
   }
+  workgroupBarrier();
   if (lane == 0u) {
-    y[row] = partial[0];
+    var all = partial[0];
+    for (var k = 1u; k < 8u; k++) {
+      all += partial[k];
+    }
+    y[row] = all;
   }
 }
