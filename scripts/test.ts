@@ -1,0 +1,90 @@
+/**
+ * `deno task test`: every test file in a process of its own, one after the other.
+ *
+ * Mesa's software driver now and then corrupts its heap when a process has opened and closed several
+ * devices, and the process dies at its exit, after its tests have passed. A file that dies of a signal
+ * is run once more; one that fails, or dies twice, fails the whole.
+ */
+
+import { join } from "node:path";
+
+const FLAGS = [
+  "--quiet",
+  "--no-check", // the task has checked all files at once
+  "--allow-read",
+  "--allow-write=out/tmp",
+  "--allow-env=LUNG_SHARED,CI,OP,PATH,HOME,TMPDIR",
+  "--allow-run=deno,sh",
+];
+
+interface Outcome {
+  readonly code: number;
+  readonly signal: string | null;
+  readonly passed: number;
+  readonly steps: number;
+  readonly failed: number;
+}
+
+async function* testFiles(folder: string): AsyncGenerator<string> {
+  const entries = await Array.fromAsync(Deno.readDir(folder));
+  for (const { name, isDirectory } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
+    const path = join(folder, name);
+    if (isDirectory) yield* testFiles(path);
+    else if (name.endsWith("_test.ts")) yield path;
+  }
+}
+
+async function run(file: string): Promise<Outcome> {
+  const child = new Deno.Command("deno", {
+    args: ["test", ...FLAGS, file],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of child.stdout) {
+    chunks.push(chunk);
+    await Deno.stdout.write(chunk);
+  }
+  const { code, signal } = await child.status;
+  const text = new TextDecoder().decode(await new Blob(chunks as BlobPart[]).arrayBuffer());
+  // deno-lint-ignore no-control-regex
+  const plain = text.replace(/\x1b\[[\d;]*m/g, "");
+  const count = (pattern: RegExp) => Number(plain.match(pattern)?.[1] ?? 0);
+  return {
+    code,
+    signal,
+    passed: count(/^(?:ok|FAILED) \| (\d+) passed/m),
+    steps: count(/^(?:ok|FAILED) \| \d+ passed \((\d+) step/m),
+    failed: count(/^(?:ok|FAILED) \|.* (\d+) failed/m),
+  };
+}
+
+const folders = Deno.args.length ? Deno.args : ["tests"];
+const started = performance.now();
+const total = { passed: 0, steps: 0, failed: 0 };
+const bad: string[] = [];
+for (const folder of folders) {
+  const files = folder.endsWith(".ts") ? [folder] : testFiles(folder);
+  for await (const file of files) {
+    let outcome = await run(file);
+    if (outcome.signal) {
+      console.log(`${file} died of ${outcome.signal}; once more`);
+      outcome = await run(file);
+    }
+    total.passed += outcome.passed;
+    total.steps += outcome.steps;
+    total.failed += outcome.failed;
+    if (outcome.code !== 0) {
+      if (outcome.failed === 0) total.failed++;
+      bad.push(outcome.signal ? `${file} (${outcome.signal})` : file);
+    }
+  }
+}
+const seconds = Math.round((performance.now() - started) / 1000);
+if (bad.length) console.log(`failed: ${bad.join(", ")}`);
+console.log(
+  `${bad.length ? "FAILED" : "ok"} | ${total.passed} passed (${total.steps} steps) | ` +
+    `${total.failed} failed (${Math.floor(seconds / 60)}m${seconds % 60}s)`,
+);
+Deno.exit(bad.length || total.passed === 0 ? 1 : 0);
