@@ -20,6 +20,7 @@ import {
   chooseScheduler,
   loadModelFolder,
   loadRunModel,
+  parseCheckpoint,
   type SamplingModel,
   SCHEDULER_CHOICES,
   schedulerFromFile,
@@ -65,6 +66,7 @@ const program = new Command("sample")
   .description("Generates CT slices inside lung masks, with or without a nodule.")
   .optionsGroup("Model:")
   .option("--run <folder>", "a training run: its newest checkpoint, averaged weights")
+  .option("--checkpoint <which>", "of the run: newest, best, or a step", "newest")
   .option("--model <folder>", "a diffusers UNet2DModel folder (or a pipeline with unet/)")
   .option("--no-ema", "plain weights of the run instead of the averaged ones")
   .option("--resolution <HxW>", "image size (default: as trained)")
@@ -196,7 +198,9 @@ await main(async () => {
   if (o.perMask && !formats.includes("npy")) throw new InputError("--per-mask needs --format npy");
   if (!(o.fieldMm > 0)) throw new InputError(`--field-mm ${o.fieldMm} must be above 0`);
   const shard = o.shard ? parseShard(o.shard) : undefined;
-  const model = o.run ? await loadRunModel(o.run, o.ema) : await loadModelFolder(o.model);
+  const model = o.run
+    ? await loadRunModel(o.run, o.ema, parseCheckpoint(o.checkpoint))
+    : await loadModelFolder(o.model);
   let [height, width] = model.resolution;
   if (o.resolution) [height, width = height] = String(o.resolution).split(/[x×]/).map(number);
   checkImageSize(model.config, height, width);
@@ -219,7 +223,8 @@ await main(async () => {
   const sampler = await Sampler.create(gpu, {
     config: model.config,
     layout: model.layout,
-    batch: Math.min(o.batch, jobs.length),
+    // Not of the shard's images: another batch may mean other kernels, and so another rounding.
+    batch: Math.min(o.batch, all.length),
     height,
     width,
     guided: o.cfg !== 1,
@@ -234,7 +239,7 @@ await main(async () => {
   sampler.setParameters(model.params);
 
   const { out, seed } = o;
-  const { out: _, shard: __, batch: ___, ...settings } = o;
+  const { out: _, shard: __, batch: ___, checkpoint: ____, ...settings } = o;
   const { window } = model.preparation;
   const output = {
     ...{ out, formats, height, width, window, seed },

@@ -31,8 +31,22 @@ export interface SamplingModel extends PretrainedModel {
   readonly resolution: readonly [number, number];
 }
 
-/** The newest checkpoint of a run, its averaged weights (or the plain ones). */
-export async function loadRunModel(run: string, ema: boolean): Promise<SamplingModel> {
+/** Which checkpoint of a run: the newest, the best by its own metric, or that of a step. */
+export type WhichCheckpoint = "newest" | "best" | number;
+
+/** Of a command line. @throws InputError. */
+export function parseCheckpoint(text: string): WhichCheckpoint {
+  if (text === "newest" || text === "best") return text;
+  if (/^\d{1,8}$/.test(text)) return Number(text);
+  throw new InputError(`--checkpoint ${text}: newest, best or a step needed`);
+}
+
+/** A checkpoint of a run, its averaged weights (or the plain ones). @throws InputError. */
+export async function loadRunModel(
+  run: string,
+  ema: boolean,
+  which: WhichCheckpoint = "newest",
+): Promise<SamplingModel> {
   const root = join(run, "checkpoints");
   const names: string[] = [];
   try {
@@ -42,8 +56,17 @@ export async function loadRunModel(run: string, ema: boolean): Promise<SamplingM
   }
   const newest = names.sort().at(-1);
   if (!newest) throw new InputError(`${run}: no training run: ${root} holds no checkpoint`);
-  const folder = join(root, newest, ema ? "unet_ema" : "unet");
-  const scheduler = join(root, newest, "scheduler", "scheduler_config.json");
+  const step = which === "best" ? (await readJsonObject(join(root, "best.json"))).step : which;
+  const name = which === "newest" ? newest : names.find((n) => Number(n.slice(5)) === step);
+  if (!name) {
+    throw new InputError(
+      `${run}: no checkpoint of step ${step}; there are ${
+        names.map((n) => Number(n.slice(5))).join(", ")
+      }`,
+    );
+  }
+  const folder = join(root, name, ema ? "unet_ema" : "unet");
+  const scheduler = join(root, name, "scheduler", "scheduler_config.json");
   const model = await describe(folder, await readSchedulerFile(scheduler));
   return { ...model, preparation: await readPreparation(join(run, "config.json")) };
 }

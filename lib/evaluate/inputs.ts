@@ -1,11 +1,14 @@
 /** What is scored: a fixed choice of real slices, and slices generated for their conditions. */
 
+import { createHash } from "node:crypto";
 import type { Dataset, PreparedSlice, SliceRecord } from "../data/dataset.ts";
+import { type Shard, takeShard } from "../diffusion/jobs.ts";
 import type { SamplingModel } from "../diffusion/model_folder.ts";
 import { Sampler } from "../diffusion/sampler.ts";
 import type { ReverseStep } from "../diffusion/scheduler.ts";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { RowCache } from "../io/row_cache.ts";
 import { PhiloxStream } from "../random/philox.ts";
 import type { EvalSlice } from "./evaluation.ts";
 
@@ -77,53 +80,92 @@ export interface GenerateOptions {
   cfgScale: number;
   seed: number;
   batch: number;
+  /** Which of the slices; all by default. */
+  shard?: Shard;
+  /** Where slices already made are found, and those made here are put. */
+  kept: RowCache;
   onStep: (done: number, total: number) => void;
 }
 
-/** A slice generated for the lung mask and class of each real one. */
+export interface Generated {
+  slices: EvalSlice[];
+  /** How many were made now, not found. */
+  made: number;
+  /** Their files in `kept`. */
+  paths: string[];
+}
+
+/**
+ * A slice generated for the lung mask and class of each real one, or of a shard of them. What was
+ * made before is known by all that decides it: weights, sampler, guidance, seed, place in the test
+ * set, class and mask.
+ */
 export async function generateFor(
   gpu: Gpu,
   real: readonly PreparedSlice[],
   options: GenerateOptions,
-): Promise<EvalSlice[]> {
-  const { model, height, width, steps, cfgScale, seed } = options;
-  const batch = Math.min(options.batch, real.length), pixels = height * width;
-  const sampler = await Sampler.create(gpu, {
-    config: model.config,
-    layout: model.layout,
-    batch,
+): Promise<Generated> {
+  const { model, height, width, steps, cfgScale, seed, kept } = options;
+  const pixels = height * width;
+  const { config, nullClass } = model;
+  const weights = createHash("sha256").update(new Uint8Array(model.params.buffer)).digest("hex");
+  const common = JSON.stringify({
+    weights,
+    config,
+    nullClass,
     height,
     width,
-    guided: cfgScale !== 1,
+    steps,
+    cfgScale,
+    seed,
   });
-  sampler.setParameters(model.params);
-  const rounds = Math.ceil(real.length / batch);
-  const generated: EvalSlice[] = [];
-  for (let round = 0; round < rounds; round++) {
-    // The last batch is filled up with its own last slice; what is too much is dropped.
-    const names = Array.from(
-      { length: batch },
-      (_, i) => Math.min(round * batch + i, real.length - 1),
-    );
-    const lungMask = new Float32Array(batch * pixels);
-    names.forEach((name, i) => lungMask.set(real[name].lungMask, i * pixels));
-    const images = await sampler.sample({
-      lungMask,
-      classes: names.map((name) => real[name].label),
-      steps,
-      cfgScale,
-      nullClass: model.nullClass,
-      seed,
-      images: names,
-      onStep: (done) => options.onStep(round * steps.length + done, rounds * steps.length),
+  const all = Array.from(real, (_, i) => i);
+  const wanted = options.shard ? takeShard(all, options.shard) : all;
+  const paths = wanted.map((i) =>
+    kept.path(common, JSON.stringify({ image: i, class: real[i].label }), real[i].lungMask)
+  );
+  const images: (Float32Array | null)[] = [];
+  for (const path of paths) images.push(await kept.read(path, pixels));
+  const missing = images.flatMap((image, k) => image ? [] : [k]);
+  if (missing.length) {
+    // The same in every shard: another batch may mean other kernels, and so another rounding.
+    const batch = Math.min(options.batch, real.length);
+    const sampler = await Sampler.create(gpu, {
+      config,
+      layout: model.layout,
+      batch,
+      height,
+      width,
+      guided: cfgScale !== 1,
     });
-    for (const [i, name] of names.entries()) {
-      if (round * batch + i !== name) continue;
-      const { id, patient, label, lungMask: mask } = real[name];
-      const ct = images.slice(i * pixels, (i + 1) * pixels);
-      generated.push({ id, patient, label, lungMask: mask, ct });
+    sampler.setParameters(model.params);
+    const rounds = Math.ceil(missing.length / batch);
+    for (let round = 0; round < rounds; round++) {
+      const part = missing.slice(round * batch, (round + 1) * batch);
+      // The last batch is filled up with its own last slice; what is too much is dropped.
+      const names = Array.from({ length: batch }, (_, i) => wanted[part[i] ?? part.at(-1)!]);
+      const lungMask = new Float32Array(batch * pixels);
+      names.forEach((name, i) => lungMask.set(real[name].lungMask, i * pixels));
+      const result = await sampler.sample({
+        lungMask,
+        classes: names.map((name) => real[name].label),
+        steps,
+        cfgScale,
+        nullClass,
+        seed,
+        images: names,
+        onStep: (done) => options.onStep(round * steps.length + done, rounds * steps.length),
+      });
+      for (const [i, k] of part.entries()) {
+        const image = result.slice(i * pixels, (i + 1) * pixels);
+        await kept.write(paths[k], images[k] = image);
+      }
     }
+    sampler.destroy();
   }
-  sampler.destroy();
-  return generated;
+  const slices = wanted.map((i, k): EvalSlice => {
+    const { id, patient, label, lungMask } = real[i];
+    return { id, patient, label, lungMask, ct: images[k]! };
+  });
+  return { slices, made: missing.length, paths };
 }

@@ -1,11 +1,7 @@
 /** The scores that need a network: FID and its kin, LPIPS, the nodule classifier. */
 
 import { summarise } from "../metrics/bootstrap.ts";
-import {
-  type InceptionExtractor,
-  inceptionInput,
-  type LpipsExtractor,
-} from "../metrics/extract.ts";
+import { type InceptionExtractor, type LpipsExtractor, sliceInput } from "../metrics/extract.ts";
 import { FID_FEW, fidInfinity, frechetDistance } from "../metrics/fid.ts";
 import { inceptionScore } from "../metrics/inception_score.ts";
 import { kid } from "../metrics/kid.ts";
@@ -74,7 +70,7 @@ async function inceptionScores(
   }
   const run = (what: string, slices: EvalSlice[]) =>
     extractor.run(
-      slices.map(({ ct, lungMask }) => inceptionInput({ data: ct, height, width }, lungMask)),
+      slices.map((slice) => sliceInput(slice, { height, width })),
       (done) => onStage(`Inception features, ${what}`, done, slices.length),
     );
   const g = await run("generated", generated), r = await run("real", real);

@@ -1,13 +1,11 @@
 /** Features of many slices by a network on the GPU: batched Plans, a cache by content. */
 
-import { createHash } from "node:crypto";
-import { join } from "node:path";
 import { resizeBilinear } from "../data/resize.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { plan } from "../gpu/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { Graph } from "../graph/graph.ts";
-import { writeFileAtomic } from "../io/atomic.ts";
+import { RowCache } from "../io/row_cache.ts";
 import { flatPlane } from "../ops/flat.ts";
 import { OPS } from "../ops/mod.ts";
 import { alexnet, alexnetStates, lpipsHeads, lpipsInput } from "./alexnet.ts";
@@ -46,6 +44,12 @@ export function inceptionInput(
     .map((value) => (Math.min(255, Math.max(0, Math.trunc(Math.fround(value * 255)))) - 128) / 128);
 }
 
+/** {@link inceptionInput} of a slice and its own lung mask. */
+export const sliceInput = (
+  { ct, lungMask }: { ct: Float32Array; lungMask: ArrayLike<number> },
+  { height, width }: { height: number; width: number },
+): Float32Array => inceptionInput({ data: ct, height, width }, lungMask);
+
 /** What a pass over slices gives: rows in the order of the slices. */
 export interface InceptionFeatures {
   features: Features;
@@ -58,7 +62,7 @@ export interface InceptionOptions {
   config?: InceptionConfig;
   /** Side of the input images; other than 299 only in tests. */
   side?: number;
-  /** Folder of features by content; none: everything is computed. */
+  /** Folder of features by the bytes that the network sees and the weights' hash; none: no cache. */
   cache?: { folder: string; weights: string };
 }
 
@@ -69,12 +73,14 @@ const LARGEST_BYTES = 4 * 32 * 9 * flatPlane(147 ** 2);
 export class InceptionExtractor {
   readonly #executable: Executable;
   readonly #options: InceptionOptions;
+  readonly #cache: RowCache | undefined;
   readonly #batch: number;
   readonly #sizes: [features: number, logits: number];
 
   private constructor(executable: Executable, options: InceptionOptions, batch: number) {
     this.#executable = executable;
     this.#options = options;
+    this.#cache = options.cache && new RowCache(options.cache.folder);
     this.#batch = batch;
     const { features, logits } = executable.plan.outputs;
     this.#sizes = [features.shape[1], logits.shape[1]];
@@ -107,10 +113,11 @@ export class InceptionExtractor {
   ): Promise<InceptionFeatures> {
     const width = this.#sizes[0] + this.#sizes[1];
     const rows = new Float32Array(inputs.length * width);
-    const paths = inputs.map((input) => this.#path(input));
+    const { cache } = this.#options;
+    const paths = inputs.map((input) => cache && this.#cache?.path(cache.weights, input));
     const missing: number[] = [];
     for (const [i, path] of paths.entries()) {
-      const known = path ? await readRow(path, width) : null;
+      const known = path && await this.#cache?.read(path, width);
       if (known) rows.set(known, i * width);
       else missing.push(i);
     }
@@ -132,7 +139,7 @@ export class InceptionExtractor {
         const row = rows.subarray(i * width, (i + 1) * width);
         row.set(features.subarray(k * this.#sizes[0], (k + 1) * this.#sizes[0]));
         row.set(logits.subarray(k * this.#sizes[1], (k + 1) * this.#sizes[1]), this.#sizes[0]);
-        if (paths[i]) await writeFileAtomic(paths[i], new Uint8Array(row.slice().buffer));
+        if (paths[i]) await this.#cache?.write(paths[i], row);
       }
       onDone(done += part.length);
     }
@@ -146,28 +153,8 @@ export class InceptionExtractor {
     return { features: take(0, this.#sizes[0]), logits: take(...this.#sizes) };
   }
 
-  /** By the bytes that the network sees and the weights' own hash. */
-  #path(input: Float32Array): string | null {
-    const { cache } = this.#options;
-    if (!cache) return null;
-    const bytes = new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
-    const hash = createHash("sha256").update(cache.weights).update(bytes).digest("hex");
-    return join(cache.folder, hash.slice(0, 2), `${hash}.f32`);
-  }
-
   destroy(): void {
     this.#executable.destroy();
-  }
-}
-
-/** A cached row, or null where there is none of the right size. */
-async function readRow(path: string, width: number): Promise<Float32Array | null> {
-  try {
-    const bytes = await Deno.readFile(path);
-    return bytes.length === 4 * width ? new Float32Array(bytes.buffer) : null;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
   }
 }
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { openPhantomDataset } from "../../lib/data/dataset.ts";
 import { writeNpy } from "../../lib/io/npy.ts";
+import { tinyConfig } from "../train/tiny.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -61,6 +62,62 @@ Deno.test("evaluate scores a folder against another, paired by name", async () =
     assert.match(await Deno.readTextFile(`${out}/evaluation.html`), /^<!doctype html>/);
   } finally {
     await Deno.remove(temporary, { recursive: true });
+  }
+});
+
+Deno.test("evaluate: shards together are the unsharded run, byte for byte", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const config = `${folder}/tiny.json`, model = `${folder}/run`;
+    const tiny = tinyConfig({ phantom_slices: 40, max_train_steps: 4, checkpointing_steps: 2 });
+    await Deno.writeTextFile(config, JSON.stringify(tiny));
+    const trained = await run("train", "--config", config, "--out", model);
+    assert.equal(trained.code, 0, trained.error);
+    const evaluate = async (out: string, ...more: string[]) => {
+      const flags = ["--count", "0", "--steps", "3", "--cfg", "1,2", "--batch", "3"];
+      const rest = ["--classifier-steps", "3", "--no-weights", "--out", `${folder}/${out}`];
+      const done = await run("evaluate", "--run", model, ...flags, ...rest, ...more);
+      assert.equal(done.code, 0, done.error);
+      return done;
+    };
+    const files = ["metrics.csv", "evaluation.json", "evaluation.html"];
+    const read = (out: string) =>
+      Promise.all(files.map((name) => Deno.readFile(`${folder}/${out}/${name}`)));
+    const whole = await evaluate("whole");
+    assert.match(whole.out, /== guidance 2: 5 slices ==/);
+    // Of five slices the sixth shard has none, which is no error.
+    for (const i of [0, 5, 4, 2, 1, 3]) {
+      const { out } = await evaluate("parts", "--shard", `${i}/6`);
+      assert.match(out, new RegExp(`shard ${i}/6: ${i < 5 ? 2 : 0} slices generated`));
+    }
+    const joined = await evaluate("parts");
+    assert.match(joined.error, /10 slices had been generated before/);
+    assert.doesNotMatch(joined.error, /sampling/);
+    assert.deepEqual(await read("parts"), await read("whole"));
+    assert.deepEqual(
+      [...Deno.readDirSync(`${folder}/parts`)].map(({ name }) => name).sort(),
+      files.toSorted(),
+      "the slices kept for the report are gone",
+    );
+
+    // One shard is missing: the last call makes what it should have made.
+    await evaluate("some", "--shard", "1/2");
+    await evaluate("some");
+    assert.deepEqual(await read("some"), await read("whole"));
+
+    // Another checkpoint has other slices: none of the newest's are taken for its own.
+    await evaluate("early", "--shard", "0/2");
+    const early = await evaluate("early", "--checkpoint", "2");
+    assert.doesNotMatch(early.error, /had been generated/);
+    assert.notDeepEqual(await read("early"), await read("whole"));
+    const missing = await run("evaluate", "--run", model, "--checkpoint", "3");
+    assert.equal(missing.code, 2);
+    assert.match(missing.error, /no checkpoint of step 3; there are 2, 4/);
+    const wrong = await run("evaluate", "--run", model, "--shard", "2/2");
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.error, /--shard 2\/2: i\/n needed/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
 });
 

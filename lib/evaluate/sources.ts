@@ -1,0 +1,217 @@
+/** What an evaluation compares, from a training run or from folders of slices. */
+
+import { basename, join } from "node:path";
+import {
+  type Dataset,
+  openPhantomDataset,
+  type PreparedSlice,
+  prepareSlice,
+  type SliceRecord,
+} from "../data/dataset.ts";
+import { openFolder } from "../data/open_folder.ts";
+import type { Size } from "../data/resize.ts";
+import { type HuWindow, LUNG_WINDOW } from "../data/window.ts";
+import type { Shard } from "../diffusion/jobs.ts";
+import {
+  chooseScheduler,
+  loadRunModel,
+  type SchedulerChoice,
+  type WhichCheckpoint,
+} from "../diffusion/model_folder.ts";
+import { reverseSteps } from "../diffusion/scheduler.ts";
+import { InputError } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { RowCache } from "../io/row_cache.ts";
+import { readJsonObject } from "../nn/pretrained.ts";
+import { runConfig } from "../train/config.ts";
+import { RUN_CONFIG_NAME } from "../train/run.ts";
+import type { EvalSlice } from "./evaluation.ts";
+import { chooseTestSet, generateFor, pairById } from "./inputs.ts";
+
+/** Told what is being done, and how much of it. */
+export type Show = (what: string, done: number, total: number) => void;
+
+export interface SourceOptions {
+  /** Test slices of each class; 0: all. */
+  count: number;
+  seed: number;
+  /** Training slices looked at for copies; 0: all. */
+  trainLimit: number;
+  show: Show;
+}
+
+export interface RunOptions extends SourceOptions {
+  checkpoint: WhichCheckpoint;
+  ema: boolean;
+  /** Real slices; by default what the run was trained on. */
+  data?: string;
+  /** Guidance scales; by default the run's. */
+  cfg?: number[];
+  steps: number;
+  scheduler: SchedulerChoice;
+  batch: number;
+  shard?: Shard;
+  /** Folder for generated slices until the report is written. */
+  parts: string;
+}
+
+export interface FolderOptions extends SourceOptions {
+  /** Size to score at; by default that of the first generated slice. */
+  size?: Size;
+}
+
+/** Sets of generated slices, and the real ones that they are compared with. */
+export interface Source {
+  about: [key: string, value: string][];
+  warnings: string[];
+  epoch: number | null;
+  size: Size;
+  window: HuWindow;
+  sets: { name: string; cfgScale: number | null; generated: EvalSlice[]; paired: boolean }[];
+  real: PreparedSlice[];
+  /** Real slices that the model, and so the classifier, was not trained on. */
+  heldOut: PreparedSlice[];
+  train: PreparedSlice[];
+  /** How many slices were generated now, and how many had been before. */
+  made: number;
+  found: number;
+  /** Removes the generated slices kept for the report. */
+  discard: () => Promise<void>;
+}
+
+/** Slices of records, at most `limit` of them (0: all), evenly chosen. */
+async function prepare(
+  records: readonly SliceRecord[],
+  load: (record: SliceRecord) => Promise<PreparedSlice>,
+  show: Show,
+  what: string,
+  limit = 0,
+): Promise<PreparedSlice[]> {
+  const step = limit > 0 ? Math.max(1, records.length / limit) : 1;
+  const chosen = records.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step));
+  const slices: PreparedSlice[] = [];
+  for (const [i, record] of chosen.entries()) {
+    slices.push(await load(record));
+    show(what, i + 1, chosen.length);
+  }
+  return slices;
+}
+
+/** Epochs that a checkpoint has behind it; null where its state does not say. */
+async function epochOf(checkpoint: string): Promise<number | null> {
+  const state = await readJsonObject(join(checkpoint, "state.json")).catch(() => undefined);
+  const sampler = state?.sampler as Record<string, number> | undefined;
+  if (!sampler) return null;
+  const { epoch, batch, batchSize, positives, negatives } = sampler;
+  const batches = Math.max(1, Math.floor(2 * Math.min(positives, negatives) / batchSize));
+  const done = Math.floor(epoch + batch / batches);
+  return Number.isFinite(done) ? done : null;
+}
+
+/** Generates for a run's test set (or a shard of it) at every guidance scale. */
+export async function runSource(gpu: Gpu, run: string, options: RunOptions): Promise<Source> {
+  const { count, seed, shard, show } = options;
+  const { data: saved, ...raw } = await readJsonObject(join(run, RUN_CONFIG_NAME));
+  const config = runConfig(raw, join(run, RUN_CONFIG_NAME));
+  const model = await loadRunModel(run, options.ema, options.checkpoint);
+  const [height, width] = model.resolution, size = { height, width };
+  const { window } = model.preparation;
+  const folder = options.data ?? saved as string | null;
+  const dataset: Dataset = folder ? await openFolder(folder, window) : openPhantomDataset({
+    seed: config.seed,
+    count: config.phantom_slices,
+    size: 2 * Math.max(height, width),
+  });
+  const test = chooseTestSet(dataset, count, seed);
+  const load = (record: SliceRecord) =>
+    prepareSlice(record, size, window, { antialias: config.antialias });
+  const real = await prepare(test.records, load, show, "test slices");
+  const train = await prepare(dataset.train, load, show, "training slices", options.trainLimit);
+  const steps = reverseSteps(chooseScheduler(model, options.scheduler), options.steps);
+  const kept = new RowCache(options.parts);
+  const sets: Source["sets"] = [], paths: string[] = [];
+  let made = 0;
+  for (const cfgScale of options.cfg ?? [config.cfg_scale]) {
+    const generated = await generateFor(gpu, real, {
+      model,
+      ...size,
+      steps,
+      cfgScale,
+      seed,
+      shard,
+      kept,
+      batch: options.batch,
+      onStep: (done, total) => show(`sampling, guidance ${cfgScale}`, done, total),
+    });
+    made += generated.made;
+    paths.push(...generated.paths);
+    const name = `guidance ${cfgScale}`;
+    sets.push({ name, cfgScale, generated: generated.slices, paired: true });
+  }
+  const checkpoint = join(model.folder, "..");
+  return {
+    about: [
+      ["Run", run],
+      ["Model", `${model.folder} (step ${Number(/step-(\d+)$/.exec(checkpoint)?.[1])})`],
+      ["Data", `${folder ?? "built-in phantom"}, ${test.split} split: ${real.length} slices`],
+      ["Training slices looked at", `${train.length} of ${dataset.train.length}`],
+      ["Sampling", `${options.scheduler}, ${options.steps} steps, seed ${seed}`],
+      ["Size", `${height}×${width}, window level ${window.level} width ${window.width} HU`],
+      ["Adapter", gpu.name],
+    ],
+    warnings: [...dataset.notes, ...test.notes],
+    epoch: await epochOf(checkpoint),
+    ...{ size, window, sets, real, train, made },
+    heldOut: test.split === "train" ? [] : real,
+    found: paths.length - made,
+    discard: () => kept.remove(paths),
+  };
+}
+
+/** Slices of a folder, and those of another to compare them with. */
+export async function folderSource(
+  generatedFolder: string,
+  realFolder: string,
+  { count, seed, trainLimit, show, size: given }: FolderOptions,
+): Promise<Source> {
+  const [made, data] = [await openFolder(generatedFolder), await openFolder(realFolder)];
+  const all = ({ train, val, test }: Dataset) => [...train, ...val, ...test];
+  const first = await all(made)[0]?.load();
+  if (!first) throw new InputError(`${generatedFolder}: no slice to score`);
+  const { height, width } = given ?? first;
+  const size = { height, width };
+  const load = (record: SliceRecord) =>
+    prepareSlice(record, size, LUNG_WINDOW, { antialias: true });
+  const generated = await prepare(all(made), load, show, "generated slices");
+  const byId = new Set(all(data).map(({ id }) => id));
+  const named = generated.every(({ id }) => byId.has(id));
+  const ids = new Set(generated.map(({ id }) => id));
+  const test = named
+    ? { records: all(data).filter(({ id }) => ids.has(id)), split: "test", notes: [] }
+    : chooseTestSet(data, count, seed);
+  const chosen = await prepare(test.records, load, show, "real slices");
+  const paired = pairById(generated, chosen);
+  const real = (paired ?? chosen) as PreparedSlice[];
+  const train = await prepare(data.train, load, show, "training slices", trainLimit);
+  return {
+    about: [
+      ["Generated", `${generatedFolder}: ${generated.length} slices`],
+      ["Real", `${realFolder}: ${real.length} slices${paired ? ", paired by name" : ""}`],
+      ["Size", `${height}×${width}`],
+    ],
+    warnings: [...made.notes, ...data.notes, ...test.notes],
+    epoch: null,
+    ...{ size, real, train },
+    window: LUNG_WINDOW,
+    sets: [{
+      name: basename(generatedFolder),
+      cfgScale: null,
+      generated,
+      paired: paired !== null,
+    }],
+    heldOut: real,
+    made: 0,
+    found: generated.length,
+    discard: () => Promise.resolve(),
+  };
+}
