@@ -37,7 +37,7 @@ import { CheckFailedError, InputError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
 import type { RunConfig } from "../lib/train/config.ts";
-import { tunedChoice } from "../lib/tune/choices.ts";
+import { tunedChoice } from "../lib/tune/choice_files.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -80,7 +80,7 @@ async function measure(
   const choose = await tunedChoice(gpu);
   const step = auditedStep(kind, preset, config, gpu.profile, choose);
   const live = await liveStep(gpu, kind, config);
-  if (planHash(live.executable.plan) !== planHash(step.plan)) {
+  if (await planHash(live.executable.plan) !== await planHash(step.plan)) {
     throw new CheckFailedError("the program runs another Plan than the one that is audited");
   }
   let checks: NodeCheck[] | undefined;
@@ -126,13 +126,13 @@ await main(async () => {
   parseArguments(program);
   const options = program.opts();
   if (options.update) {
-    const text = formatLock(makeLock());
+    const text = formatLock(await makeLock());
     await Deno.writeTextFile(new URL(LOCK_NAME, ROOT), text);
     console.log(`${LOCK_NAME} written`);
     return;
   }
   if (options.verifyLock) {
-    const differences = lockDifferences(await readLock(ROOT), makeLock());
+    const differences = lockDifferences(await readLock(ROOT), await makeLock());
     for (const line of differences) console.log(line);
     if (differences.length) {
       throw new CheckFailedError(
@@ -155,7 +155,7 @@ await main(async () => {
   const { step, checks, times, peaks } = options.check || options.time
     ? await measure(kind, preset, config, options)
     : { step: auditedStep(kind, preset, config, device), peaks: undefined };
-  const report = auditReport(step);
+  const report = await auditReport(step);
   const flops = compareFlops(report);
   if (checks) console.log(checkTable(checks));
   if (times) console.log(timeTable(report, times, peaks));

@@ -18,7 +18,7 @@ import { main, parseArguments, type Progress, progressBar } from "../lib/cli/mai
 import { CheckFailedError, InputError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
-import { tunedChoice } from "../lib/tune/choices.ts";
+import { tunedChoice } from "../lib/tune/choice_files.ts";
 
 const numbers = (text: string) => {
   const values = text.split(",").map(Number);

@@ -3,7 +3,8 @@
 import { resolve } from "node:path";
 import { newCommand, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments } from "../lib/cli/main.ts";
-import { openNpyDataset, openPhantomDataset, SliceCache } from "../lib/data/dataset.ts";
+import { openPhantomDataset, SliceCache } from "../lib/data/dataset.ts";
+import { openNpyDataset } from "../lib/data/npy_dataset.ts";
 import { scanFolder } from "../lib/data/dicom/scan.ts";
 import { loadSeries } from "../lib/data/dicom/series.ts";
 import { Prefetcher } from "../lib/data/packed/prefetch.ts";

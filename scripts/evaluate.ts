@@ -5,11 +5,8 @@ import { join } from "node:path";
 import { wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, type Progress, progressBar } from "../lib/cli/main.ts";
 import { parseShard, type Shard, takeShard } from "../lib/diffusion/jobs.ts";
-import {
-  parseCheckpoint,
-  SCHEDULER_CHOICES,
-  type WhichCheckpoint,
-} from "../lib/diffusion/model_folder.ts";
+import { parseCheckpoint, type WhichCheckpoint } from "../lib/diffusion/model_folder.ts";
+import { SCHEDULER_CHOICES } from "../lib/diffusion/sampling_model.ts";
 import { InputError } from "../lib/errors.ts";
 import { NoduleClassifier } from "../lib/evaluate/classifier.ts";
 import { evaluate, type EvaluationInput } from "../lib/evaluate/evaluation.ts";

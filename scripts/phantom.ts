@@ -5,7 +5,7 @@ import { newCommand, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { PHANTOM_SLICES, phantomSlice } from "../lib/data/phantom.ts";
 import { writePhantomTree } from "../lib/data/phantom_dicom.ts";
-import { writeNpy } from "../lib/io/npy.ts";
+import { writeNpy } from "../lib/io/npy_file.ts";
 
 const program = newCommand(
   "phantom",

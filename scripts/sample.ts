@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { PHANTOM_FIELD_MM } from "../lib/data/phantom.ts";
+import { openFolder } from "../lib/data/open_folder.ts";
 import { generate, imageHu, inpaintedNodules } from "../lib/diffusion/generate.ts";
 import { type Inpainting, openInpainting } from "../lib/diffusion/inpaint.ts";
 import {
@@ -17,14 +18,16 @@ import {
   takeShard,
 } from "../lib/diffusion/jobs.ts";
 import {
-  chooseScheduler,
   loadModelFolder,
   loadRunModel,
   parseCheckpoint,
-  type SamplingModel,
-  SCHEDULER_CHOICES,
   schedulerFromFile,
 } from "../lib/diffusion/model_folder.ts";
+import {
+  chooseScheduler,
+  type SamplingModel,
+  SCHEDULER_CHOICES,
+} from "../lib/diffusion/sampling_model.ts";
 import {
   FORMATS,
   parseFormats,
@@ -45,6 +48,7 @@ import { checkImageSize } from "../lib/nn/config.ts";
 import { drawGrid } from "../lib/train/grid.ts";
 import { provenanceHash } from "../lib/train/provenance_file.ts";
 import { GridRows } from "../lib/train/grid_rows.ts";
+import { tunedChoice } from "../lib/tune/choice_files.ts";
 
 const number = (text: string) => {
   const value = Number(text);
@@ -176,7 +180,8 @@ async function jobsOf(
   if (o.perMask && !o.data) throw new InputError("--per-mask needs --data");
   const { data, split, seed } = o;
   const count = o.count ?? (o.perMask ? undefined : 4);
-  const masks = await chooseMasks({ data, split, count, seed, size, preparation });
+  const dataset = data ? await openFolder(data, preparation.window) : undefined;
+  const masks = chooseMasks({ data, dataset, split, count, seed, size, preparation });
   if (o.perMask) return { jobs: datasetJobs(masks, classes, o.perMask, seed) };
   if (!interpolates) return { jobs: pictureJobs(masks, classes as number[], seed) };
   const ends = [o.classFrom, o.classTo];
@@ -233,6 +238,7 @@ await main(async () => {
     rescaled: o.guidanceRescale > 0,
     inpaint: inpainting !== undefined,
     exact: o.exact,
+    choose: await tunedChoice(gpu),
     onPipeline: (done, total) => compiling.update(done / total),
   });
   compiling.stop();
@@ -272,7 +278,7 @@ await main(async () => {
       : undefined,
     inpainting,
     resample: o.resample,
-    strip,
+    watch: strip,
     onStep: (done) => bar.update(done),
   }, async (job, image, slice) => {
     const hu = imageHu(image, window, inpainting);

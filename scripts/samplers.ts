@@ -2,14 +2,11 @@
 
 import { Command, InvalidArgumentError } from "commander";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
+import { openFolder } from "../lib/data/open_folder.ts";
 import { generate } from "../lib/diffusion/generate.ts";
 import { chooseMasks, pictureJobs } from "../lib/diffusion/jobs.ts";
-import {
-  chooseScheduler,
-  loadModelFolder,
-  loadRunModel,
-  type SchedulerChoice,
-} from "../lib/diffusion/model_folder.ts";
+import { loadModelFolder, loadRunModel } from "../lib/diffusion/model_folder.ts";
+import { chooseScheduler, type SchedulerChoice } from "../lib/diffusion/sampling_model.ts";
 import { Sampler } from "../lib/diffusion/sampler.ts";
 import { reverseSteps } from "../lib/diffusion/scheduler.ts";
 import { InputError } from "../lib/errors.ts";
@@ -17,6 +14,7 @@ import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
 import { drawGrid } from "../lib/train/grid.ts";
 import { GridRows } from "../lib/train/grid_rows.ts";
+import { tunedChoice } from "../lib/tune/choice_files.ts";
 
 const SAMPLERS: readonly (readonly [SchedulerChoice, string, number])[] = [
   ["ddim", "DDIM", 50],
@@ -56,7 +54,9 @@ await main(async () => {
   const [height, width] = model.resolution;
   const { count, seed, data } = o;
   const { preparation } = model;
-  const masks = await chooseMasks({ data, count, seed, size: { height, width }, preparation });
+  const dataset = data ? await openFolder(data, preparation.window) : undefined;
+  const size = { height, width };
+  const masks = chooseMasks({ data, dataset, count, seed, size, preparation });
   // Pairs of one mask stand next to each other.
   const jobs = pictureJobs(masks, [1, 0], seed).toSorted((a, b) => a.number - b.number);
   const gpu = await openGpu();
@@ -67,6 +67,7 @@ await main(async () => {
     height,
     width,
     guided: o.cfg !== 1,
+    choose: await tunedChoice(gpu),
   });
   sampler.setParameters(model.params);
   const rows = new GridRows();

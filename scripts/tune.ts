@@ -8,7 +8,7 @@ import { InputError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { liveNodes } from "../lib/gpu/planner.ts";
 import { OPS } from "../lib/ops/mod.ts";
-import { choicesPath, readChoices, writeChoices } from "../lib/tune/choices.ts";
+import { choicesPath, readChoices, writeChoices } from "../lib/tune/choice_files.ts";
 import { tune, tuneJobs } from "../lib/tune/tune.ts";
 import { PRESETS } from "../lib/train/config.ts";
 

@@ -1,17 +1,19 @@
-/** SHA-256 of texts, shaders and plans. */
+/** SHA-256 of texts, shaders and plans, by WebCrypto: in Deno and in browsers alike. */
 
-import { createHash } from "node:crypto";
 import type { Plan, PlanShader } from "../gpu/plan.ts";
 
-export const sha256 = (data: string | Uint8Array): string =>
-  createHash("sha256").update(data).digest("hex");
+/** In hexadecimal digits. */
+export async function sha256(data: string | Uint8Array<ArrayBuffer>): Promise<string> {
+  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}
 
 /** Of all that decides what a pipeline computes: final text, constants and binding layout. */
-export const shaderHash = ({ text, constants, layout }: PlanShader): string =>
+export const shaderHash = ({ text, constants, layout }: PlanShader): Promise<string> =>
   sha256(JSON.stringify([text, Object.entries(constants).sort(), layout]));
 
 /** Of the whole Plan, shaders by their text; the order of keys does not matter. */
-export const planHash = (plan: Plan): string => sha256(canonical(plan));
+export const planHash = (plan: Plan): Promise<string> => sha256(canonical(plan));
 
 function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;

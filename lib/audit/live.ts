@@ -7,7 +7,9 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Executable } from "../gpu/runtime.ts";
 import { PhiloxStream } from "../random/philox.ts";
 import type { RunConfig } from "../train/config.ts";
-import { Trainer, trainingScheduler } from "../train/trainer.ts";
+import { Trainer } from "../train/trainer.ts";
+import { trainingScheduler } from "../train/training_step.ts";
+import { tunedChoice } from "../tune/choice_files.ts";
 import { SAMPLE_BATCH, samplerOptions, type StepKind } from "./steps.ts";
 
 export interface LiveStep {
@@ -34,7 +36,7 @@ export async function liveStep(gpu: Gpu, kind: StepKind, config: RunConfig): Pro
     await gpu.idle();
     return { executable: trainer.executable, destroy: () => trainer.executable.destroy() };
   }
-  const options = samplerOptions(config);
+  const options = { ...samplerOptions(config), choose: await tunedChoice(gpu) };
   const sampler = await Sampler.create(gpu, options);
   sampler.setParameters(options.layout.initialise(new PhiloxStream(config.seed, 4 * 2 ** 32)));
   const lungMask = new Float32Array(SAMPLE_BATCH * height * width);

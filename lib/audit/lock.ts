@@ -30,12 +30,12 @@ export function* lockedPlans(): Generator<[name: string, plan: Plan]> {
   }
 }
 
-export function makeLock(): Lock {
+export async function makeLock(): Promise<Lock> {
   const plans: Record<string, string> = {};
   const shaders = new Map<string, string>();
   for (const [name, plan] of lockedPlans()) {
-    plans[name] = planHash(plan);
-    for (const shader of plan.shaders) shaders.set(shaderHash(shader), shader.file);
+    plans[name] = await planHash(plan);
+    for (const shader of plan.shaders) shaders.set(await shaderHash(shader), shader.file);
   }
   const byFile = [...shaders].sort(([a, f], [b, g]) => f < g || f === g && a < b ? -1 : 1);
   return { version: 1, plans, shaders: Object.fromEntries(byFile) };
@@ -92,9 +92,9 @@ export function lockDifferences(saved: Lock, now: Lock): string[] {
 }
 
 /** For `openGpu`: refuses every shader that is not in the lock. */
-export function lockGuard(lock: Lock): (shader: PlanShader) => void {
-  return (shader) => {
-    const hash = shaderHash(shader);
+export function lockGuard(lock: Lock): (shader: PlanShader) => Promise<void> {
+  return async (shader) => {
+    const hash = await shaderHash(shader);
     if (lock.shaders[hash] === shader.file) return;
     throw new InputError(
       `--locked: ${shader.file} as it would run (SHA-256 ${hash.slice(0, 16)}…) is not in ` +

@@ -105,15 +105,15 @@ export function parameterGradients({ graph, config }: AuditedStep): Map<number, 
 }
 
 /** Tells a step whole. Needs no GPU. */
-export function auditReport(step: AuditedStep): AuditReport {
+export async function auditReport(step: AuditedStep): Promise<AuditReport> {
   const { graph, plan } = step;
   const gradients = parameterGradients(step);
   const memory = memoryReport(graph, plan, OPS);
   const tensor = (key: string): AuditTensor => ({ key, ...plan.tensors[key] });
-  const texts = plan.shaders.map(({ text }) => ({
-    sha256: sha256(text),
+  const texts = await Promise.all(plan.shaders.map(async ({ text }) => ({
+    sha256: await sha256(text),
     equation: equationOf(text),
-  }));
+  })));
   const byNode = Map.groupBy(plan.dispatches.map((d, index) => ({ d, index })), ({ d }) => d.node);
   const dispatches: AuditDispatch[] = [];
   for (const [id, calls] of byNode) {
@@ -166,7 +166,7 @@ export function auditReport(step: AuditedStep): AuditReport {
     preset: step.preset,
     resolution: step.config.resolution,
     batch: (plan.inputs.t ?? plan.inputs.lung_mask).shape[0],
-    planSha256: planHash(plan),
+    planSha256: await planHash(plan),
     dispatches,
     totals,
     flops: totals.reduce((sum, t) => sum + t.flops, 0),

@@ -9,7 +9,7 @@ import type { DeviceProfile } from "../graph/op.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { OPS } from "../ops/mod.ts";
 import { PRESETS, type RunConfig, runConfig } from "../train/config.ts";
-import { trainingStep } from "../train/trainer.ts";
+import { trainingStep } from "../train/training_step.ts";
 
 export const STEP_KINDS = ["train", "sample"] as const;
 export type StepKind = typeof STEP_KINDS[number];

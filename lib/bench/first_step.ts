@@ -1,7 +1,7 @@
 /** From nothing to the first training step, with a driver that has and has not seen the shaders. */
 
 import { openGpu } from "../gpu/device.ts";
-import { tunedChoice } from "../tune/choices.ts";
+import { tunedChoice } from "../tune/choice_files.ts";
 import { benchConfig, benchStep, LoadedStep } from "./steps.ts";
 
 export interface FirstStep {

@@ -17,7 +17,7 @@ import { PhiloxStream } from "../random/philox.ts";
 import { adamwHyper } from "../train/adamw.ts";
 import { PRESETS, type RunConfig, runConfig } from "../train/config.ts";
 import { trainingGraph } from "../train/training_graph.ts";
-import { trainingScheduler } from "../train/trainer.ts";
+import { trainingScheduler } from "../train/training_step.ts";
 
 export type StepKind = "train" | "sample" | "forward";
 

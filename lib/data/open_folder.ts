@@ -2,7 +2,8 @@
 
 import { join } from "node:path";
 import { asInputError } from "../io/read.ts";
-import { type Dataset, openNpyDataset } from "./dataset.ts";
+import type { Dataset } from "./dataset.ts";
+import { openNpyDataset } from "./npy_dataset.ts";
 import { openPairs } from "./pairs.ts";
 import { type HuWindow, LUNG_WINDOW } from "./window.ts";
 

@@ -6,7 +6,6 @@ import type { HuWindow } from "../data/window.ts";
 import type { Inpainting } from "./inpaint.ts";
 import type { SamplingJob } from "./jobs.ts";
 import type { Sampler, SampleRequest } from "./sampler.ts";
-import type { Strip } from "./strip.ts";
 
 export interface GenerateOptions extends
   Pick<
@@ -19,7 +18,7 @@ export interface GenerateOptions extends
   /** How often an inpainting step is taken. */
   readonly resample?: number;
   /** Shown the first batch. */
-  readonly strip?: Strip;
+  readonly watch?: SampleRequest["watch"];
   readonly onStep: (done: number, total: number) => void;
 }
 
@@ -31,7 +30,7 @@ export async function generate(
   take: (job: SamplingJob, image: Float32Array, slice: PreparedSlice) => Promise<void>,
 ): Promise<void> {
   const { batch, height, width } = sampler.options;
-  const { inpainting, resample, strip, classAt, onStep, ...request } = options;
+  const { inpainting, resample, watch, classAt, onStep, ...request } = options;
   const pixels = height * width, rounds = Math.ceil(jobs.length / batch);
   const repeat = (plane: ArrayLike<number>) => {
     const all = new Float32Array(batch * pixels);
@@ -56,7 +55,7 @@ export async function generate(
       classesAt: classAt && ((step) => part.map(() => classAt(step))),
       images: part.map((job) => job.number),
       keep,
-      watch: round === 0 ? strip : undefined,
+      watch: round === 0 ? watch : undefined,
       onStep: (done) => onStep(round * request.steps.length + done, rounds * request.steps.length),
     });
     const kept = Math.min(batch, jobs.length - round * batch);

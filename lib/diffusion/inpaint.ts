@@ -3,19 +3,18 @@
 import { basename, dirname, join } from "node:path";
 import {
   type LoadedSlice,
-  loadSlice,
   MIN_NODULE_PIXELS,
   type PreparedSlice,
   prepareSlice,
-  readPlane,
 } from "../data/dataset.ts";
+import { loadSlice, readPlane } from "../data/npy_dataset.ts";
 import { segmentLungs } from "../data/lung_mask.ts";
 import { PHANTOM_FIELD_MM } from "../data/phantom.ts";
 import { resizeBilinear, resizeNearest, type Size } from "../data/resize.ts";
 import { InputError } from "../errors.ts";
 import { decodePng } from "../io/png.ts";
 import { readFileBounded } from "../io/read.ts";
-import type { SlicePreparation } from "./model_folder.ts";
+import type { SlicePreparation } from "./sampling_model.ts";
 
 export interface Inpainting {
   /** As the network takes it; its nodule mask is the region and nodules outside it. */

@@ -1,17 +1,17 @@
 /** What a sampling run makes: which masks, classes, noises and file names, and which shard of them. */
 
 import {
+  type Dataset,
   openPhantomDataset,
   type PreparedSlice,
   prepareSlice,
   type SliceRecord,
 } from "../data/dataset.ts";
-import { openFolder } from "../data/open_folder.ts";
 import type { Size } from "../data/resize.ts";
 import { InputError } from "../errors.ts";
 import { PhiloxStream } from "../random/philox.ts";
 import type { Inpainting } from "./inpaint.ts";
-import type { SlicePreparation } from "./model_folder.ts";
+import type { SlicePreparation } from "./sampling_model.ts";
 
 /** One image to make. */
 export interface SamplingJob {
@@ -48,6 +48,9 @@ export function takeShard<T>(jobs: readonly T[], { index, count }: Shard): T[] {
 }
 
 export interface MaskOptions {
+  /** Whose masks; those of the built-in phantom when absent. */
+  readonly dataset?: Dataset;
+  /** Its name, for messages. */
   readonly data?: string;
   readonly split?: "train" | "val" | "test";
   /** How many masks; all when absent. */
@@ -63,16 +66,16 @@ interface MaskSource {
 }
 
 /** Slices whose lung masks are used: a seeded choice, or all of a split in their order. */
-export async function chooseMasks(options: MaskOptions): Promise<MaskSource[]> {
-  const { data, split, count, seed, size, preparation: { window, antialias } } = options;
-  const dataset = data ? await openFolder(data, window) : openPhantomDataset({
+export function chooseMasks(options: MaskOptions): MaskSource[] {
+  const { split, count, seed, size, preparation: { window, antialias } } = options;
+  const dataset = options.dataset ?? openPhantomDataset({
     seed,
     count: Math.max(8, 2 * (count ?? 4)),
     size: 2 * size.height,
   });
   const records = split ? dataset[split] : dataset.val.length ? dataset.val : dataset.train;
   if (records.length === 0) {
-    throw new InputError(`${data ?? "the phantom"}: its split "${split}" has no slice`);
+    throw new InputError(`${options.data ?? "the phantom"}: its split "${split}" has no slice`);
   }
   const source = (record: SliceRecord): MaskSource => ({
     record,

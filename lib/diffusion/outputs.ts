@@ -7,7 +7,7 @@ import { encodeNifti } from "../data/nifti_write.ts";
 import type { HuWindow } from "../data/window.ts";
 import { InputError } from "../errors.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
-import { writeNpy } from "../io/npy.ts";
+import { writeNpy } from "../io/npy_file.ts";
 import { encodePng } from "../io/png.ts";
 import type { SamplingJob, Shard } from "./jobs.ts";
 

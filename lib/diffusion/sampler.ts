@@ -3,13 +3,12 @@
 import { InputError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { plan } from "../gpu/planner.ts";
+import { plan, type PlanOptions } from "../gpu/planner.ts";
 import { Executable, type TypedData } from "../gpu/runtime.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
 import { OPS } from "../ops/mod.ts";
 import { keyOf } from "../random/philox.ts";
-import { tunedChoice } from "../tune/choices.ts";
 import type { NoiseLevel, ReverseStep } from "./scheduler.ts";
 import {
   blendGraph,
@@ -38,6 +37,8 @@ export interface SamplerOptions {
   /** Parts of known images are kept: {@link SampleRequest.keep}. */
   readonly inpaint?: boolean;
   readonly exact?: boolean;
+  /** Picks among variants, as `tunedChoice` has it for an adapter; the first by default. */
+  readonly choose?: PlanOptions["choose"];
   /** Use the weights in a state of another executable instead of own ones. */
   readonly share?: { readonly from: Executable; readonly state: string };
   readonly onPipeline?: (done: number, total: number) => void;
@@ -99,8 +100,7 @@ export class Sampler {
   private constructor(readonly options: SamplerOptions, readonly plans: Plans) {}
 
   static async create(gpu: Gpu, options: SamplerOptions): Promise<Sampler> {
-    const { batch, height, width, exact, share, onPipeline, guided } = options;
-    const choose = await tunedChoice(gpu);
+    const { batch, height, width, exact, choose, share, onPipeline, guided } = options;
     const load = (graph: Graph, shared: Record<string, State>) =>
       Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact, choose }), {
         share: shared,

@@ -3,13 +3,14 @@
 import { createHash } from "node:crypto";
 import type { Dataset, PreparedSlice, SliceRecord } from "../data/dataset.ts";
 import { type Shard, takeShard } from "../diffusion/jobs.ts";
-import type { SamplingModel } from "../diffusion/model_folder.ts";
+import type { SamplingModel } from "../diffusion/sampling_model.ts";
 import { Sampler } from "../diffusion/sampler.ts";
 import type { ReverseStep } from "../diffusion/scheduler.ts";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { RowCache } from "../io/row_cache.ts";
 import { PhiloxStream } from "../random/philox.ts";
+import { tunedChoice } from "../tune/choice_files.ts";
 import type { EvalSlice } from "./evaluation.ts";
 
 /** Keeps the choice of test slices apart from other draws with the same seed. */
@@ -137,6 +138,7 @@ export async function generateFor(
       height,
       width,
       guided: cfgScale !== 1,
+      choose: await tunedChoice(gpu),
     });
     sampler.setParameters(model.params);
     const rounds = Math.ceil(missing.length / batch);

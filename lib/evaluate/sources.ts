@@ -12,12 +12,8 @@ import { openFolder } from "../data/open_folder.ts";
 import type { Size } from "../data/resize.ts";
 import { type HuWindow, LUNG_WINDOW } from "../data/window.ts";
 import type { Shard } from "../diffusion/jobs.ts";
-import {
-  chooseScheduler,
-  loadRunModel,
-  type SchedulerChoice,
-  type WhichCheckpoint,
-} from "../diffusion/model_folder.ts";
+import { loadRunModel, type WhichCheckpoint } from "../diffusion/model_folder.ts";
+import { chooseScheduler, type SchedulerChoice } from "../diffusion/sampling_model.ts";
 import { reverseSteps } from "../diffusion/scheduler.ts";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";

@@ -10,7 +10,7 @@ export interface Gpu {
   /** For people: "llvmpipe (LLVM 15.0.6, 256 bits)". */
   readonly name: string;
   /** Sees each shader before it is compiled; throws to refuse it. */
-  readonly accept?: (shader: PlanShader) => void;
+  readonly accept?: (shader: PlanShader) => void | Promise<void>;
   /** Whether the device was lost (not by {@link destroy}); true only some time after it happened. */
   readonly isLost: boolean;
   /**

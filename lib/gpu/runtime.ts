@@ -36,7 +36,7 @@ function pipelineFor(gpu: Gpu, shader: PlanShader): Promise<GPUComputePipeline> 
 
 async function createPipeline(gpu: Gpu, shader: PlanShader): Promise<GPUComputePipeline> {
   const { device } = gpu;
-  gpu.accept?.(shader);
+  await gpu.accept?.(shader);
   const layout = device.createBindGroupLayout({
     entries: shader.layout.map(({ binding, access }) => ({
       binding,

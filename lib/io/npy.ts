@@ -4,8 +4,6 @@
  */
 
 import { InputError } from "../errors.ts";
-import { writeFileAtomic } from "./atomic.ts";
-import { readFileBounded } from "./read.ts";
 
 export type NpyData =
   | Uint8Array
@@ -28,7 +26,8 @@ export interface NpyArray {
   data: NpyData;
 }
 
-const MAX_BYTES = 2 ** 31;
+/** Larger files are not read. */
+export const MAX_BYTES = 2 ** 31;
 const MAX_HEADER = 2 ** 16;
 const MAX_RANK = 32; // NumPy's own limit before 2.0
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
@@ -177,14 +176,4 @@ export function encodeNpy(shape: readonly number[], data: NpyData): Uint8Array<A
   out.set(new TextEncoder().encode(header), 10);
   out.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), 10 + header.length);
   return out;
-}
-
-/** Reads a `.npy` file. @throws InputError naming the file and the reason. */
-export async function readNpy(path: string): Promise<NpyArray> {
-  return parseNpy(await readFileBounded(path, MAX_BYTES), path);
-}
-
-/** Writes a `.npy` file, whole or not at all. */
-export async function writeNpy(path: string, shape: readonly number[], data: NpyData) {
-  await writeFileAtomic(path, encodeNpy(shape, data));
 }

@@ -4,8 +4,6 @@
  */
 
 import { InputError } from "../errors.ts";
-import { writeFileAtomic } from "./atomic.ts";
-import { readFileBounded } from "./read.ts";
 
 export type TensorData =
   | Uint8Array
@@ -57,7 +55,6 @@ export interface SafetensorsFile {
 }
 
 const MAX_HEADER = 100_000_000; // safetensors' own limit
-const MAX_BYTES = 2 ** 33;
 const MAX_RANK = 32;
 
 /**
@@ -222,18 +219,4 @@ export function toFloat32({ dtype, data }: SafeTensor): Float32Array {
     return new Float32Array(bits.buffer);
   }
   return Float32Array.from(data as Iterable<number | bigint>, Number);
-}
-
-/** Reads a safetensors file. @throws InputError naming the file and the reason. */
-export async function readSafetensors(path: string): Promise<SafetensorsFile> {
-  return parseSafetensors(await readFileBounded(path, MAX_BYTES), path);
-}
-
-/** Writes a safetensors file, whole or not at all. */
-export async function writeSafetensors(
-  path: string,
-  tensors: Iterable<readonly [string, SafeTensor]>,
-  metadata: Record<string, string> = {},
-): Promise<void> {
-  await writeFileAtomic(path, encodeSafetensors(tensors, metadata));
 }

@@ -15,12 +15,8 @@ import type { SamplerState } from "../data/sampler.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { asWriteError } from "../io/write_error.ts";
 import { readFileBounded } from "../io/read.ts";
-import {
-  readSafetensors,
-  type SafeTensor,
-  toFloat32,
-  writeSafetensors,
-} from "../io/safetensors.ts";
+import { type SafeTensor, toFloat32 } from "../io/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../io/safetensors_file.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
 import {

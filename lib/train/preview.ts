@@ -9,8 +9,10 @@ import { psnr } from "../metrics/psnr.ts";
 import { ssim, SSIM_PADDING } from "../metrics/ssim.ts";
 import { mean } from "../metrics/statistics.ts";
 import { PhiloxStream } from "../random/philox.ts";
+import { tunedChoice } from "../tune/choice_files.ts";
 import { drawGrid } from "./grid.ts";
-import { nullClass, type Trainer, trainingScheduler } from "./trainer.ts";
+import type { Trainer } from "./trainer.ts";
+import { nullClass, trainingScheduler } from "./training_step.ts";
 
 /** Keeps the choice of slices apart from other draws with the run's seed. */
 const CHOICE_STREAM = 5 * 2 ** 32;
@@ -59,6 +61,7 @@ export class Preview {
       width,
       guided: config.cfg_scale !== 1,
       exact: config.exact,
+      choose: await tunedChoice(gpu),
       share: { from: trainer.executable, state: "ema" },
       onPipeline,
     });

@@ -16,7 +16,8 @@ import { MetricsFile } from "./metrics_file.ts";
 import { Preview } from "./preview.ts";
 import { provenanceHash, writeProvenance } from "./provenance_file.ts";
 import { isBetter, prune, readBest, writeBest } from "./retention.ts";
-import { type LossRecord, type Trainer, trainingScheduler } from "./trainer.ts";
+import type { LossRecord, Trainer } from "./trainer.ts";
+import { trainingScheduler } from "./training_step.ts";
 
 export { DivergedError };
 export const RUN_CONFIG_NAME = "config.json";

@@ -1,23 +1,16 @@
 /** Drives the training Plan: batches up, losses down, state in and out. Knows nothing of files. */
 
-import { InputError } from "../errors.ts";
 import type { AugmentOptions } from "../data/augment.ts";
 import type { SliceCache, SliceRecord } from "../data/dataset.ts";
 import { BalancedSampler, type SamplerState } from "../data/sampler.ts";
 import { qSampleTable } from "../diffusion/noise_schedule.ts";
 import { schedulerAlphas, schedulerConfig } from "../diffusion/scheduler.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { Plan } from "../gpu/plan.ts";
-import { plan, type PlanOptions } from "../gpu/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
-import type { Graph } from "../graph/graph.ts";
-import type { DeviceProfile } from "../graph/op.ts";
 import { CLIP_BLOCK } from "../ops/gradient_clip.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
-import { unet2DParameters } from "../nn/unet_2d.ts";
-import { OPS } from "../ops/mod.ts";
 import { keyOf, philox4x32, PhiloxStream } from "../random/philox.ts";
-import { tunedChoice } from "../tune/choices.ts";
+import { tunedChoice } from "../tune/choice_files.ts";
 import { adamwHyper } from "./adamw.ts";
 import { type Batches, MemoryBatches, PackedBatches } from "./batches.ts";
 import type { TrainingState } from "./checkpoint.ts";
@@ -26,15 +19,12 @@ import { learningRate } from "./learning_rate.ts";
 import { sha256 } from "./provenance.ts";
 import { minSnrWeights, targetTable } from "./target.ts";
 import type { Team } from "./team.ts";
-import { trainingGraph } from "./training_graph.ts";
+import { LOG_SIZE, NO_CLASS, trainingScheduler, trainingStep } from "./training_step.ts";
 
 /** The last counter word: keeps draws for different purposes apart (noise has 1 and 2). */
 const TIMESTEP_WORD = 3;
 const LABEL_WORD = 4;
 const WEIGHTS_STREAM = 4 * 2 ** 32;
-
-/** Losses kept on the device: two windows, so that one can be read while the other fills. */
-const LOG_SIZE = 256;
 
 export interface LossRecord {
   readonly microStep: number;
@@ -42,9 +32,6 @@ export interface LossRecord {
   /** Global norm of the gradient, where it is clipped. */
   readonly gradientNorm?: number;
 }
-
-/** The class map's value for slices that were given no class (label dropout). */
-const NO_CLASS = -1;
 
 export interface TrainerOptions {
   /** Others to share each batch with. */
@@ -302,78 +289,8 @@ export class Trainer {
   }
 }
 
-/**
- * The graph and the Plan of one micro-batch of a run: what trains, and what audits look at.
- *
- * @param teamSize processes that share the batch.
- * @param choose picks among variants, as `tunedChoice` has it for a real adapter.
- */
-export function trainingStep(
-  config: RunConfig,
-  device: DeviceProfile,
-  teamSize = 1,
-  choose?: PlanOptions["choose"],
-): TrainingStep {
-  if (config.train_batch_size % teamSize) {
-    throw new InputError(
-      `train_batch_size ${config.train_batch_size} must be a multiple of the ${teamSize} processes`,
-    );
-  }
-  const layout = unet2DParameters(config.unet);
-  const [height, width] = config.resolution;
-  const graph = trainingGraph({
-    config: config.unet,
-    layout,
-    batch: config.train_batch_size / teamSize,
-    height,
-    width,
-    timesteps: config.ddpm_num_steps,
-    accumulation: config.gradient_accumulation_steps,
-    noise: "device",
-    logSize: LOG_SIZE,
-    predictsNoise: config.prediction_type === "epsilon",
-    weighted: config.snr_gamma !== null,
-    maxGradNorm: config.max_grad_norm,
-    exposeGradient: teamSize > 1,
-  });
-  return { layout, graph, plan: plan(graph, OPS, { device, exact: config.exact, choose }) };
-}
-
-export interface TrainingStep {
-  readonly layout: ParameterLayout;
-  readonly graph: Graph;
-  readonly plan: Plan;
-}
-
 /** What is done to slices on their way into a batch. */
 export function augmentation(config: RunConfig): AugmentOptions {
   const { augment_flip: flip, augment_rotate: rotate, augment_shift: shift } = config;
   return { flip, rotate, shift };
-}
-
-/** What the class map of a run's models holds where no class is meant. */
-export function nullClass(config: RunConfig): number {
-  return config.label_dropout > 0 ? NO_CLASS : 0;
-}
-
-/**
- * The forward process of a run, as diffusers' scheduler_config.json says it. `_null_class`, of which
- * diffusers takes no notice, says what the class map holds where guidance asks for no class.
- */
-export function trainingScheduler(config: RunConfig): Record<string, unknown> {
-  return {
-    _class_name: "DDPMScheduler",
-    _diffusers_version: "0.40.0",
-    num_train_timesteps: config.ddpm_num_steps,
-    _null_class: nullClass(config),
-    beta_start: config.beta_start,
-    beta_end: config.beta_end,
-    beta_schedule: config.ddpm_beta_schedule,
-    prediction_type: config.prediction_type,
-    variance_type: "fixed_small",
-    clip_sample: true,
-    clip_sample_range: 1,
-    timestep_spacing: "leading",
-    steps_offset: 0,
-  };
 }

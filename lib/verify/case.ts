@@ -1,7 +1,8 @@
 /** Reference cases: one safetensors file each, with `kind` and `config` in its metadata. */
 
 import { InputError } from "../errors.ts";
-import { readSafetensors, type SafeTensor, toFloat32 } from "../io/safetensors.ts";
+import { type SafeTensor, toFloat32 } from "../io/safetensors.ts";
+import { readSafetensors } from "../io/safetensors_file.ts";
 
 export interface ReferenceCase {
   readonly file: string;

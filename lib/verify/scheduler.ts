@@ -13,7 +13,7 @@ import {
   schedulerConfig,
 } from "../diffusion/scheduler.ts";
 import { unet2DConfig } from "../nn/config.ts";
-import { flattenParameters } from "../nn/pretrained.ts";
+import { flattenParameters } from "../nn/state_dict.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { qSample, schedulerStep, STEP_COEFFICIENTS } from "../ops/diffusion.ts";
 import { OPS } from "../ops/mod.ts";

@@ -7,7 +7,7 @@ import { qSampleTable } from "../diffusion/noise_schedule.ts";
 import { type PredictionType, schedulerAlphas, schedulerConfig } from "../diffusion/scheduler.ts";
 import { unet2DConfig } from "../nn/config.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
-import { flattenParameters } from "../nn/pretrained.ts";
+import { flattenParameters } from "../nn/state_dict.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { CLIP_BLOCK } from "../ops/gradient_clip.ts";
 import { OPS } from "../ops/mod.ts";

@@ -7,7 +7,7 @@ import { plan } from "../gpu/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { unet2DConfig } from "../nn/config.ts";
 import { FlatParameters } from "../nn/parameters.ts";
-import { flattenParameters } from "../nn/pretrained.ts";
+import { flattenParameters } from "../nn/state_dict.ts";
 import { unet2D, unet2DParameters } from "../nn/unet_2d.ts";
 import { mse } from "../ops/mse.ts";
 import { OPS } from "../ops/mod.ts";

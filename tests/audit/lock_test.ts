@@ -17,11 +17,11 @@ import { InputError } from "../../lib/errors.ts";
 const ROOT = new URL("../../", import.meta.url);
 
 Deno.test("audit.lock.json is up to date (else: deno task audit --update, and say why)", async () => {
-  assert.deepEqual(lockDifferences(await readLock(ROOT), makeLock()), []);
+  assert.deepEqual(lockDifferences(await readLock(ROOT), await makeLock()), []);
 });
 
-Deno.test("a change of one shader or Plan shows; the guard refuses what is not locked", () => {
-  const lock = makeLock();
+Deno.test("a change of one shader or Plan shows; the guard refuses what is not locked", async () => {
+  const lock = await makeLock();
   assert.deepEqual(lockDifferences(parseLock(formatLock(lock), "lock"), lock), []);
   const [[hash, file]] = Object.entries(lock.shaders);
   const shaders = { ...lock.shaders, [hash.replace(/^./, "z")]: file };
@@ -36,10 +36,10 @@ Deno.test("a change of one shader or Plan shows; the guard refuses what is not l
 
   const { plan } = auditedStep("train", "demo", presetConfig("demo"), AUDIT_PROFILES.software);
   const guard = lockGuard(lock);
-  for (const shader of plan.shaders) guard(shader);
+  for (const shader of plan.shaders) await guard(shader);
   const [shader] = plan.shaders;
-  assert.throws(() => guard({ ...shader, text: shader.text + " " }), InputError);
-  assert.throws(() => guard({ ...shader, constants: { WORKGROUP: 3 } }), /--locked: kernels/);
+  await assert.rejects(guard({ ...shader, text: shader.text + " " }), InputError);
+  await assert.rejects(guard({ ...shader, constants: { WORKGROUP: 3 } }), /--locked: kernels/);
   assert.throws(() => parseLock("{}", "x.json"), /x.json: not a lock of version 1/);
   assert.throws(() => parseLock("{", "x.json"), /x.json: no JSON/);
 });

@@ -19,9 +19,9 @@ import { tinyConfig } from "./tiny.ts";
 for (const preset of ["seed", "demo"]) {
   for (const kind of STEP_KINDS) {
     for (const [profile, device] of Object.entries(AUDIT_PROFILES)) {
-      Deno.test(`${preset} ${kind} ${profile}: every dispatch told, FLOPs as PyTorch's`, () => {
+      Deno.test(`${preset} ${kind} ${profile}: every dispatch told, FLOPs as PyTorch's`, async () => {
         const step = auditedStep(kind, preset, presetConfig(preset), device);
-        const report = auditReport(step);
+        const report = await auditReport(step);
         assert.equal(report.dispatches.length, step.plan.dispatches.length);
         for (const d of report.dispatches) {
           const name = `${d.op} ${d.scope}`;
@@ -49,9 +49,9 @@ for (const preset of ["seed", "demo"]) {
   }
 }
 
-Deno.test("the seed's forward convolutions and linear layers take 4.73 GMAC an image", () => {
+Deno.test("the seed's forward convolutions and linear layers take 4.73 GMAC an image", async () => {
   const step = auditedStep("train", "seed", presetConfig("seed"), AUDIT_PROFILES.software);
-  const [forward] = compareFlops(auditReport(step));
+  const [forward] = compareFlops(await auditReport(step));
   assert.ok(Math.abs(forward.ours / 2 / 8 / 4.73e9 - 1) < 0.01, String(forward.ours / 16));
 });
 
@@ -105,9 +105,9 @@ Deno.test("an equation of several lines is told whole", () => {
   );
 });
 
-Deno.test("tables and page hold every dispatch, and the page asks for nothing from outside", () => {
+Deno.test("tables and page hold every dispatch, and the page asks for nothing from outside", async () => {
   const step = auditedStep("sample", "demo", presetConfig("demo"), AUDIT_PROFILES.gpu);
-  const report = auditReport(step);
+  const report = await auditReport(step);
   assert.equal(dispatchTable(report).split("\n").length, report.dispatches.length + 2);
   assert.match(totalsTable(report), /conv2d/);
   assert.match(memoryText(report), /peak at/);

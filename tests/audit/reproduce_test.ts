@@ -13,7 +13,7 @@ import {
   readProvenance,
   writeProvenance,
 } from "../../lib/train/provenance_file.ts";
-import { trainingScheduler } from "../../lib/train/trainer.ts";
+import { trainingScheduler } from "../../lib/train/training_step.ts";
 import { tinyTrainer } from "./tiny.ts";
 
 const dataset = openPhantomDataset({ seed: 1, count: 4, size: 16 });

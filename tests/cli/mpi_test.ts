@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readSafetensors } from "../../lib/io/safetensors.ts";
+import { readSafetensors } from "../../lib/io/safetensors_file.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const TINY = {

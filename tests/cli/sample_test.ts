@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { openNpyDataset } from "../../lib/data/dataset.ts";
+import { openNpyDataset } from "../../lib/data/npy_dataset.ts";
 import { parseNifti } from "../../lib/data/nifti.ts";
-import { readNpy, writeNpy } from "../../lib/io/npy.ts";
+import { readNpy, writeNpy } from "../../lib/io/npy_file.ts";
 import { decodePng, encodePng } from "../../lib/io/png.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));

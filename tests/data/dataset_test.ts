@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import {
   type Dataset,
-  openNpyDataset,
   openPhantomDataset,
   prepareAll,
   prepareSlice,
   SliceCache,
 } from "../../lib/data/dataset.ts";
-import { writeNpy } from "../../lib/io/npy.ts";
+import { openNpyDataset } from "../../lib/data/npy_dataset.ts";
+import { writeNpy } from "../../lib/io/npy_file.ts";
 
 const SIZE = { height: 4, width: 6 };
 

@@ -11,7 +11,7 @@ import { outlines } from "../../lib/data/dicom_write/outline.ts";
 import { scanFolder } from "../../lib/data/dicom/scan.ts";
 import { loadSeries } from "../../lib/data/dicom/series.ts";
 import { InputError } from "../../lib/errors.ts";
-import { readNpy } from "../../lib/io/npy.ts";
+import { readNpy } from "../../lib/io/npy_file.ts";
 import { dice, realCtTest } from "./shared_ct.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);

@@ -6,7 +6,7 @@ import { type CtVolume, loadSeries } from "../../lib/data/dicom/series.ts";
 import { closeDisc, fillHoles, squaredDistance } from "../../lib/data/lung/morphology.ts";
 import { LEFT, RIGHT, segmentLungs } from "../../lib/data/lung_mask.ts";
 import { phantomPatient } from "../../lib/data/phantom.ts";
-import { readNpy } from "../../lib/io/npy.ts";
+import { readNpy } from "../../lib/io/npy_file.ts";
 import { dice, realCtTest } from "./shared_ct.ts";
 
 function lungsOf(volume: CtVolume) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import { parseNifti, readNifti } from "../../lib/data/nifti.ts";
 import { InputError } from "../../lib/errors.ts";
-import { readNpy } from "../../lib/io/npy.ts";
+import { readNpy } from "../../lib/io/npy_file.ts";
 import { FIXTURES } from "./shared_ct.ts";
 
 const folder = `${FIXTURES}/nifti`;

@@ -2,14 +2,15 @@
 
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
-import { openNpyDataset } from "../../lib/data/dataset.ts";
+import { openNpyDataset } from "../../lib/data/npy_dataset.ts";
 import { phantomPatient } from "../../lib/data/phantom.ts";
 import { writePhantomTree } from "../../lib/data/phantom_dicom.ts";
 import { prepare, type PrepareOptions } from "../../lib/data/prepare/prepare.ts";
 import { splitPatients } from "../../lib/data/prepare/splits.ts";
 import { DEFAULT_SETTINGS, type SeriesRecord } from "../../lib/data/prepare/types.ts";
 import { InputError } from "../../lib/errors.ts";
-import { encodeNpy, readNpy } from "../../lib/io/npy.ts";
+import { encodeNpy } from "../../lib/io/npy.ts";
+import { readNpy } from "../../lib/io/npy_file.ts";
 import { decodePng, encodePng } from "../../lib/io/png.ts";
 import { ctBytes, folderOf, newFolder, sopOf } from "./ct_maker.ts";
 import { dice, realCtTest } from "./shared_ct.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { resizeBilinear, resizeNearest } from "../../lib/data/resize.ts";
 import { LUNG_WINDOW, unwindowHu, windowHu } from "../../lib/data/window.ts";
-import { readSafetensors } from "../../lib/io/safetensors.ts";
+import { readSafetensors } from "../../lib/io/safetensors_file.ts";
 
 const FIXTURE = join(import.meta.dirname!, "../fixtures/data/resize.safetensors");
 

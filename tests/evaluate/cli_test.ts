@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { openPhantomDataset } from "../../lib/data/dataset.ts";
-import { writeNpy } from "../../lib/io/npy.ts";
+import { writeNpy } from "../../lib/io/npy_file.ts";
 import { tinyConfig } from "../train/tiny.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));

@@ -1,7 +1,8 @@
 /** PSNR, SSIM, MS-SSIM and MSE against torchmetrics 1.9.0 and, for the older borders, 1.4.0. */
 
 import assert from "node:assert/strict";
-import { readSafetensors, toFloat32 } from "../../lib/io/safetensors.ts";
+import { toFloat32 } from "../../lib/io/safetensors.ts";
+import { readSafetensors } from "../../lib/io/safetensors_file.ts";
 import { mse } from "../../lib/metrics/mse.ts";
 import { msSsim, msSsimBetas } from "../../lib/metrics/ms_ssim.ts";
 import { psnr } from "../../lib/metrics/psnr.ts";

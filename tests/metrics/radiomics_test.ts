@@ -1,7 +1,7 @@
 /** Radiomic features against PyRadiomics 3.0.1, on real slices and made ones. */
 
 import assert from "node:assert/strict";
-import { readNpy } from "../../lib/io/npy.ts";
+import { readNpy } from "../../lib/io/npy_file.ts";
 import { frdSubset, RADIOMIC_NAMES, radiomicFeatures, stack } from "../../lib/metrics/frd.ts";
 import golden from "../fixtures/metrics/radiomics.json" with { type: "json" };
 import { shared } from "./shared.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { InputError } from "../../lib/errors.ts";
-import { readSafetensors } from "../../lib/io/safetensors.ts";
+import { readSafetensors } from "../../lib/io/safetensors_file.ts";
 import { parseTorch, readTorch } from "../../lib/io/torch_pickle.ts";
 import { copyWeights, downloadWeights } from "../../lib/metrics/download.ts";
 import { checkWeights, loadWeights, type WeightsFile } from "../../lib/metrics/weights.ts";

@@ -7,7 +7,8 @@ import { Graph } from "../../lib/graph/graph.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { plan } from "../../lib/gpu/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
-import { readSafetensors, toFloat32 } from "../../lib/io/safetensors.ts";
+import { toFloat32 } from "../../lib/io/safetensors.ts";
+import { readSafetensors } from "../../lib/io/safetensors_file.ts";
 import { unet2DConfig } from "../../lib/nn/config.ts";
 import { FlatParameters } from "../../lib/nn/parameters.ts";
 import {

@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { readSafetensors } from "../../lib/io/safetensors.ts";
+import { readSafetensors } from "../../lib/io/safetensors_file.ts";
 import { gradients } from "../../lib/graph/autograd.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";

@@ -6,7 +6,8 @@ import { openGpu } from "../../lib/gpu/device.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { minSnrWeights } from "../../lib/train/target.ts";
-import { Trainer, trainingScheduler, trainingStep } from "../../lib/train/trainer.ts";
+import { Trainer } from "../../lib/train/trainer.ts";
+import { trainingScheduler, trainingStep } from "../../lib/train/training_step.ts";
 import { relative } from "../../lib/verify/case.ts";
 import { tinyConfig, tinyData } from "./tiny.ts";
 

@@ -171,6 +171,26 @@ Deno.test("only lib/gpu names WebGPU's objects", () => {
   assert.deepEqual(tree.flatMap(gpuErrors), []);
 });
 
+/** What keeps a program that starts at `path` from running in a browser. */
+function boundToDeno(path: string, seen = new Set<string>()): string[] {
+  if (seen.has(path)) return [];
+  seen.add(path);
+  const code = withoutComments(Deno.readTextFileSync(join(ROOT, path)))
+    .replace(/\b(?:import|export) type\b[^;]*;/g, "");
+  const packages = [...code.matchAll(/\b(?:from|import)\s*\(?\s*["']([\w@][^"'\s]*)["']/g)];
+  const found = packages.map((match) => `${path} imports ${match[1]}`);
+  if (/\bDeno\b/.test(code)) found.push(`${path} names Deno`);
+  const { imports } = parse(path, code);
+  const next = imports.filter((target) => target.endsWith(".ts"));
+  return [...found, ...next.flatMap((target) => boundToDeno(target, seen))];
+}
+
+Deno.test("mod.ts needs no Deno, no Node and no package: it works in a browser", () => {
+  assert.deepEqual(boundToDeno("mod.ts"), []);
+  const path = "lib/io/atomic.ts";
+  assert.deepEqual(boundToDeno(path), [`${path} imports node:path`, `${path} names Deno`]);
+});
+
 Deno.test("the checks of layers see what they are for", () => {
   const upward = parse("lib/graph/a.ts", `import type { B } from "../ops/b.ts";`);
   assert.match(layerErrors(upward).join(), /lib\/graph must not know lib\/ops/);

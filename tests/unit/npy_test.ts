@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { InputError } from "../../lib/errors.ts";
-import { encodeNpy, type NpyData, parseNpy, readNpy, writeNpy } from "../../lib/io/npy.ts";
+import { encodeNpy, type NpyData, parseNpy } from "../../lib/io/npy.ts";
+import { readNpy, writeNpy } from "../../lib/io/npy_file.ts";
 
 const FIXTURES = join(import.meta.dirname!, "../fixtures/data");
 const read = (name: string) => Deno.readFileSync(join(FIXTURES, `${name}.npy`));

@@ -1,13 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { InputError } from "../../lib/errors.ts";
-import {
-  encodeSafetensors,
-  parseSafetensors,
-  readSafetensors,
-  toFloat32,
-  writeSafetensors,
-} from "../../lib/io/safetensors.ts";
+import { encodeSafetensors, parseSafetensors, toFloat32 } from "../../lib/io/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../../lib/io/safetensors_file.ts";
 
 const FIXTURE = join(import.meta.dirname!, "../fixtures/data/dtypes.safetensors");
 

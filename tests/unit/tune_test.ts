@@ -5,13 +5,8 @@ import { join } from "node:path";
 import type { DeviceProfile, Variant } from "../../lib/graph/op.ts";
 import { DEFAULT_PROFILE } from "../../lib/gpu/device.ts";
 import { formInputs, formKey, formOf, soloGraph, variantsOf } from "../../lib/tune/check.ts";
-import {
-  type Choices,
-  chooseBy,
-  kernelHash,
-  readChoices,
-  writeChoices,
-} from "../../lib/tune/choices.ts";
+import { readChoices, writeChoices } from "../../lib/tune/choice_files.ts";
+import { type Choices, chooseBy, kernelHash } from "../../lib/tune/choices.ts";
 
 const FORM = {
   op: "conv2d",

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { writeFileAtomic } from "../../io/atomic.ts";
 import { Canvas, CHARACTER, COLOURS } from "../../io/canvas.ts";
-import { readNpy } from "../../io/npy.ts";
+import { readNpy } from "../../io/npy_file.ts";
 import { resizeBilinear, resizeNearest } from "../resize.ts";
 import { windowHu } from "../window.ts";
 import { readRecord } from "./manifest.ts";

@@ -1,0 +1,188 @@
+/** Data sets in the original project's layout of .npy files. */
+
+import { basename, dirname, join } from "node:path";
+import { InputError } from "../errors.ts";
+import { readNpy } from "../io/npy_file.ts";
+import { asInputError, readFileBounded } from "../io/read.ts";
+import { type Dataset, type LoadedSlice, MIN_NODULE_PIXELS, type SliceRecord } from "./dataset.ts";
+import type { Size } from "./resize.ts";
+
+const SPLITS = ["train", "val", "test"] as const;
+const CT_NAME = /^(.+)_slice_([^_]+)\.npy$/;
+
+/**
+ * The original project's layout: `{patient}_slice_{n}.npy` in HU with `_lung_mask_` and
+ * `_nodule_mask_` files beside it, anywhere below `dir`; of a 3-D array the middle slice is taken.
+ * The patient is the name up to the first `_`. With `{train,val,test}_patients.txt` (one patient a
+ * line) each slice goes to its patient's split, and slices of patients in none are left out and
+ * counted in a note; without any such file all slices are `train`.
+ *
+ * A slice without a nodule mask file counts as one without nodule, as in the original, where only
+ * slices with a nodule had one written; a note says how many. A missing lung mask is an error.
+ *
+ * Only nodule masks are read here, for the labels. CT values are checked as they are loaded; see
+ * {@link prepareAll} to check them all before a run writes anything.
+ * @throws InputError naming the file or folder and the reason.
+ */
+export async function openNpyDataset(dir: string): Promise<Dataset> {
+  const files = new Map<string, string>();
+  const splitFiles = new Map<string, string>();
+  for await (const path of walk(dir)) {
+    const name = basename(path);
+    if (name.endsWith(".npy")) files.set(path, name);
+    const split = SPLITS.find((s) => name === `${s}_patients.txt`);
+    if (split) {
+      const earlier = splitFiles.get(split);
+      if (earlier) throw new InputError(`Cannot split "${dir}": both "${earlier}" and "${path}"`);
+      splitFiles.set(split, path);
+    }
+  }
+  const slices = [...files].filter(([, name]) => CT_NAME.test(name)).sort(([a], [b]) =>
+    a < b ? -1 : 1
+  );
+  if (slices.length === 0) {
+    throw new InputError(`Cannot open "${dir}": no files named {patient}_slice_{n}.npy in it`);
+  }
+
+  const notes: string[] = [], records: SliceRecord[] = [], ids = new Map<string, string>();
+  let withoutNodule = 0;
+  for (const [path, name] of slices) {
+    const [, prefix, number] = CT_NAME.exec(name)!;
+    const id = name.slice(0, -".npy".length);
+    if (ids.has(id)) {
+      throw new InputError(`Cannot open "${dir}": both "${ids.get(id)}" and "${path}"`);
+    }
+    ids.set(id, path);
+    const beside = (kind: string) => join(dirname(path), `${prefix}_${kind}_mask_${number}.npy`);
+    const lungPath = beside("lung"), nodulePath = beside("nodule");
+    if (!files.has(lungPath)) {
+      throw new InputError(`Cannot use "${path}": its lung mask "${lungPath}" is missing`);
+    }
+    const hasNodule = files.has(nodulePath);
+    if (!hasNodule) withoutNodule++;
+    records.push({
+      id,
+      patient: prefix.split("_")[0],
+      label: hasNodule ? labelOf((await readPlane(nodulePath)).data) : 0,
+      load: () => loadSlice(path, lungPath, hasNodule ? nodulePath : undefined),
+    });
+  }
+  if (withoutNodule > 0) {
+    notes.push(
+      `${withoutNodule} of ${records.length} slices have no nodule mask: taken as without`,
+    );
+  }
+  return { ...await split(records, splitFiles, notes), notes };
+}
+
+async function* walk(dir: string, depth = 0): AsyncGenerator<string> {
+  if (depth > 16) throw new InputError(`Cannot read "${dir}": folders nested deeper than 16`);
+  try {
+    for await (const entry of Deno.readDir(dir)) {
+      const path = join(dir, entry.name);
+      // A linked file is followed, a linked folder is not: it could lead round in a circle.
+      const isFile = entry.isFile || (entry.isSymlink && (await Deno.stat(path)).isFile);
+      if (entry.isDirectory) yield* walk(path, depth + 1);
+      else if (isFile) yield path;
+    }
+  } catch (error) {
+    throw asInputError(error, dir);
+  }
+}
+
+async function split(
+  records: SliceRecord[],
+  files: Map<string, string>,
+  notes: string[],
+): Promise<Pick<Dataset, "train" | "val" | "test">> {
+  const out: Record<(typeof SPLITS)[number], SliceRecord[]> = { train: [], val: [], test: [] };
+  if (files.size === 0) {
+    notes.push("no {train,val,test}_patients.txt: all slices are used for training");
+    return { ...out, train: records };
+  }
+  const splitOf = new Map<string, (typeof SPLITS)[number]>();
+  for (const split of SPLITS) {
+    const path = files.get(split);
+    if (!path) continue;
+    const text = new TextDecoder().decode(await readFileBounded(path, 2 ** 24));
+    for (const patient of text.split(/\r?\n/).map((line) => line.trim()).filter(Boolean)) {
+      const other = splitOf.get(patient);
+      if (other && other !== split) {
+        throw new InputError(
+          `Cannot split by "${path}": patient ${patient} is in ${other}_patients.txt too`,
+        );
+      }
+      splitOf.set(patient, split);
+    }
+  }
+  let left = 0;
+  for (const record of records) {
+    const split = splitOf.get(record.patient);
+    if (split) out[split].push(record);
+    else left++;
+  }
+  if (left > 0) notes.push(`${left} slices are of patients in no split file: left out`);
+  if (out.train.length === 0) {
+    throw new InputError(
+      files.has("train")
+        ? `Cannot train: no slice is of a patient in "${files.get("train")}"`
+        : `Cannot train: train_patients.txt is missing beside "${[...files.values()][0]}"`,
+    );
+  }
+  return out;
+}
+
+/** A 2-D array, or the middle slice (index ⌊n/2⌋) of a 3-D one. */
+export async function readPlane(path: string): Promise<{ data: Float32Array } & Size> {
+  const { shape, data } = await readNpy(path);
+  const [height, width] = shape.slice(-2);
+  const depth = shape.length === 3 ? shape[0] : 1;
+  if ((shape.length !== 2 && shape.length !== 3) || data.length === 0) {
+    throw new InputError(`Cannot use "${path}": shape [${shape}] is neither a slice nor a volume`);
+  }
+  const size = height * width, from = Math.floor(depth / 2) * size;
+  const plane = Float32Array.from({ length: size }, (_, i) => Number(data[from + i]));
+  return { data: plane, height, width };
+}
+
+function labelOf(noduleMask: ArrayLike<number>): 0 | 1 {
+  let pixels = 0;
+  for (let i = 0; i < noduleMask.length; i++) if (noduleMask[i] > 0) pixels++;
+  return pixels >= MIN_NODULE_PIXELS ? 1 : 0;
+}
+
+/** A slice from its files. @throws InputError naming the file and what is wrong with it. */
+export async function loadSlice(
+  path: string,
+  lung: string,
+  nodule?: string,
+): Promise<LoadedSlice> {
+  const { data: ct, height, width } = await readPlane(path);
+  const bad = ct.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0) {
+    throw new InputError(
+      `Cannot use "${path}": ${ct[bad]} at row ${Math.floor(bad / width)}, column ${
+        bad % width
+      }; ` +
+        "CT values must be finite",
+    );
+  }
+  const readMask = async (maskPath: string) => {
+    const mask = await readPlane(maskPath);
+    if (mask.height !== height || mask.width !== width) {
+      throw new InputError(
+        `Cannot use "${maskPath}": mask [${mask.height},${mask.width}] must have the shape of ` +
+          `its slice [${height},${width}]`,
+      );
+    }
+    // Masks come as 0/1 and as 0/255.
+    return Uint8Array.from(mask.data, (value) => value > 0 ? 1 : 0);
+  };
+  return {
+    ct,
+    height,
+    width,
+    lungMask: await readMask(lung),
+    noduleMask: nodule ? await readMask(nodule) : new Uint8Array(height * width),
+  };
+}

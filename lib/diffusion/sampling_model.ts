@@ -1,0 +1,109 @@
+/** A trained model as samplers take it: weights, noise schedule, how slices become planes. */
+
+import { type HuWindow, LUNG_WINDOW } from "../data/window.ts";
+import { InputError } from "../errors.ts";
+import type { PretrainedModel } from "../nn/state_dict.ts";
+import { type SchedulerConfig, schedulerConfig } from "./scheduler.ts";
+
+export const ORIGINAL_PREPARATION: SlicePreparation = { window: LUNG_WINDOW, antialias: false };
+
+/** How slices become the network's planes. */
+export interface SlicePreparation {
+  readonly window: HuWindow;
+  /** Look at every CT pixel when shrinking. */
+  readonly antialias: boolean;
+}
+
+/** What a run's config.json says about it. */
+export function slicePreparation(config: Record<string, unknown>): SlicePreparation {
+  const { window_level: level, window_width: width, antialias } = config;
+  const isWindow = typeof level === "number" && typeof width === "number" && width > 0;
+  return { window: isWindow ? { level, width } : LUNG_WINDOW, antialias: antialias === true };
+}
+
+export interface SamplingModel extends PretrainedModel {
+  /** Where the weights came from. */
+  readonly folder: string;
+  /** What it was trained for: noise schedule and prediction type. */
+  readonly scheduler: Record<string, unknown>;
+  /** Whether the folder said so, or diffusers' defaults stand in. */
+  readonly schedulerKnown: boolean;
+  /** The class map's value that means "no class": the original's 0, or what dropout trained. */
+  readonly nullClass: number;
+  /** What a run's configuration says, or the original's. */
+  readonly preparation: SlicePreparation;
+  /** Height and width it was trained at. */
+  readonly resolution: readonly [number, number];
+}
+
+/**
+ * A model that was read, as samplers take it.
+ *
+ * @param folder where from, for messages.
+ * @throws InputError where it is no model of [lung mask, class map, noisy CT].
+ */
+export function samplingModel(
+  folder: string,
+  model: PretrainedModel,
+  scheduler: Record<string, unknown>,
+): SamplingModel {
+  const { sample_size: size, in_channels, out_channels } = model.config;
+  if (in_channels !== 3 || out_channels !== 1) {
+    throw new InputError(
+      `${folder}: in_channels ${in_channels} and out_channels ${out_channels} ` +
+        `must be 3 (lung mask, class map, noisy CT) and 1 (noise)`,
+    );
+  }
+  const resolution = Array.isArray(size) ? size : [size ?? 128, size ?? 128] as const;
+  return {
+    ...model,
+    folder,
+    scheduler,
+    schedulerKnown: true,
+    nullClass: typeof scheduler._null_class === "number" ? scheduler._null_class : 0,
+    preparation: ORIGINAL_PREPARATION,
+    resolution: [resolution[0], resolution[1]],
+  };
+}
+
+const SCHEDULERS = {
+  ddpm: "DDPMScheduler",
+  ddim: "DDIMScheduler",
+  "dpm++": "DPMSolverMultistepScheduler",
+} as const;
+export type SchedulerChoice = keyof typeof SCHEDULERS;
+export const SCHEDULER_CHOICES = Object.keys(SCHEDULERS) as SchedulerChoice[];
+
+/** What the training decided, which no sampler may change. */
+export const TRAINED = [
+  "num_train_timesteps",
+  "beta_start",
+  "beta_end",
+  "beta_schedule",
+  "prediction_type",
+] as const;
+
+/** What the model's own scheduler says about clipping, where the sampler clips too. */
+const CLIPPING = ["clip_sample", "clip_sample_range", "thresholding"] as const;
+
+/** The model's noise schedule under another sampler. */
+export function chooseScheduler(
+  model: SamplingModel,
+  choice: SchedulerChoice,
+  spacing?: string,
+): SchedulerConfig {
+  const name = `${model.folder}/../scheduler/scheduler_config.json`;
+  const trained = schedulerConfig(model.scheduler, name);
+  return schedulerConfig({
+    _class_name: SCHEDULERS[choice],
+    ...Object.fromEntries(TRAINED.map((key) => [key, trained[key]])),
+    ...(choice === "dpm++"
+      // It has no clip_sample; without clipping the error of the first x0, which √ᾱ divides by
+      // 0.006, grows from step to step.
+      ? { thresholding: trained.thresholding || trained.clip_sample }
+      : trained._class_name === SCHEDULERS["dpm++"]
+      ? {}
+      : Object.fromEntries(CLIPPING.map((key) => [key, trained[key]]))),
+    ...(spacing ? { timestep_spacing: spacing } : {}),
+  }, name);
+}

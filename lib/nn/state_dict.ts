@@ -1,0 +1,62 @@
+/** A model's parameters as named tensors, as diffusers' state dicts have them, and back. */
+
+import { InputError } from "../errors.ts";
+import { sameShape } from "../graph/tensor.ts";
+import { type SafeTensor, toFloat32 } from "../io/safetensors.ts";
+import type { UNet2DConfig } from "./config.ts";
+import type { ParameterLayout } from "./parameters.ts";
+
+export interface PretrainedModel {
+  readonly config: UNet2DConfig;
+  readonly layout: ParameterLayout;
+  /** All parameters, flat. */
+  readonly params: Float32Array<ArrayBuffer>;
+}
+
+/**
+ * Places named tensors into one flat buffer.
+ *
+ * @param prefix that names carry in the file (`param.` in reference cases).
+ * @throws InputError for a missing tensor, a wrong shape, or one that the model does not have.
+ */
+export function flattenParameters(
+  layout: ParameterLayout,
+  tensors: ReadonlyMap<string, SafeTensor>,
+  file: string,
+  prefix = "",
+): Float32Array<ArrayBuffer> {
+  const flat = new Float32Array(layout.size);
+  for (const { name, shape } of layout.specs) {
+    const tensor = tensors.get(prefix + name);
+    if (!tensor) throw new InputError(`${file}: tensor "${prefix}${name}" is missing`);
+    if (!sameShape(tensor.shape, shape)) {
+      throw new InputError(
+        `${file}: tensor "${prefix}${name}" is [${tensor.shape}], the ` +
+          `configuration requires [${shape}]`,
+      );
+    }
+    const values = toFloat32(tensor);
+    if (values.some((v) => !Number.isFinite(v))) {
+      throw new InputError(`${file}: tensor "${prefix}${name}" holds NaN or infinite values`);
+    }
+    layout.part(flat, name).set(values);
+  }
+  for (const name of tensors.keys()) {
+    if (name.startsWith(prefix) && !layout.has(name.slice(prefix.length))) {
+      throw new InputError(`${file}: tensor "${name}" is not of this model`);
+    }
+  }
+  return flat;
+}
+
+/** The parameters as tensors under their state-dict names. */
+export function* namedTensors(
+  layout: ParameterLayout,
+  flat: Float32Array,
+  prefix = "",
+): Generator<[string, SafeTensor]> {
+  for (const { name, shape } of layout.specs) {
+    const data = layout.part(flat, name).slice();
+    yield [prefix + name, { dtype: "F32", shape: [...shape], data }];
+  }
+}
