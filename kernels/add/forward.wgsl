@@ -1,8 +1,8 @@
 // Equation: y[i] = scale_a * a[i] + scale_b * b[i]
 // Source: elementwise; residual connections of ResnetBlock2D and sums of gradients.
 // Bindings:
-//   a, b: f32 tensors of one shape, read as vec4 (buffers are padded to 16 bytes)
-//   y: f32, the same shape
+//   a, b: f32 or f16 tensors of one shape, read as vec4 (buffers are padded to 16 bytes)
+//   y: the same shape and type
 // Grid: one invocation per 4 elements, folded over x and y.
 // Numerics: two products and one sum, f32.
 // Shapes: any; the last vec4 may reach into the padding of the buffers.
@@ -15,11 +15,12 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 64;
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> a: array<Stored>;
+@group(0) @binding(2) var<storage, read> b: array<Stored>;
+@group(0) @binding(3) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -31,5 +32,5 @@ fn main(
   if (i >= params.count4) {
     return;
   }
-  y[i] = params.scale_a * a[i] + params.scale_b * b[i];
+  y[i] = Stored(params.scale_a * vec4<f32>(a[i]) + params.scale_b * vec4<f32>(b[i]));
 }

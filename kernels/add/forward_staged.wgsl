@@ -2,8 +2,8 @@
 // Source: elementwise; residual connections of ResnetBlock2D and sums of gradients.
 // Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   a, b: f32 tensors of one shape, staged
-//   y: f32, the same shape
+//   a, b: f32 or f16 tensors of one shape, staged
+//   y: f32 or f16, the same shape
 // Grid: one invocation per 4 elements, folded over x and y.
 // Numerics: two products and one sum, f32.
 // Shapes: any; the last vec4 may reach into the padding of the buffers.
@@ -16,11 +16,12 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 64;
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var a: texture_2d<f32>;
 @group(0) @binding(2) var b: texture_2d<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -32,5 +33,5 @@ fn main(
   if (i >= params.count4) {
     return;
   }
-  y[i] = params.scale_a * staged(a, i) + params.scale_b * staged(b, i);
+  y[i] = Stored(params.scale_a * staged(a, i) + params.scale_b * staged(b, i));
 }

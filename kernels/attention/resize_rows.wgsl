@@ -1,10 +1,10 @@
 // Equation: y[r, j] = x[r, j] where j < x_length, else 0, for j < y_length
-// Source: padding rows to a multiple of 4, and cutting the padding off again.
+// Source: padding rows to a multiple of 4, and cutting the padding off again; f16 to f32 and back.
 // Bindings:
-//   x: f32 [rows, x_length]
-//   y: f32 [rows, y_length]
+//   x: [rows, x_length], f32 or f16
+//   y: [rows, y_length], f32 or f16
 // Grid: one invocation an output element, folded over x and y.
-// Numerics: copies.
+// Numerics: copies; to f16 rounded to nearest.
 // Shapes: any.
 // Writes: every output element.
 
@@ -15,10 +15,12 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 64;
+alias Stored = f32; // @specialize
+alias StoredX = f32; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<StoredX>;
+@group(0) @binding(2) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -34,7 +36,7 @@ fn main(
   let j = i % params.y_length;
   var value = 0.0;
   if (j < params.x_length) {
-    value = x[row * params.x_length + j];
+    value = f32(x[row * params.x_length + j]);
   }
-  y[i] = value;
+  y[i] = Stored(value);
 }

@@ -10,7 +10,7 @@
 //     zeros and the weights of 8 of dx's channels, [dy's channels,3,3,8] floats
 //   extra: f32 like dx, staged (another gradient, or the sum over other channels)
 //   channel: f32 [N, dx's channels]; any if unused
-//   y: dx, f32 [N,co,H,W] as vec4
+//   y: dx [N,co,H,W], f32 or f16, as vec4
 // Grid: x: panels, one after the other so that they find the pixels in the cache; y: one
 //   invocation per 8×4 pixels of dx.
 // Numerics: f32; the products of a channel are summed before they join the running sum.
@@ -52,13 +52,14 @@ struct Tile {
 }
 
 override WORKGROUP: u32 = 32;
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> panels: array<vec4<f32>, 4096>;
 @group(0) @binding(2) var x: texture_2d<f32>;
 @group(0) @binding(3) var extra: texture_2d<f32>;
 @group(0) @binding(4) var<storage, read> channel: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 
 fn load_row(plane: u32, oy: u32, column: u32) -> Pair {
   let inside = oy < params.ho;
@@ -112,8 +113,8 @@ fn store_row(even: vec4<f32>, odd: vec4<f32>, plane: u32, iy: u32, column: u32, 
     a += staged(extra, at);
     b += staged(extra, at + 1);
   }
-  y[at] = a;
-  y[at + 1] = b;
+  y[at] = Stored(a);
+  y[at + 1] = Stored(b);
 }
 
 fn store(tile: Tile, n: u32, co: u32, iy: u32, column: u32) {

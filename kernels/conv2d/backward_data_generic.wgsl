@@ -6,7 +6,7 @@
 // Bindings:
 //   dy: f32 [N,Co,Ho,Wo] staged; weight: f32 [Co,Ci,Kh,Kw] staged
 //   extra: f32 [N,Ci,H,W] staged, another gradient that is added; any if unused
-//   dx: f32 [N,Ci,H,W]
+//   dx: [N,Ci,H,W], f32 or f16
 // Grid: one invocation per 4 pixels of a row that lie `stride` apart, and 8 input channels. Such
 //   pixels meet the same kernel columns, so that no multiplication is wasted on stride 2.
 // Numerics: f32; one running sum over co, kh, kw per output.
@@ -30,12 +30,13 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 32;
+alias Stored = f32; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var dy: texture_2d<f32>;
 @group(0) @binding(2) var weight: texture_2d<f32>;
 @group(0) @binding(3) var extra: texture_2d<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<Stored>;
 
 fn store_pixel(v: f32, at: u32, ix: u32) {
   if (ix >= params.w) {
@@ -45,7 +46,7 @@ fn store_pixel(v: f32, at: u32, ix: u32) {
   if (params.has_extra != 0) {
     sum += staged_float(extra, at);
   }
-  dx[at] = sum;
+  dx[at] = Stored(sum);
 }
 
 fn store(sum: vec4<f32>, n: u32, ci: u32, iy: u32, ix: u32) {

@@ -2,7 +2,7 @@
 //   k = (ci*Kh + kh)*Kw + kw and B is the pixel (oy*stride + kh - top, ox*stride + kw - left) of x
 // Source: gradient of implicit_gemm.wgsl; sum_slices.wgsl adds up.
 // Bindings:
-//   x: f32 [N,Ci,H,W]; dy: f32 [N,Co,Ho,Wo]
+//   x: [N,Ci,H,W]; dy: [N,Co,Ho,Wo]; each f32 or f16
 //   partial: f32 [slices, Co, row], a row being Ci*Kh*Kw floats and padding to a multiple of 4
 // Grid: a workgroup of 16×16 per tile of 64 kernel positions (x), 64 channels (y) and slice (z);
 //   4×4 outputs an invocation.
@@ -29,10 +29,12 @@ struct Params {
 
 const TILE: u32 = 64;
 const DEPTH: u32 = 16;
+alias StoredDy = f32; // @specialize
+alias StoredX = f32; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<StoredX>;
+@group(0) @binding(2) var<storage, read> dy: array<StoredDy>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
 
 // Both tiles by pixel: 4 channels or 4 kernel positions a vector.
@@ -44,7 +46,7 @@ fn gradient_at(co: u32, p: u32, end: u32) -> f32 {
   if (co >= params.co || p >= end) {
     return 0.0;
   }
-  return dy[(p / area * params.co + co) * area + p % area];
+  return f32(dy[(p / area * params.co + co) * area + p % area]);
 }
 
 fn pixel_at(k: u32, p: u32, end: u32) -> f32 {
@@ -58,7 +60,7 @@ fn pixel_at(k: u32, p: u32, end: u32) -> f32 {
   if (iy < 0 || ix < 0 || iy >= i32(params.h) || ix >= i32(params.w)) {
     return 0.0;
   }
-  return x[((p / area * params.ci + ci) * params.h + u32(iy)) * params.w + u32(ix)];
+  return f32(x[((p / area * params.ci + ci) * params.h + u32(iy)) * params.w + u32(ix)]);
 }
 
 fn store(v: vec4<f32>, slice: u32, co: u32, k: u32) {

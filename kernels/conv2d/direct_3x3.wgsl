@@ -10,7 +10,7 @@
 //     [8] and [ci,3,3,8] floats
 //   extra: f32 [N,Co,H,W] staged (a residual, or the sum over other input channels); any if unused
 //   channel: f32 [N,Co]; any if unused
-//   y: f32 [N,Co,H,W] as vec4
+//   y: [N,Co,H,W], f32 or f16, as vec4
 // Grid: x: panels, one after the other so that they find the pixels in the cache; y: one
 //   invocation per 8×4 pixels.
 // Numerics: f32; the nine products of an input channel are summed before they join the running sum,
@@ -51,13 +51,14 @@ struct Tile {
 }
 
 override WORKGROUP: u32 = 32;
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> panels: array<vec4<f32>, 4096>;
 @group(0) @binding(2) var x: texture_2d<f32>;
 @group(0) @binding(3) var extra: texture_2d<f32>;
 @group(0) @binding(4) var<storage, read> channel: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 
 fn load_row(plane: u32, iy: i32, column: u32) -> Row {
   let inside = iy >= 0 && iy < i32(params.h);
@@ -125,9 +126,9 @@ fn store_row(a: vec4<f32>, b: vec4<f32>, plane: u32, oy: u32, column: u32, add: 
     sum_a += staged(extra, at);
     sum_b += staged(extra, at + 1);
   }
-  y[at] = sum_a;
+  y[at] = Stored(sum_a);
   if (column + 1 < params.w4) {
-    y[at + 1] = sum_b;
+    y[at + 1] = Stored(sum_b);
   }
 }
 

@@ -9,7 +9,7 @@
 //     [8] and [ci,3,3,8] floats
 //   extra: f32 [N,Co,Ho,Wo] staged (a residual, or the sum over other input channels)
 //   channel: f32 [N,Co]; any if unused
-//   y: f32 [N,Co,Ho,Wo] as vec4
+//   y: [N,Co,Ho,Wo], f32 or f16, as vec4
 // Grid: x: panels, one after the other so that they find the pixels in the cache; y: one
 //   invocation per 4×4 pixels.
 // Numerics: f32; the nine products of an input channel are summed before they join the running sum.
@@ -41,13 +41,14 @@ struct Tile {
 }
 
 override WORKGROUP: u32 = 32;
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> panels: array<vec4<f32>, 4096>;
 @group(0) @binding(2) var x: texture_2d<f32>;
 @group(0) @binding(3) var extra: texture_2d<f32>;
 @group(0) @binding(4) var<storage, read> channel: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 
 /// The pixels that a row of 4 output pixels meets: every second one, from three starts.
 fn load_row(plane: u32, iy: i32, column: u32) -> Taps {
@@ -106,7 +107,7 @@ fn store_row(v: vec4<f32>, plane: u32, oy: u32, column: u32, add: f32) {
   if (params.has_extra != 0) {
     sum += staged(extra, at);
   }
-  y[at] = sum;
+  y[at] = Stored(sum);
 }
 
 fn store(tile: Tile, n: u32, co: u32, oy: u32, column: u32) {

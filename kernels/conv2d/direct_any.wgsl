@@ -9,7 +9,7 @@
 //     [8] and [ci,Kh,Kw,8] floats
 //   extra: f32 [N,Co,Ho,Wo] staged (a residual, or the sum over other input channels)
 //   channel: f32 [N,Co]; any if unused
-//   y: f32 [N,Co,Ho,Wo]
+//   y: [N,Co,Ho,Wo], f32 or f16
 // Grid: x: panels, one after the other so that they find the pixels in the cache; y: one
 //   invocation per 4 neighbouring pixels of a row.
 // Numerics: f32; a sum for each input channel joins the running sum.
@@ -38,13 +38,14 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 32;
+alias Stored = f32; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> panels: array<vec4<f32>, 4096>;
 @group(0) @binding(2) var x: texture_2d<f32>;
 @group(0) @binding(3) var extra: texture_2d<f32>;
 @group(0) @binding(4) var<storage, read> channel: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 
 fn store_pixel(v: f32, at: u32, ox: u32) {
   if (ox >= params.wo) {
@@ -54,7 +55,7 @@ fn store_pixel(v: f32, at: u32, ox: u32) {
   if (params.has_extra != 0) {
     sum += staged_float(extra, at);
   }
-  y[at] = sum;
+  y[at] = Stored(sum);
 }
 
 fn store(v: vec4<f32>, n: u32, co: u32, oy: u32, ox: u32) {

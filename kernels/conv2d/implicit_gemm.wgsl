@@ -4,9 +4,9 @@
 //   A = weight[ci,co,kh,kw] and B the pixel ((oy + top - kh)/stride, (ox + left - kw)/stride)
 // Source: implicit matrix multiplication, as in cuDNN (Chetlur et al. 2014, arXiv:1410.0759).
 // Bindings:
-//   x: f32 [N,Ci,H,W]; weight: f32 [Co,Ci,Kh,Kw], transposed [Ci,Co,Kh,Kw]
-//   bias: f32 [Co]; channel: f32 [N,Co]; residual: f32 [N,Co,Ho,Wo]; any buffer where not used
-//   y: f32 [N,Co,Ho,Wo]
+//   x: [N,Ci,H,W], f32 or f16; weight: f32 [Co,Ci,Kh,Kw], transposed [Ci,Co,Kh,Kw]
+//   bias: f32 [Co]; channel: f32 [N,Co]; any buffer where not used
+//   residual, y: [N,Co,Ho,Wo], both f32 or both f16; residual any buffer where not used
 // Grid: a workgroup of 16×16 per tile of 64 pixels (x, and z in rows of `wide`; of the whole
 //   batch) and 64 channels (y); 4×4 outputs an invocation.
 // Numerics: f32; sums of 16 products join the running sum.
@@ -35,14 +35,16 @@ struct Params {
 
 const TILE: u32 = 64;
 const DEPTH: u32 = 16;
+alias Stored = f32; // @specialize
+alias StoredX = f32; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<StoredX>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> channel: array<f32>;
-@group(0) @binding(5) var<storage, read> residual: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<storage, read> residual: array<Stored>;
+@group(0) @binding(6) var<storage, read_write> y: array<Stored>;
 
 // Both tiles by depth: 4 channels or 4 pixels a vector.
 var<workgroup> tile_a: array<vec4<f32>, 256>;
@@ -82,7 +84,7 @@ fn pixel_at(k: u32, p: u32) -> f32 {
   if (iy < 0 || ix < 0) {
     return 0.0;
   }
-  return x[((p / area * params.ci + ci) * params.h + u32(iy)) * params.w + u32(ix)];
+  return f32(x[((p / area * params.ci + ci) * params.h + u32(iy)) * params.w + u32(ix)]);
 }
 
 fn store_one(v: f32, co: u32, p: u32) {
@@ -97,9 +99,9 @@ fn store_one(v: f32, co: u32, p: u32) {
     sum += channel[n * params.co + co];
   }
   if (params.has_residual != 0) {
-    sum += residual[at];
+    sum += f32(residual[at]);
   }
-  y[at] = sum;
+  y[at] = Stored(sum);
 }
 
 fn store(v: vec4<f32>, co: u32, p: u32) {

@@ -9,7 +9,7 @@
 //     [16] and [ci,16] floats
 //   extra: f32 [N,Co,pixels] staged (a residual, or the sum over other input channels)
 //   channel: f32 [N,Co]; any if unused
-//   y: f32 [N,Co,pixels] as vec4
+//   y: [N,Co,pixels], f32 or f16, as vec4
 // Grid: x: panels, one after the other so that they find the pixels in the cache; y: one
 //   invocation per 16 pixels.
 // Numerics: f32; one running sum over ci: relative error about 2^-24 * sqrt(Ci / 6).
@@ -50,13 +50,14 @@ struct Tile {
 }
 
 override WORKGROUP: u32 = 32;
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<uniform> panels: array<vec4<f32>, 4096>;
 @group(0) @binding(2) var x: texture_2d<f32>;
 @group(0) @binding(3) var extra: texture_2d<f32>;
 @group(0) @binding(4) var<storage, read> channel: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 
 fn add_products(
   tile: ptr<function, Tile>,
@@ -100,7 +101,7 @@ fn store_pixels(v: vec4<f32>, plane: u32, pixel: u32, add: f32) {
   if (params.has_extra != 0) {
     sum += staged(extra, plane + pixel);
   }
-  y[plane + pixel] = sum;
+  y[plane + pixel] = Stored(sum);
 }
 
 fn store_channel(

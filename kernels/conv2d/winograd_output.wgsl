@@ -8,7 +8,7 @@
 //     being 4 quads of 4 tiles in a row
 //   extra: f32 [N,channels,H,W] staged; any if unused
 //   bias: f32 [channels]; channel: f32 [N,channels]; any if unused
-//   y: f32 [N,channels,H,W] as vec4
+//   y: [N,channels,H,W], f32 or f16, as vec4
 // Grid: x: one invocation per quad of the images from first_image on; y: channels.
 // Numerics: f32.
 // Shapes: W a multiple of 4.
@@ -30,13 +30,14 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 32;
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var m: texture_2d<f32>;
 @group(0) @binding(2) var extra: texture_2d<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> channel: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 
 fn load_column(column: u32, at: u32) -> Four {
   let size = params.plane;
@@ -61,7 +62,7 @@ fn store_pixels(sum: vec4<f32>, at: u32, inside: bool) {
   if (params.has_extra != 0) {
     v += staged(extra, at);
   }
-  y[at] = v;
+  y[at] = Stored(v);
 }
 
 fn store_row(m: Six, plane: u32, oy: u32, column: u32, add: f32) {

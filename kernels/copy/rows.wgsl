@@ -1,11 +1,11 @@
 // Equation: y[r, y_offset + j] = x[r, j - x_start] if 0 <= j - x_start < x_count else 0, j < count
 // Source: torch.cat, torch.narrow and the gradient of the latter, for two-dimensional memory.
 // Bindings:
-//   x: rows of x_stride Values, of any 4-byte type
+//   x: rows of x_stride Values, of any type
 //   y: rows of y_stride Values
 // Grid: 8 * WORKGROUP Values a workgroup along x, rows along y.
 // Numerics: copies.
-// Shapes: any; Value is vec4 where all lengths and offsets are multiples of 4.
+// Shapes: any; Value is four elements as words where all lengths and offsets are multiples of 4.
 // Writes: every output element of the columns y_offset to y_offset + count.
 
 struct Params {

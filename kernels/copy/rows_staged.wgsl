@@ -2,8 +2,8 @@
 // Source: torch.cat, torch.narrow and the gradient of the latter, for two-dimensional memory.
 // Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   x: f32 rows of x_stride vec4s, staged
-//   y: rows of y_stride vec4s
+//   x: f32 or f16 rows of x_stride vec4s, staged
+//   y: rows of y_stride vec4s, f32 or f16
 // Grid: steps * WORKGROUP vec4s a workgroup along x, rows along y.
 // Numerics: copies.
 // Shapes: all lengths and offsets multiples of 4, given in vec4s.
@@ -20,10 +20,11 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 64;
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var x: texture_2d<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -39,6 +40,6 @@ fn main(
     let column = u32(i32(j) - params.x_start);
     let inside = column < params.x_count;
     let value = staged(x, from_row + select(0u, column, inside));
-    y[to_row + j] = select(vec4<f32>(0.0), value, inside);
+    y[to_row + j] = Stored(select(vec4<f32>(0.0), value, inside));
   }
 }

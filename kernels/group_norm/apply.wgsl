@@ -2,10 +2,10 @@
 // Source: Wu and He 2018, arXiv:1803.08494; torch.nn.GroupNorm then torch.nn.SiLU.
 // Joins: kernels/lib/read_x_vec4.wgsl
 // Bindings:
-//   x: f32 [N, C, H, W], read as Value (vec4 where H * W is a multiple of 4)
+//   x: [N, C, H, W], f32 or f16, read as Value (vec4 where H * W is a multiple of 4)
 //   stats: f32 [N, G, 2], mean and rstd
 //   weight, bias: f32 [C]
-//   y: f32, the shape of x
+//   y: f32 or f16, the shape of x
 // Grid: a workgroup takes steps * WORKGROUP Values of one row (n, c); `chunks` workgroups a row.
 // Numerics: the mean is taken off first, so that a large mean costs no digits; exp overflows to
 //   infinity for z < -88, where z / infinity is the right -0.
@@ -24,12 +24,13 @@ struct Params {
 
 override WORKGROUP: u32 = 64;
 alias Value = vec4<f32>; // @specialize
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> stats: array<vec2<f32>>;
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<Value>;
+@group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -54,6 +55,6 @@ fn main(
     if (params.silu != 0u) {
       z = z / (1.0 + exp(-z));
     }
-    y[i] = z;
+    y[i] = Stored(z);
   }
 }

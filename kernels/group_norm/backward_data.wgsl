@@ -4,11 +4,11 @@
 // Joins: kernels/lib/read_x_vec4.wgsl
 // Joins: kernels/lib/read_dy_vec4.wgsl
 // Bindings:
-//   x, dy: f32 [N, C, H, W], read as Value (vec4 where H * W is a multiple of 4)
+//   x, dy: [N, C, H, W], f32 or f16, read as Value (vec4 where H * W is a multiple of 4)
 //   stats: f32 [N, G, 2], mean and rstd
 //   means: f32 [N, G, 2] of backward_means.wgsl
 //   weight, bias: f32 [C]
-//   dx: f32, the shape of x
+//   dx: f32 or f16, the shape of x
 // Grid: a workgroup takes steps * WORKGROUP Values of one row (n, c); `chunks` workgroups a row.
 // Numerics: f32; -z is capped at 80 in exp, so that s stays finite (below 1e-34 it counts as 0).
 // Shapes: any.
@@ -26,13 +26,14 @@ struct Params {
 
 override WORKGROUP: u32 = 64;
 alias Value = vec4<f32>; // @specialize
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read> stats: array<vec2<f32>>;
 @group(0) @binding(4) var<storage, read> means: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read> weight: array<f32>;
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dx: array<Value>;
+@group(0) @binding(7) var<storage, read_write> dx: array<Stored>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -60,6 +61,6 @@ fn main(
       let s = 1.0 / (1.0 + exp(min(-z, Value(80.0))));
       g = g * s * (1.0 + z * (1.0 - s));
     }
-    dx[i] = (w * stat.y) * g - shared_part.x - xhat * shared_part.y;
+    dx[i] = Stored((w * stat.y) * g - shared_part.x - xhat * shared_part.y);
   }
 }

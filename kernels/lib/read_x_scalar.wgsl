@@ -1,7 +1,9 @@
 // Library: the tensor x of a kernel, read float by float from a storage buffer.
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+alias StoredX = f32; // @specialize
+
+@group(0) @binding(1) var<storage, read> x: array<StoredX>;
 
 fn x_at(i: u32) -> f32 {
-  return x[i];
+  return f32(x[i]);
 }

@@ -1,7 +1,9 @@
 // Library: the tensor x of a kernel, read as vec4 from a storage buffer.
 
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+alias StoredX = vec4<f32>; // @specialize
+
+@group(0) @binding(1) var<storage, read> x: array<StoredX>;
 
 fn x_at(i: u32) -> vec4<f32> {
-  return x[i];
+  return vec4<f32>(x[i]);
 }

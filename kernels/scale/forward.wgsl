@@ -1,8 +1,8 @@
 // Equation: y[i] = factor * x[i]
 // Source: elementwise.
 // Bindings:
-//   x: f32 tensor, read as vec4 (buffers are padded to 16 bytes)
-//   y: f32, the same shape
+//   x: f32 or f16 tensor, read as vec4 (buffers are padded to 16 bytes)
+//   y: the same shape and type
 // Grid: one invocation per 4 elements, folded over x and y.
 // Numerics: one product, f32.
 // Shapes: any; the last vec4 may reach into the padding of the buffers.
@@ -14,10 +14,11 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 64;
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<Stored>;
+@group(0) @binding(2) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -29,5 +30,5 @@ fn main(
   if (i >= params.count4) {
     return;
   }
-  y[i] = params.factor * x[i];
+  y[i] = Stored(params.factor * vec4<f32>(x[i]));
 }

@@ -2,8 +2,8 @@
 // Source: transpose of nearest-neighbour upsampling by 2.
 // Joins: kernels/lib/read_dy_vec4.wgsl
 // Bindings:
-//   dy: f32 [N, C, 2 H, 2 W], read as vec4
-//   dx: f32 [N, C, H, W], written as vec4
+//   dy: [N, C, 2 H, 2 W], f32 or f16, read as vec4
+//   dx: [N, C, H, W], f32 or f16, written as vec4
 // Grid: one invocation per 4 pixels of dx, folded over x and y.
 // Numerics: sums of four, by pairs.
 // Shapes: W a multiple of 4.
@@ -15,9 +15,10 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 64;
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> dx: array<Stored>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -34,5 +35,5 @@ fn main(
   let second = first + 2u * params.width4;
   let a = dy_at(first) + dy_at(second);
   let b = dy_at(first + 1u) + dy_at(second + 1u);
-  dx[i] = vec4<f32>(a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w);
+  dx[i] = Stored(vec4<f32>(a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w));
 }

@@ -2,8 +2,8 @@
 // Source: torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest").
 // Joins: kernels/lib/read_x_vec4.wgsl
 // Bindings:
-//   x: f32 [N, C, H, W], read as vec4
-//   y: f32 [N, C, 2 H, 2 W], written as vec4
+//   x: [N, C, H, W], f32 or f16, read as vec4
+//   y: [N, C, 2 H, 2 W], f32 or f16, written as vec4
 // Grid: one invocation per 4 pixels of x, folded over x and y.
 // Numerics: copies.
 // Shapes: W a multiple of 4.
@@ -15,9 +15,10 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 64;
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -33,8 +34,8 @@ fn main(
   // Row r of x starts at 4 r W in y: two rows, each twice as long.
   let first = 2u * (i + (i / params.width4) * params.width4);
   let second = first + 2u * params.width4;
-  y[first] = v.xxyy;
-  y[first + 1u] = v.zzww;
-  y[second] = v.xxyy;
-  y[second + 1u] = v.zzww;
+  y[first] = Stored(v.xxyy);
+  y[first + 1u] = Stored(v.zzww);
+  y[second] = Stored(v.xxyy);
+  y[second + 1u] = Stored(v.zzww);
 }

@@ -2,8 +2,8 @@
 // Source: torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest").
 // Joins: kernels/lib/read_x_scalar.wgsl
 // Bindings:
-//   x: f32 [N, C, H, W]
-//   y: f32 [N, C, 2 H, 2 W]
+//   x: [N, C, H, W], f32 or f16
+//   y: [N, C, 2 H, 2 W], f32 or f16
 // Grid: one invocation per pixel of x, folded over x and y.
 // Numerics: copies.
 // Shapes: any; for widths that are no multiple of 4.
@@ -15,9 +15,10 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 64;
+alias Stored = f32; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -33,8 +34,8 @@ fn main(
   // Row r of x starts at 4 r W in y: two rows, each twice as long.
   let first = 2u * (i + (i / params.width) * params.width);
   let second = first + 2u * params.width;
-  y[first] = v;
-  y[first + 1u] = v;
-  y[second] = v;
-  y[second + 1u] = v;
+  y[first] = Stored(v);
+  y[first + 1u] = Stored(v);
+  y[second] = Stored(v);
+  y[second + 1u] = Stored(v);
 }

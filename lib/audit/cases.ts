@@ -6,6 +6,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan, PlanSlot } from "../gpu/plan.ts";
+import { decode, encode, roundTo } from "../gpu/data.ts";
 import { plan } from "../gpu/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { Graph } from "../graph/graph.ts";
@@ -13,7 +14,8 @@ import { interpret } from "../graph/interpret.ts";
 import type { DeviceProfile, Fill, OpCase, OpDef, Variant } from "../graph/op.ts";
 import { sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
 import { OPS } from "../ops/mod.ts";
-import { compare, decode, encode } from "./values.ts";
+import { allowedError } from "../tune/check.ts";
+import { compare } from "./values.ts";
 
 /** Mulberry32: small, seeded, good enough to fill test tensors. */
 export function random(seed: number): () => number {
@@ -56,7 +58,23 @@ export function fillInput(type: TensorType & { fill?: Fill }, rng: () => number)
         values[i] = fill.values[i % fill.values.length];
     }
   }
-  return type.dtype === "f32" ? values.map(Math.fround) : values;
+  return roundTo(values, type.dtype);
+}
+
+/** The case with tensors stored as f16, in each way that the op allows. */
+export function halfCases(def: OpDef, test: OpCase): OpCase[] {
+  const groups = def.half?.(test.attrs, test.inputs.length) ?? [];
+  return Array.from({ length: 2 ** groups.length - 1 }, (_, k): OpCase => {
+    const chosen = groups.filter((_, i) => (k + 1) >> i & 1);
+    const inputs = chosen.flatMap((g) => g.inputs ?? []);
+    const outputs = chosen.flatMap((g) => g.outputs ?? []);
+    return {
+      ...test,
+      name: `${test.name}, f16 in [${inputs}] out [${outputs}]`,
+      inputs: test.inputs.map((t, i) => inputs.includes(i) ? { ...t, dtype: "f16" } : t),
+      attrs: chosen.some((g) => g.named) ? { ...test.attrs, dtype: "f16" } : test.attrs,
+    };
+  }).filter((c) => c.inputs.every((t, i) => t.dtype !== "f16" || test.inputs[i].dtype === "f32"));
 }
 
 /** The case as a graph of one node; inputs that the op changes in place are states. */
@@ -174,7 +192,8 @@ function folded(original: Plan): Plan | undefined {
 }
 
 const GUARD = 1024;
-const POISON = 0x7fc5a5a5;
+/** NaN as one f32 and as two f16, and hardly ever a result. */
+const POISON = 0x7fc57fc5;
 
 /** Every buffer longer by a guard, which storage bindings that reach the buffer's end cover too. */
 export function guarded(original: Plan): Plan {
@@ -218,24 +237,40 @@ function writtenByWords(plan: Plan, buffer: number): number | undefined {
       const writes = layout.some((l) => l.binding === b.binding && l.access === "read_write");
       if (b.buffer !== buffer || !writes) continue;
       written = true;
-      const words = new RegExp(`var<storage, read_write> ${b.name}: array<(f32|u32|i32)>;`);
-      if (!words.test(text)) return undefined;
+      const words = new RegExp(`var<storage, read_write> ${b.name}: array<(f32|f16|u32|i32)>;`);
+      if (!words.test(withoutAliases(text))) return undefined;
     }
   }
-  return written && ends.length ? Math.max(...ends) : undefined;
+  return written && ends.length ? Math.ceil(Math.max(...ends) / 4) * 4 : undefined;
+}
+
+/** Arrays of the types that `alias Stored` and the like stand for. */
+function withoutAliases(text: string): string {
+  const aliases = new Map(
+    [...text.matchAll(/^alias (\w+) = ([^;]+);/gm)].map(([, a, b]) => [a, b]),
+  );
+  return text.replace(/array<(\w+)>/g, (_, name) => `array<${aliases.get(name) ?? name}>`);
 }
 
 export interface OutputError {
   readonly output: number;
   /** ‖gpu − float64‖ / ‖float64‖; Infinity where a guard was written to. */
   readonly error: number;
+  /** What it may be. */
+  readonly tolerance: number;
 }
 
-/** Runs a plan of the case. @throws where a shader does not compile. */
+/**
+ * Runs a plan of the case.
+ *
+ * @param tolerance of f32 results, see {@link allowedError}.
+ * @throws where a shader does not compile.
+ */
 export async function runCasePlan(
   gpu: Gpu,
   prepared: PreparedCase,
   plan: Plan,
+  tolerance: number,
 ): Promise<OutputError[]> {
   const { def, test, feeds, outputs } = prepared;
   const exe = await Executable.load(gpu, plan, { poison: true });
@@ -258,6 +293,7 @@ export async function runCasePlan(
       error: intact
         ? compare(decode(results[i], t.dtype), prepared.expected()[i]).relative
         : Infinity,
+      tolerance: allowedError(tolerance, prepared.expected()[i], t.dtype),
     }));
   } finally {
     exe.destroy();

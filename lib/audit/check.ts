@@ -1,11 +1,13 @@
 /** Replays a step dispatch by dispatch and compares every result with float64 on the same inputs. */
 
+import { decode } from "../gpu/data.ts";
 import type { Executable } from "../gpu/runtime.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { OpDef } from "../graph/op.ts";
 import type { Node } from "../graph/tensor.ts";
 import { OPS } from "../ops/mod.ts";
-import { compare, coordinates, decode, type Difference } from "./values.ts";
+import { allowedError } from "../tune/check.ts";
+import { compare, coordinates, type Difference } from "./values.ts";
 
 export interface NodeCheck extends Difference {
   readonly node: number;
@@ -76,10 +78,12 @@ export async function checkStep(
     let noise: number[] | undefined;
     results.forEach((got, k) => {
       const difference = compare(got, expected[k]);
-      let tolerance = base;
-      if (difference.relative > base && difference.relative < Infinity) {
+      const { dtype } = node.outputs[k];
+      const plain = allowedError(base, expected[k], dtype);
+      let tolerance = plain;
+      if (difference.relative > plain && difference.relative < Infinity) {
         noise ??= roundingNoise(def, node, inputs, expected);
-        tolerance = base + 16 * noise[k];
+        tolerance = allowedError(base + 16 * noise[k], expected[k], dtype);
       }
       checks.push({
         ...difference,
@@ -98,7 +102,7 @@ export async function checkStep(
         shape: node.outputs[k].shape,
         worstAt: coordinates(difference.worst, node.outputs[k].shape),
         tolerance,
-        conditioned: tolerance > base,
+        conditioned: tolerance > plain,
       });
     });
   }

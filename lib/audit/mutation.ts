@@ -73,8 +73,8 @@ export async function mutateFile(
   const trials = trialsOf(gpu, fileText);
   if (trials.length === 0) throw new Error(`${file}: no case of any op runs it`);
   for (const { prepared, variant, tolerance, plan } of trials) {
-    const bad = (await runCasePlan(gpu, prepared, plan))
-      .find((r) => !(r.error <= tolerance));
+    const bad = (await runCasePlan(gpu, prepared, plan, tolerance))
+      .find((r) => !(r.error <= r.tolerance));
     if (bad) {
       throw new Error(
         `${file}: ${name(prepared, variant)} fails without a mutant: error ${bad.error}`,
@@ -111,12 +111,12 @@ async function judge(
     planted = true;
     let errors;
     try {
-      errors = await runCasePlan(gpu, prepared, { ...plan, shaders });
+      errors = await runCasePlan(gpu, prepared, { ...plan, shaders }, tolerance);
     } catch (error) {
       if (/^Cannot compile/.test((error as Error).message)) return undefined;
       throw error;
     }
-    const found = errors.find((r) => !(r.error <= tolerance));
+    const found = errors.find((r) => !(r.error <= r.tolerance));
     if (found) {
       const error = Number.isFinite(found.error) ? found.error : null;
       return { ...mutant, verdict: "caught", by: name(prepared, variant), error };

@@ -1,22 +1,4 @@
-/** Test values, comparison with float64, and ULPs. */
-
-import type { TypedData } from "../gpu/runtime.ts";
-import type { DType } from "../graph/tensor.ts";
-
-/** Bytes read back, as numbers. */
-export function decode(bytes: ArrayBuffer, dtype: DType): Float64Array {
-  if (dtype === "i32") return Float64Array.from(new Int32Array(bytes));
-  if (dtype === "u32") return Float64Array.from(new Uint32Array(bytes));
-  if (dtype === "f16") return Float64Array.from(new Float16Array(bytes));
-  return Float64Array.from(new Float32Array(bytes));
-}
-
-export function encode(values: ArrayLike<number>, dtype: DType): TypedData {
-  if (dtype === "i32") return Int32Array.from(values);
-  if (dtype === "u32") return Uint32Array.from(values);
-  if (dtype === "f16") return new Uint16Array(Float16Array.from(values).buffer);
-  return Float32Array.from(values);
-}
+/** Comparison with float64, and ULPs. */
 
 /** Distance of neighbouring float32 numbers at v. */
 export function ulp(v: number): number {

@@ -3,7 +3,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan, PlanBinding } from "../gpu/plan.ts";
 import { Executable } from "../gpu/runtime.ts";
-import { STAGING_WIDTH } from "../gpu/staging.ts";
+import { stagingRowBytes } from "../gpu/staging.ts";
 import { packParams, shaderInterface, specialize } from "../gpu/wgsl.ts";
 import { gridFor, type KernelSource } from "../graph/kernel_call.ts";
 import copyText from "../../kernels/bench/copy.wgsl" with { type: "text" };
@@ -61,7 +61,10 @@ function probePlan({ kernel, specialize: values, params, bytes, invocations }: P
   const staged = placed.filter((b) => b.texture !== undefined);
   return {
     buffers,
-    textures: staged.map((b) => Math.ceil(b.size / (16 * STAGING_WIDTH)) | 1),
+    textures: staged.map((b) => ({
+      dtype: "f32",
+      rows: Math.ceil(b.size / stagingRowBytes("f32")) | 1,
+    })),
     shaders: [{
       file: kernel.file,
       text: specialize(kernel, values),

@@ -3,7 +3,7 @@
  * made once from a graph and replayed; see `planner.ts` for how and `runtime.ts` for the replay.
  */
 
-import { STAGING_WIDTH } from "./staging.ts";
+import { type StagedType, stagingRowBytes } from "./staging.ts";
 import type { DType, TensorType } from "../graph/tensor.ts";
 
 export interface PlanBuffer {
@@ -20,6 +20,12 @@ export interface PlanShader {
   readonly text: string;
   readonly constants: Readonly<Record<string, number>>;
   readonly layout: readonly { readonly binding: number; readonly access: string }[];
+}
+
+/** A staging texture of four elements a texel; see `staging.ts`. */
+export interface PlanTexture {
+  readonly dtype: StagedType;
+  readonly rows: number;
 }
 
 /** A copy from a buffer into a staging texture, made before a dispatch; see `staging.ts`. */
@@ -64,8 +70,7 @@ export interface PlanSlot extends TensorType {
 
 export interface Plan {
   readonly buffers: readonly PlanBuffer[];
-  /** Rows of each staging texture. */
-  readonly textures: readonly number[];
+  readonly textures: readonly PlanTexture[];
   readonly shaders: readonly PlanShader[];
   readonly dispatches: readonly PlanDispatch[];
   /** Words of the buffer whose role is `params`. */
@@ -82,5 +87,5 @@ export interface Plan {
 /** Bytes of all buffers and textures: what the step holds on the device. */
 export function planBytes(plan: Plan): number {
   return plan.buffers.reduce((sum, b) => sum + b.bytes, 0) +
-    plan.textures.reduce((sum, rows) => sum + rows * STAGING_WIDTH * 16, 0);
+    plan.textures.reduce((sum, { dtype, rows }) => sum + rows * stagingRowBytes(dtype), 0);
 }

@@ -13,7 +13,13 @@ import type {
   PlanSlot,
   PlanStage,
 } from "./plan.ts";
-import { Staging, STAGING_ROWS, STAGING_WIDTH } from "./staging.ts";
+import {
+  isStagedType,
+  type StagedType,
+  Staging,
+  STAGING_ROWS,
+  stagingRowBytes,
+} from "./staging.ts";
 import { packParams, shaderInterface, specialize } from "./wgsl.ts";
 import { type Place, resolveStorage } from "./storage.ts";
 
@@ -144,14 +150,15 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
     const low = lowered.get(node);
     if (!low) continue;
     for (const call of low.calls) {
+      const typeOf = ({ kind, index }: BufferRef) =>
+        kind === "input" ? node.inputs[index] : node.outputs[index];
       const resolve = (ref: BufferRef) => {
         if (ref.kind === "scratch") {
           const root = low.scratch[ref.index];
           return range(at({ root, offset: 0 }, lives.get(root)!.bytes), ref);
         }
-        const t = ref.kind === "input" ? node.inputs[ref.index] : undefined;
-        const key = t ? t.key : `${node.id}:${ref.index}`;
-        return range(at(places.get(key)!, bytesOf(t ?? node.outputs[ref.index])), ref);
+        const key = ref.kind === "input" ? node.inputs[ref.index].key : `${node.id}:${ref.index}`;
+        return range(at(places.get(key)!, bytesOf(typeOf(ref))), ref);
       };
       const shader = shaderId(call, shaders, shaderIds);
       const bindings = bind(call, resolve, () => {
@@ -162,8 +169,15 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
         return { buffer: paramsBuffer, offset, size: words.length * 4 };
       });
       checkHazards(call, bindings, node);
-      checkSizes(call, bindings, node, options.device);
-      const staged = stageTextures(call, bindings, staging);
+      // Scratch memory is f32.
+      const dtypeOf = ({ name }: PlanBinding) => {
+        const ref = call.bindings[name];
+        const dtype = !ref || ref.kind === "scratch" ? "f32" : typeOf(ref).dtype;
+        if (isStagedType(dtype)) return dtype;
+        throw new Error(`Cannot plan ${node.op}: "${name}" of ${dtype} cannot be a texture`);
+      };
+      checkSizes(call, bindings, node, options.device, dtypeOf);
+      const staged = stageTextures(call, bindings, staging, dtypeOf);
       dispatches.push({
         shader,
         ...staged,
@@ -260,12 +274,13 @@ function stageTextures(
   call: KernelCall,
   bindings: readonly PlanBinding[],
   staging: Staging,
+  dtypeOf: (binding: PlanBinding) => StagedType,
 ): { bindings: readonly PlanBinding[]; stage: readonly PlanStage[] } {
   const { bindings: declared } = shaderInterface(call.kernel);
   const access = new Map(declared.map((b) => [b.binding, b.access]));
   const read = bindings.filter((b) => access.get(b.binding) === "texture");
   const { textures, stage } = staging.place(
-    read.map(({ buffer, offset, size }) => ({ buffer, offset, size })),
+    read.map((b) => ({ buffer: b.buffer, offset: b.offset, size: b.size, dtype: dtypeOf(b) })),
   );
   for (const b of bindings) if (access.get(b.binding) === "read_write") staging.wrote(b);
   return {
@@ -302,12 +317,13 @@ function checkSizes(
   bindings: readonly PlanBinding[],
   node: Node,
   { limits }: DeviceProfile,
+  dtypeOf: (binding: PlanBinding) => StagedType,
 ): void {
   const where = `Cannot plan ${node.op} "${node.scope}"`;
   const declared = new Map(shaderInterface(call.kernel).bindings.map((b) => [b.binding, b.access]));
   for (const b of bindings) {
     if (declared.get(b.binding) === "texture") {
-      if (b.size > STAGING_ROWS * STAGING_WIDTH * 16) {
+      if (b.size > STAGING_ROWS * stagingRowBytes(dtypeOf(b))) {
         throw new Error(`${where}: "${b.name}" of ${mebibytes(b.size)} is too large for a texture`);
       }
       continue;

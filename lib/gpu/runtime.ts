@@ -2,7 +2,7 @@
 
 import type { Gpu } from "./device.ts";
 import { type Plan, planBytes, type PlanShader, type PlanSlot, type PlanStage } from "./plan.ts";
-import { STAGING_WIDTH } from "./staging.ts";
+import { STAGING_WIDTH, stagingRowBytes } from "./staging.ts";
 
 export type TypedData = Float32Array | Int32Array | Uint32Array | Uint16Array;
 
@@ -21,6 +21,9 @@ interface Step {
   readonly workgroups: readonly [number, number, number];
   readonly stage: readonly PlanStage[];
 }
+
+/** NaN as one f32 and as two f16. */
+const NAN_WORD = 0x7fc07fc0;
 
 const pipelines = new WeakMap<Gpu, Map<string, Promise<GPUComputePipeline>>>();
 
@@ -112,11 +115,11 @@ export class Executable {
 
   #allocate({ share = {}, poison }: LoadOptions): void {
     const { device } = this.gpu;
-    for (const rows of this.plan.textures) {
+    for (const { dtype, rows } of this.plan.textures) {
       this.#textures.push(device.createTexture({
         label: "staging",
         size: [STAGING_WIDTH, rows],
-        format: "rgba32float",
+        format: dtype === "f16" ? "rgba16float" : "rgba32float",
         usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST,
       }));
     }
@@ -148,7 +151,7 @@ export class Executable {
           GPUBufferUsage.COPY_DST,
       });
       if (poison && spec.role === "arena") {
-        device.queue.writeBuffer(buffer, 0, new Uint32Array(spec.bytes / 4).fill(0x7fc00000));
+        device.queue.writeBuffer(buffer, 0, new Uint32Array(spec.bytes / 4).fill(NAN_WORD));
       }
       if (spec.role === "params") {
         device.queue.writeBuffer(buffer, 0, new Uint32Array(this.plan.params));
@@ -174,10 +177,12 @@ export class Executable {
           `for [${slot.shape}]`,
       );
     }
+    // Whole words; the buffer has room for them.
+    const padded = data.byteLength % 4 ? Uint16Array.from([...data as Uint16Array, 0]) : data;
     this.gpu.device.queue.writeBuffer(
       this.#buffers[slot.buffer],
       slot.offset,
-      data as Float32Array<ArrayBuffer>,
+      padded as Float32Array<ArrayBuffer>,
     );
   }
 
@@ -211,10 +216,10 @@ export class Executable {
 
   /** Copies whole rows of a staging texture at once, then the rest of the last row. */
   #copyToTextures(encoder: GPUCommandEncoder, step: Step): void {
-    const bytesPerRow = STAGING_WIDTH * 16;
     for (const { buffer, offset, size, texture } of step.stage) {
+      const bytesPerRow = stagingRowBytes(this.plan.textures[texture].dtype);
       const rows = Math.floor(size / bytesPerRow);
-      const rest = size % bytesPerRow / 16;
+      const rest = size % bytesPerRow / (bytesPerRow / STAGING_WIDTH);
       const source = { buffer: this.#buffers[buffer], offset, bytesPerRow };
       const target = { texture: this.#textures[texture] };
       if (rows) encoder.copyBufferToTexture(source, target, [STAGING_WIDTH, rows]);
@@ -228,9 +233,11 @@ export class Executable {
     }
   }
 
-  /** Reads an input, state, output or tensor back; waits for the work before it. */
+  /** Reads an f32 or f16 input, state, output or tensor back; waits for the work before it. */
   async read(name: string): Promise<Float32Array<ArrayBuffer>> {
-    return new Float32Array(await this.readBytes(name));
+    const bytes = await this.readBytes(name);
+    const isHalf = this.#slot(name).dtype === "f16";
+    return isHalf ? Float32Array.from(new Float16Array(bytes)) : new Float32Array(bytes);
   }
 
   /** The bytes behind a name. Staging buffers are kept and used again. */

@@ -1,7 +1,7 @@
 /** Which tensors share memory: views, packed tensors, and states updated in place. */
 
 import type { Registry } from "../graph/op.ts";
-import { type Node, sizeOf } from "../graph/tensor.ts";
+import { bytesPer, type Node, sizeOf } from "../graph/tensor.ts";
 
 /** A byte offset within the memory of a root tensor (its key, `node:index`). */
 export interface Place {
@@ -57,7 +57,10 @@ export function resolveStorage(
       const shared = registry[node.op]?.inPlace?.[i];
       if (node.op === "view") {
         const from = places.get(node.inputs[0].key)!;
-        places.set(key, { root: from.root, offset: from.offset + node.attrs.offset * 4 });
+        places.set(key, {
+          root: from.root,
+          offset: from.offset + node.attrs.offset * bytesPer(node.outputs[0].dtype),
+        });
       } else if (shared !== undefined) {
         const from = places.get(node.inputs[shared].key)!;
         places.set(key, from);

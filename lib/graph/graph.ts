@@ -128,7 +128,7 @@ export class Graph {
         if (!def) throw new Error(`Graph: op "${node.op}" is not in the registry`);
         const types = def.infer(node.inputs, node.attrs);
         types.forEach((t, k) => {
-          if (!sameShape(t.shape, node.outputs[k].shape)) {
+          if (!sameShape(t.shape, node.outputs[k].shape) || t.dtype !== node.outputs[k].dtype) {
             throw new Error(`Graph types: ${node.op} ${node.id} output ${k} is not ${show("", t)}`);
           }
         });

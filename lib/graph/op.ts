@@ -1,7 +1,7 @@
 /** The anatomy of an op: shape rule, gradient, float64 reference, lowering, cost and test cases. */
 
 import type { Lowering } from "./kernel_call.ts";
-import type { Attrs, Node, Tensor, TensorType } from "./tensor.ts";
+import { type Attrs, bytesOf, type Node, type Tensor, type TensorType } from "./tensor.ts";
 
 /** What lowering may rely on. Plain data, so that planning works without a GPU. */
 export interface DeviceProfile {
@@ -113,6 +113,14 @@ export type OpName =
   | "attention"
   | "attention_backward";
 
+/** Inputs and outputs of a node, by index, that are all f32 or all f16. */
+export interface StoredAlike {
+  readonly inputs?: readonly number[];
+  readonly outputs?: readonly number[];
+  /** `attrs.dtype` names the outputs' type (f32 where absent); else it is that of the inputs. */
+  readonly named?: boolean;
+}
+
 export interface OpDef {
   readonly name: OpName;
   /** Output types. Throws an Error that names action, argument, actual and required. */
@@ -134,6 +142,8 @@ export interface OpDef {
   /** Ways to run it, best guess first; empty only for ops that the planner turns into aliases. */
   lower(context: LowerContext): Variant[];
   cost(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: Attrs): Cost;
+  /** Which tensors of a node of so many inputs may be stored as f16 (`precision.ts`). */
+  half?(attrs: Attrs, inputs: number): readonly StoredAlike[];
   /**
    * Output index → input index that shares its memory. The kernel reads and writes the one buffer
    * through the output's binding.
@@ -146,8 +156,5 @@ export type Registry = Readonly<Record<string, OpDef>>;
 
 /** Bytes of all inputs and outputs, each once: the usual `cost.bytes`. */
 export function trafficOf(inputs: readonly TensorType[], outputs: readonly TensorType[]): number {
-  return [...inputs, ...outputs].reduce(
-    (sum, t) => sum + t.shape.reduce((a, b) => a * b, 1) * (t.dtype === "f16" ? 2 : 4),
-    0,
-  );
+  return [...inputs, ...outputs].reduce((sum, t) => sum + bytesOf(t), 0);
 }

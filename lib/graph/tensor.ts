@@ -53,8 +53,11 @@ export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((a, b) => a * b, 1);
 }
 
-export function bytesOf(type: TensorType): number {
-  return sizeOf(type.shape) * (type.dtype === "f16" ? 2 : 4);
+/** Bytes of an element. */
+export const bytesPer = (dtype: DType): number => dtype === "f16" ? 2 : 4;
+
+export function bytesOf({ shape, dtype }: TensorType): number {
+  return sizeOf(shape) * bytesPer(dtype);
 }
 
 export function sameShape(a: readonly number[], b: readonly number[]): boolean {

@@ -3,7 +3,7 @@
 import { gridFor, input, type KernelSource, output } from "../graph/kernel_call.ts";
 import { type OpDef, trafficOf, type Variant } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { ELEMENTWISE, f32, kernel, requireFloat, requireSame } from "./common.ts";
+import { ELEMENTWISE, f32, kernel, requireAlike, requireStored, storedAs } from "./common.ts";
 import { storageOrStaged } from "./rows.ts";
 import { scale } from "./scale.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
@@ -13,7 +13,7 @@ import text from "../../kernels/add/forward.wgsl" with { type: "text" };
 const ADD = kernel("add/forward.wgsl", text);
 const ADD_STAGED = kernel("add/forward_staged.wgsl", stagedText, stagedLibrary);
 
-/** a and b of one shape, f32. */
+/** a and b of one shape and type. */
 export function add(a: Tensor, b: Tensor, scaleA = 1, scaleB = 1): Tensor {
   return a.graph.append(addOp, [a, b], { scaleA, scaleB })[0];
 }
@@ -21,11 +21,11 @@ export function add(a: Tensor, b: Tensor, scaleA = 1, scaleB = 1): Tensor {
 export const addOp: OpDef = {
   name: "add",
   infer([a, b]) {
-    requireFloat("a", a);
-    requireFloat("b", b);
-    requireSame("b", b, "a", a);
+    requireStored("a", a);
+    requireAlike("b", b, "a", a);
     return [a];
   },
+  half: () => [{ inputs: [0, 1], outputs: [0] }],
   vjp({ attrs: { scaleA = 1, scaleB = 1 } }, [dy], needs) {
     const part = (s: number) => s === 1 ? dy! : scale(dy!, s);
     return [needs[0] ? part(scaleA) : undefined, needs[1] ? part(scaleB) : undefined];
@@ -41,6 +41,7 @@ export const addOp: OpDef = {
       build: () => ({
         calls: [{
           kernel: source,
+          specialize: storedAs(a.dtype, 4),
           params: { count4, scale_a: scaleA, scale_b: scaleB },
           bindings: { a: input(0), b: input(1), y: output() },
           workgroups: gridFor(count4, ELEMENTWISE),

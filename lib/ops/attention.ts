@@ -1,12 +1,15 @@
 /** Multi-head attention on channel-first tensors, without a score matrix in memory. */
 
 import { input, type KernelCall, type Lowering, output, scratch } from "../graph/kernel_call.ts";
-import { type DeviceProfile, type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
+import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf, Tensor } from "../graph/tensor.ts";
 import { attentionBackwardOp, probabilities } from "./attention_backward.ts";
 import {
   attentionGrid,
+  type AttentionShape,
+  attentionShape,
   attentionVariants,
+  copiesOf,
   dimensions,
   firstHeads,
   headRange,
@@ -14,7 +17,6 @@ import {
   panelHeads,
   requireAttention,
   requireIterations,
-  resizeRows,
   SHAPES,
 } from "./attention_shared.ts";
 import { type Reading, readingKernels } from "./rows.ts";
@@ -44,17 +46,16 @@ export function attention(
 }
 
 function lowerGeneral(
-  all: number,
-  headDim: number,
-  tokens: number,
+  shape: AttentionShape,
   scale: number,
-  device: DeviceProfile,
   reading: Reading["name"],
 ): Lowering {
+  const { all, headDim, tokens, dtype, device } = shape;
   const stride = Math.ceil(tokens / 8) * 8;
   requireIterations(headDim, stride, device);
   const padded = stride !== tokens;
-  const at = padded ? scratch : input;
+  const copied = padded || dtype !== "f32";
+  const at = copied ? scratch : input;
   const forward: KernelCall = {
     kernel: FORWARD[reading],
     params: { tokens, stride4: stride / 4, head_dim: headDim, scale },
@@ -62,27 +63,31 @@ function lowerGeneral(
       q: at(0),
       k: at(1),
       v: at(2),
-      y: padded ? scratch(3) : output(0),
+      y: copied ? scratch(3) : output(0),
       logsumexp: padded ? scratch(4) : output(1),
     },
     workgroups: attentionGrid(all, stride, ELEMENTWISE),
   };
-  if (!padded) return { calls: [forward] };
+  if (!copied) return { calls: [forward] };
+  const copies = copiesOf(shape, stride);
   const rows = 4 * all * stride;
   const images = rows * headDim;
   return {
-    scratch: [images, images, images, images, rows],
+    scratch: [images, images, images, images, ...(padded ? [rows] : [])],
     calls: [
-      ...[0, 1, 2].map((i) => resizeRows(all * headDim, tokens, stride, input(i), scratch(i))),
+      ...[0, 1, 2].map((i) => copies.into(input(i), scratch(i))),
       forward,
-      resizeRows(all * headDim, stride, tokens, scratch(3), output(0)),
-      resizeRows(all, stride, tokens, scratch(4), output(1)),
+      copies.out(scratch(3), output(0)),
+      ...(padded ? [copies.numbersOut(scratch(4), output(1))] : []),
     ],
   };
 }
 
 /** `count` heads a dispatch, their keys and values in uniform buffers. */
-function lowerPanel(all: number, count: number, tokens: number, scale: number): Lowering {
+function lowerPanel(shape: AttentionShape, count: number, scale: number): Lowering {
+  const { all, tokens, dtype } = shape;
+  const copied = dtype !== "f32";
+  const at = copied ? scratch : input;
   const calls = firstHeads(all, count).map((first): KernelCall => {
     const range = headRange(first, count, 8 * tokens);
     return {
@@ -90,17 +95,27 @@ function lowerPanel(all: number, count: number, tokens: number, scale: number): 
       specialize: { PANEL: `${2 * count * tokens}u` },
       params: { stride4: tokens / 4, first_head: first, scale },
       bindings: {
-        q: input(0),
-        k: input(1, range),
-        v: input(2, range),
-        y: output(0),
+        q: at(0),
+        k: at(1, range),
+        v: at(2, range),
+        y: copied ? scratch(3) : output(0),
         logsumexp: output(1),
       },
       workgroups: attentionGrid(count, tokens, PANEL_WORKGROUP),
       note: `heads from ${first}`,
     };
   });
-  return { calls };
+  if (!copied) return { calls };
+  const copies = copiesOf(shape, tokens);
+  const images = 4 * all * 8 * tokens;
+  return {
+    scratch: [images, images, images, images],
+    calls: [
+      ...[0, 1, 2].map((i) => copies.into(input(i), scratch(i))),
+      ...calls,
+      copies.out(scratch(3), output(0)),
+    ],
+  };
 }
 
 export const attentionOp: OpDef = {
@@ -111,6 +126,7 @@ export const attentionOp: OpDef = {
     const { batch, tokens } = dimensions(q, heads);
     return [q, f32(batch, heads, tokens)];
   },
+  half: () => [{ inputs: [0, 1, 2], outputs: [0] }],
   vjp(node, [dy, dlogsumexp]) {
     if (dlogsumexp) throw new Error("attention has no gradient by way of its logsumexp");
     const { inputs, attrs } = node;
@@ -136,14 +152,13 @@ export const attentionOp: OpDef = {
     return [y, logsumexp];
   },
   lower({ inputs: [q], attrs: { heads, scale }, device }) {
-    const { batch, headDim, tokens } = dimensions(q, heads);
-    const all = batch * heads;
-    const count = panelHeads(all, headDim, tokens, device);
+    const shape = attentionShape(q, heads, device);
+    const count = panelHeads(shape);
     return attentionVariants(
       device,
       q,
-      (reading) => lowerGeneral(all, headDim, tokens, scale, device, reading),
-      count ? () => lowerPanel(all, count, tokens, scale) : undefined,
+      (reading) => lowerGeneral(shape, scale, reading),
+      count ? () => lowerPanel(shape, count, scale) : undefined,
     );
   },
   cost(inputs, outputs) {

@@ -8,11 +8,14 @@ import {
   output,
   scratch,
 } from "../graph/kernel_call.ts";
-import { type DeviceProfile, type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
+import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf } from "../graph/tensor.ts";
 import {
   attentionGrid,
+  type AttentionShape,
+  attentionShape,
   attentionVariants,
+  copiesOf,
   dimensions,
   firstHeads,
   headRange,
@@ -20,7 +23,6 @@ import {
   panelHeads,
   requireAttention,
   requireIterations,
-  resizeRows,
   SHAPES,
 } from "./attention_shared.ts";
 import { type Reading, readingKernels } from "./rows.ts";
@@ -79,8 +81,7 @@ export function probabilities(
 
 /** delta[i] = Σ dy·y, by which the derivative of softmax differs from dp. */
 function deltaCall(
-  all: number,
-  headDim: number,
+  { all, headDim }: AttentionShape,
   stride: number,
   reading: Reading["name"],
   bindings: { x: BufferRef; dy: BufferRef; delta: BufferRef },
@@ -94,53 +95,60 @@ function deltaCall(
   };
 }
 
-function lowerGeneral(
-  all: number,
-  headDim: number,
-  tokens: number,
-  scale: number,
-  device: DeviceProfile,
-  reading: Reading["name"],
-): Lowering {
+/**
+ * Where the kernels find their tensors: scratch 0 is delta; where tensors must be copied, 1 to 5 are
+ * the image inputs, 6 to 8 the outputs, and 9 is the logsumexp, if its rows are padded.
+ */
+function places({ dtype, tokens }: AttentionShape, stride: number) {
+  const padded = stride !== tokens;
+  const copied = padded || dtype !== "f32";
+  const at = (index: number, place: number) => copied ? scratch(place) : input(index);
+  const [q, k, v, y, dy] = [0, 1, 2, 3, 5].map((index, i) => at(index, 1 + i));
+  const logsumexp = padded ? scratch(9) : input(4);
+  const [dq, dk, dv] = [0, 1, 2].map((i) => copied ? scratch(6 + i) : output(i));
+  return { padded, copied, q, k, v, y, dy, logsumexp, dq, dk, dv, delta: scratch(0) };
+}
+
+/** The calls with the copies that they need around them. */
+function withCopies(shape: AttentionShape, stride: number, calls: KernelCall[]): Lowering {
+  const { padded, copied, q, k, v, y, dy, logsumexp, dq, dk, dv } = places(shape, stride);
+  const row = 4 * shape.all * stride;
+  if (!copied) return { calls, scratch: [row] };
+  const copies = copiesOf(shape, stride);
+  const image = row * shape.headDim;
+  return {
+    scratch: [row, ...Array(8).fill(image), ...(padded ? [row] : [])],
+    calls: [
+      ...[q, k, v, y].map((to, i) => copies.into(input(i), to)),
+      ...(padded ? [copies.numbersInto(input(4), logsumexp)] : []),
+      copies.into(input(5), dy),
+      ...calls,
+      ...[dq, dk, dv].map((from, i) => copies.out(from, output(i))),
+    ],
+  };
+}
+
+function lowerGeneral(shape: AttentionShape, scale: number, reading: Reading["name"]): Lowering {
+  const { all, headDim, tokens, device } = shape;
   const stride = Math.ceil(tokens / 8) * 8;
   requireIterations(headDim, stride, device);
-  const padded = stride !== tokens;
-  // Scratch 0 is delta; where rows must be padded, 1 to 6 are the inputs, 7 to 9 the outputs.
-  const [q, k, v, y, logsumexp, dy] = [0, 1, 2, 3, 4, 5].map((i) =>
-    padded ? scratch(1 + i) : input(i)
-  );
-  const [dq, dk, dv] = [0, 1, 2].map((i) => padded ? scratch(7 + i) : output(i));
-  const delta = scratch(0);
+  const { q, k, v, y, dy, logsumexp, dq, dk, dv, delta } = places(shape, stride);
   const common = {
     params: { stride4: stride / 4, head_dim: headDim, scale },
     workgroups: attentionGrid(all, stride, ELEMENTWISE),
   };
   const bindings = { q, k, v, dy, logsumexp, delta };
-  const calls: KernelCall[] = [
-    deltaCall(all, headDim, stride, reading, { x: y, dy, delta }),
+  return withCopies(shape, stride, [
+    deltaCall(shape, stride, reading, { x: y, dy, delta }),
     { kernel: QUERY[reading], ...common, bindings: { ...bindings, dq }, note: "dq" },
     { kernel: KEY_VALUE[reading], ...common, bindings: { ...bindings, dk, dv }, note: "dk, dv" },
-  ];
-  const row = 4 * all * stride;
-  if (!padded) return { calls, scratch: [row] };
-  const rows = all * headDim;
-  const image = row * headDim;
-  return {
-    scratch: [row, image, image, image, image, row, image, image, image, image],
-    calls: [
-      ...[q, k, v, y, logsumexp, dy].map((to, i) =>
-        resizeRows(i === 4 ? all : rows, tokens, stride, input(i), to)
-      ),
-      ...calls,
-      ...[dq, dk, dv].map((from, i) => resizeRows(rows, stride, tokens, from, output(i))),
-    ],
-  };
+  ]);
 }
 
 /** `count` heads a dispatch, what it walks over in uniform buffers. */
-function lowerPanel(all: number, count: number, tokens: number, scale: number): Lowering {
-  const [q, k, v, y, logsumexp, dy] = [0, 1, 2, 3, 4, 5].map((i) => input(i));
-  const delta = scratch();
+function lowerPanel(shape: AttentionShape, count: number, scale: number): Lowering {
+  const { all, tokens } = shape;
+  const { q, k, v, y, dy, logsumexp, dq, dk, dv, delta } = places(shape, tokens);
   const PANEL = `${2 * count * tokens}u`;
   const queries: KernelCall[] = [];
   const keyValues: KernelCall[] = [];
@@ -157,12 +165,12 @@ function lowerPanel(all: number, count: number, tokens: number, scale: number): 
       ...common,
       bindings: {
         q,
-        k: input(1, range),
-        v: input(2, range),
+        k: { ...k, ...range },
+        v: { ...v, ...range },
         dy,
         logsumexp,
         delta,
-        dq: output(0),
+        dq,
       },
       note: `dq, heads from ${first}`,
     });
@@ -171,22 +179,23 @@ function lowerPanel(all: number, count: number, tokens: number, scale: number): 
       specialize: { PANEL, ROWS: `${count * tokens / 4}u` },
       ...common,
       bindings: {
-        q: input(0, range),
+        q: { ...q, ...range },
         k,
         v,
-        dy: input(5, range),
-        logsumexp: input(4, rowRange),
-        delta: scratch(0, rowRange),
-        dk: output(1),
-        dv: output(2),
+        dy: { ...dy, ...range },
+        logsumexp: { ...logsumexp, ...rowRange },
+        delta: { ...delta, ...rowRange },
+        dk,
+        dv,
       },
       note: `dk, dv, heads from ${first}`,
     });
   }
-  return {
-    scratch: [4 * all * tokens],
-    calls: [deltaCall(all, 8, tokens, "staged", { x: y, dy, delta }), ...queries, ...keyValues],
-  };
+  return withCopies(shape, tokens, [
+    deltaCall(shape, tokens, "staged", { x: y, dy, delta }),
+    ...queries,
+    ...keyValues,
+  ]);
 }
 
 /** (q, k, v, y, logsumexp, dy) → (dq, dk, dv). */
@@ -198,6 +207,7 @@ export const attentionBackwardOp: OpDef = {
     requireSame("logsumexp", logsumexp, "required", f32(batch, heads, tokens));
     return [q, q, q];
   },
+  half: () => [{ inputs: [0, 1, 2, 3, 5], outputs: [0, 1, 2] }],
   vjp: "non-differentiable",
   reference([q, k, v, y, logsumexp, dy], { heads, scale }, [type]) {
     const { batch, headDim, tokens } = dimensions(type, heads);
@@ -233,14 +243,13 @@ export const attentionBackwardOp: OpDef = {
     return [dq, dk, dv];
   },
   lower({ inputs: [q], attrs: { heads, scale }, device }) {
-    const { batch, headDim, tokens } = dimensions(q, heads);
-    const all = batch * heads;
-    const count = panelHeads(all, headDim, tokens, device);
+    const shape = attentionShape(q, heads, device);
+    const count = panelHeads(shape);
     return attentionVariants(
       device,
       q,
-      (reading) => lowerGeneral(all, headDim, tokens, scale, device, reading),
-      count ? () => lowerPanel(all, count, tokens, scale) : undefined,
+      (reading) => lowerGeneral(shape, scale, reading),
+      count ? () => lowerPanel(shape, count, scale) : undefined,
     );
   },
   cost(inputs, outputs) {

@@ -2,11 +2,14 @@
 
 import { type BufferRef, gridFor, type KernelCall, type Lowering } from "../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../graph/op.ts";
-import { sameShape, show, sizeOf, type TensorType } from "../graph/tensor.ts";
-import { ELEMENTWISE, kernel, requireFloat } from "./common.ts";
+import { type DType, show, sizeOf, type TensorType } from "../graph/tensor.ts";
+import { ELEMENTWISE, kernel, requireAlike, requireStored, storedAs } from "./common.ts";
 import { type Reading, requireLoop, stageable, storageOrStaged } from "./rows.ts";
+import convertText from "../../kernels/convert/forward_staged.wgsl" with { type: "text" };
+import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import text from "../../kernels/attention/resize_rows.wgsl" with { type: "text" };
 
+const CONVERT = kernel("convert/forward_staged.wgsl", convertText, stagedLibrary);
 const RESIZE_ROWS = kernel("attention/resize_rows.wgsl", text);
 
 /** Workgroup of the panel kernels: of 8 lanes, one vector of software Vulkan, so cores share well. */
@@ -23,6 +26,20 @@ export const SHAPES: readonly [string, number[], number, number][] = [
   ["panels of several heads", [3, 32, 10, 12], 4, 1e-6],
 ];
 
+/** What lowering needs to know of q: `all` heads of the whole batch. */
+export interface AttentionShape {
+  readonly all: number;
+  readonly headDim: number;
+  readonly tokens: number;
+  readonly dtype: DType;
+  readonly device: DeviceProfile;
+}
+
+export function attentionShape(q: TensorType, heads: number, device: DeviceProfile) {
+  const { batch, headDim, tokens } = dimensions(q, heads);
+  return { all: batch * heads, headDim, tokens, dtype: q.dtype, device };
+}
+
 export function dimensions(x: TensorType, heads: number) {
   const [batch, channels, ...rest] = x.shape;
   return { batch, channels, headDim: channels / heads, tokens: sizeOf(rest) };
@@ -30,15 +47,12 @@ export function dimensions(x: TensorType, heads: number) {
 
 export function requireAttention(tensors: Record<string, TensorType>, heads: number): void {
   const [[firstName, first], ...others] = Object.entries(tensors);
-  requireFloat(firstName, first);
+  requireStored(firstName, first);
   if (first.shape.length !== 3 && first.shape.length !== 4) {
     throw new Error(`${show(firstName, first)} must be [N,C,T] or [N,C,H,W]`);
   }
   for (const [name, t] of others) {
-    requireFloat(name, t);
-    if (!sameShape(t.shape, first.shape)) {
-      throw new Error(`${show(name, t)} must have the shape of ${show(firstName, first)}`);
-    }
+    requireAlike(name, t, firstName, first);
   }
   if (!(Number.isInteger(heads) && heads > 0 && first.shape[1] % heads === 0)) {
     throw new Error(
@@ -51,12 +65,7 @@ export function requireAttention(tensors: Record<string, TensorType>, heads: num
  * How many heads of 8 channels a dispatch can hold in uniform buffers: as many as fit, evenly
  * dividing `all` heads, each range at an aligned offset. 0 where that cannot be.
  */
-export function panelHeads(
-  all: number,
-  headDim: number,
-  tokens: number,
-  { limits }: DeviceProfile,
-): number {
+export function panelHeads({ all, headDim, tokens, device: { limits } }: AttentionShape): number {
   if (headDim !== 8 || tokens % 4) return 0;
   const bytes = Math.min(65536, limits.maxUniformBufferBindingSize);
   for (let count = Math.min(all, Math.floor(bytes / (32 * tokens))); count > 0; count--) {
@@ -101,21 +110,54 @@ export function requireIterations(headDim: number, stride: number, device: Devic
   requireLoop(`steps over ${stride} tokens with ${headDim} channels a head`, iterations);
 }
 
-/** The call that pads rows with zeros, or cuts the padding off. */
-export function resizeRows(
+interface Rows {
+  readonly length: number;
+  readonly dtype: DType;
+}
+
+/** The call that pads rows with zeros, or cuts the padding off; also between f32 and f16. */
+function copyRows(
   rows: number,
-  from: number,
-  to: number,
-  x: BufferRef,
-  y: BufferRef,
+  from: Rows,
+  to: Rows,
+  device: DeviceProfile,
+  bindings: { readonly x: BufferRef; readonly y: BufferRef },
 ): KernelCall {
-  const count = rows * to;
+  const count = rows * to.length;
+  if (device.software && from.length === to.length && count % 4 === 0) {
+    return {
+      kernel: CONVERT,
+      specialize: storedAs(to.dtype, 4),
+      params: { count4: count / 4, one: 1 },
+      bindings,
+      workgroups: gridFor(count / 4, ELEMENTWISE),
+      note: `to ${to.dtype}`,
+    };
+  }
   return {
     kernel: RESIZE_ROWS,
-    params: { count, x_length: from, y_length: to },
-    bindings: { x, y },
+    specialize: { StoredX: from.dtype, ...storedAs(to.dtype, 1) },
+    params: { count, x_length: from.length, y_length: to.length },
+    bindings,
     workgroups: gridFor(count, ELEMENTWISE),
-    note: from < to ? "pad" : "unpad",
+    note: from.length < to.length ? "pad" : from.length > to.length ? "unpad" : `to ${to.dtype}`,
+  };
+}
+
+/**
+ * Copies of tensors into scratch memory and back, where the kernels, which read and sum in f32 rows
+ * of `stride` tokens, cannot work on the tensors themselves.
+ */
+export function copiesOf({ all, headDim, tokens, dtype, device }: AttentionShape, stride: number) {
+  const [outside, inside] = [{ length: tokens, dtype }, { length: stride, dtype: "f32" } as const];
+  const numbers = { length: tokens, dtype: "f32" } as const;
+  const rows = all * headDim;
+  return {
+    into: (x: BufferRef, y: BufferRef) => copyRows(rows, outside, inside, device, { x, y }),
+    out: (x: BufferRef, y: BufferRef) => copyRows(rows, inside, outside, device, { x, y }),
+    /** One number a token and head, f32 in the tensor too. */
+    numbersInto: (x: BufferRef, y: BufferRef) => copyRows(all, numbers, inside, device, { x, y }),
+    numbersOut: (x: BufferRef, y: BufferRef) => copyRows(all, inside, numbers, device, { x, y }),
   };
 }
 

@@ -3,7 +3,15 @@
 import { gridFor, input, output } from "../graph/kernel_call.ts";
 import { type OpDef, trafficOf } from "../graph/op.ts";
 import { sameShape, show, sizeOf, type Tensor } from "../graph/tensor.ts";
-import { ELEMENTWISE, f32, kernel, only, requireFloat, requireRank } from "./common.ts";
+import {
+  ELEMENTWISE,
+  f32,
+  kernel,
+  only,
+  requireFloat,
+  requireRank,
+  requireStored,
+} from "./common.ts";
 import {
   foldGrid,
   readingKernels,
@@ -39,7 +47,7 @@ export function sumBatch(x: Tensor): Tensor {
 export const addChannelOp: OpDef = {
   name: "add_channel",
   infer([x, v]) {
-    requireFloat("x", x);
+    requireStored("x", x);
     requireRank("x", x, 4);
     requireFloat("v", v);
     if (!sameShape(v.shape, x.shape.slice(0, 2))) {
@@ -47,18 +55,19 @@ export const addChannelOp: OpDef = {
     }
     return [x];
   },
+  half: () => [{ inputs: [0], outputs: [0] }],
   vjp: (_, [dy], needs) => [dy, needs[1] ? sumSpatial(dy!) : undefined],
   reference([x, v], _, [{ shape: [, , height, width] }]) {
     return [x.map((a, i) => a + v[Math.floor(i / (height * width))])];
   },
   lower({ inputs: [x], device }) {
     const [batch, channels, height, wide] = x.shape;
-    return variantsOf(readings(device, x, height * wide), ({ name, width, value }) => {
+    return variantsOf(readings(device, x, height * wide), ({ name, width, value, x, stored }) => {
       const grid = rowGrid(device, batch * channels, height * wide / width);
       return {
         calls: [{
           kernel: ADD[name],
-          specialize: value,
+          specialize: { ...value, ...x, ...stored },
           ...grid,
           bindings: { x: input(0), v: input(1), y: output() },
         }],
@@ -79,10 +88,11 @@ export const addChannelOp: OpDef = {
 export const sumSpatialOp: OpDef = {
   name: "sum_spatial",
   infer([x]) {
-    requireFloat("x", x);
+    requireStored("x", x);
     requireRank("x", x, 4);
     return [f32(x.shape[0], x.shape[1])];
   },
+  half: () => [{ inputs: [0] }],
   vjp: "non-differentiable",
   reference([x], _, [{ shape: [batch, channels, height, width] }]) {
     const y = new Float64Array(batch * channels);
@@ -92,16 +102,19 @@ export const sumSpatialOp: OpDef = {
   lower({ inputs: [x], device }) {
     const [batch, channels, height, wide] = x.shape;
     const rows = batch * channels;
-    return variantsOf(readings(device, x, height * wide), ({ name, width, value, lanes }) => ({
-      calls: [{
-        kernel: ROWS[name],
-        constants: { WORKGROUP: reductionWorkgroup(device) },
-        specialize: { ...value, ...lanes },
-        params: { rows, length: height * wide / width },
-        bindings: { x: input(0), y: output() },
-        workgroups: foldGrid(rows),
-      }],
-    }));
+    return variantsOf(
+      readings(device, x, height * wide),
+      ({ name, width, value, lanes, ...r }) => ({
+        calls: [{
+          kernel: ROWS[name],
+          constants: { WORKGROUP: reductionWorkgroup(device) },
+          specialize: { ...value, ...lanes, ...r.x },
+          params: { rows, length: height * wide / width },
+          bindings: { x: input(0), y: output() },
+          workgroups: foldGrid(rows),
+        }],
+      }),
+    );
   },
   cost: (inputs, outputs) => ({
     flops: sizeOf(inputs[0].shape),

@@ -2,7 +2,7 @@
 
 import type { KernelSource, Lowering } from "../graph/kernel_call.ts";
 import type { Variant } from "../graph/op.ts";
-import { sameShape, show, type TensorType } from "../graph/tensor.ts";
+import { type DType, sameShape, show, type TensorType } from "../graph/tensor.ts";
 
 /** A kernel file with the library texts it declares joined in front. */
 export function kernel(file: string, text: string, ...libraries: string[]): KernelSource {
@@ -18,6 +18,13 @@ export function requireFloat(name: string, type: TensorType): void {
   if (type.dtype !== "f32") throw new Error(`${show(name, type)} must be f32`);
 }
 
+/** For tensors that may be stored as f16. */
+export function requireStored(name: string, type: TensorType): void {
+  if (type.dtype !== "f32" && type.dtype !== "f16") {
+    throw new Error(`${show(name, type)} must be f32 or f16`);
+  }
+}
+
 export function requireRank(name: string, type: TensorType, rank: number): void {
   if (type.shape.length !== rank) {
     throw new Error(`${show(name, type)} must have ${rank} dimensions`);
@@ -29,6 +36,19 @@ export function requireSame(aName: string, a: TensorType, bName: string, b: Tens
     throw new Error(`${show(aName, a)} must have the shape of ${show(bName, b)}`);
   }
 }
+
+/** Same shape and type. */
+export function requireAlike(aName: string, a: TensorType, bName: string, b: TensorType): void {
+  requireSame(aName, a, bName, b);
+  if (a.dtype !== b.dtype) {
+    throw new Error(`${show(aName, a)} must have the type of ${show(bName, b)}`);
+  }
+}
+
+/** The value of a kernel's line `alias Stored`: `width` elements of a tensor's type. */
+export const storedAs = (dtype: DType, width: 1 | 4): { readonly Stored: string } => ({
+  Stored: width === 1 ? dtype : `vec4<${dtype}>`,
+});
 
 export const f32 = (...shape: number[]): TensorType => ({ shape, dtype: "f32" });
 export const i32 = (...shape: number[]): TensorType => ({ shape, dtype: "i32" });

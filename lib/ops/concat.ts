@@ -9,7 +9,7 @@ import {
   type Variant,
 } from "../graph/op.ts";
 import { show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
-import { ELEMENTWISE, f32, i32, kernel } from "./common.ts";
+import { ELEMENTWISE, f32, i32, kernel, storedAs } from "./common.ts";
 import { rowGrid, storageOrStaged } from "./rows.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import text from "../../kernels/copy/rows.wgsl" with { type: "text" };
@@ -42,7 +42,6 @@ function requireAxis(x: TensorType, axis: number): void {
   if (!(axis === 0 || axis === 1) || axis >= x.shape.length) {
     throw new Error(`axis ${axis} must be 0 or 1 and an axis of ${show("x", x)}`);
   }
-  if (x.dtype === "f16") throw new Error(`${show("x", x)} must be of a 4-byte type`);
 }
 
 interface CopyParams {
@@ -63,6 +62,10 @@ function copies(
 ): Variant[] {
   const wide = all.every((p) => Object.values(p).every((n) => n % 4 === 0));
   const width = wide ? 4 : 1;
+  const { dtype } = tensors[0];
+  const value = dtype === "f16"
+    ? { Value: wide ? "vec2<u32>" : "f16" }
+    : { Value: wide ? "vec4<u32>" : "u32" };
   const params = (p: CopyParams) =>
     Object.fromEntries(Object.entries(p).map(([name, n]) => [name, n / width]));
   const plain: Variant = {
@@ -71,7 +74,7 @@ function copies(
     build: () => ({
       calls: all.map((p, i) => ({
         kernel: COPY,
-        specialize: { Value: wide ? "vec4<u32>" : "u32" },
+        specialize: value,
         params: params(p),
         bindings: { x: input(i), y: output() },
         workgroups: [Math.ceil(p.count / width / (8 * ELEMENTWISE)), rows, 1],
@@ -87,6 +90,7 @@ function copies(
         const { constants, params: { chunks, steps } } = rowGrid(device, rows, p.count / width);
         return {
           kernel: COPY_STAGED,
+          specialize: storedAs(dtype, 4),
           constants,
           params: { ...params(p), steps },
           bindings: { x: input(i), y: output() },
@@ -114,6 +118,7 @@ export const concatOp: OpDef = {
     });
     return [withLength(first, axis, inputs.reduce((sum, t) => sum + t.shape[axis], 0))];
   },
+  half: (_, count) => [{ inputs: Array.from({ length: count }, (_, i) => i), outputs: [0] }],
   vjp({ inputs, attrs: { axis } }, [dy], needs) {
     let start = 0;
     return inputs.map((t, i) => {
@@ -191,6 +196,7 @@ export const sliceOp: OpDef = {
     }
     return [withLength(x, axis, length)];
   },
+  half: () => [{ inputs: [0], outputs: [0] }],
   vjp: ({ inputs: [x], attrs: { axis, start } }, [dy]) => [
     x.graph.append(sliceBackwardOp, [dy!], { axis, start, length: x.shape[axis] })[0],
   ],
@@ -241,6 +247,7 @@ export const sliceBackwardOp: OpDef = {
     }
     return [withLength(dy, axis, length)];
   },
+  half: () => [{ inputs: [0], outputs: [0] }],
   vjp: "non-differentiable",
   reference([dy], { axis, start }, [from], [to]) {
     const { rows, unit } = split(to, axis);

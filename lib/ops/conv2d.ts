@@ -4,9 +4,17 @@ import { input } from "../graph/kernel_call.ts";
 import { type DeviceProfile, type OpDef, trafficOf, type Variant } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { sumBatch, sumSpatial } from "./channel.ts";
+import { f32 } from "./common.ts";
 import { BACKWARD_DATA_CASES, BACKWARD_WEIGHT_CASES, FORWARD_CASES } from "./conv2d/cases.ts";
 import { backwardDataDirect, fastShape, forwardDirect } from "./conv2d/direct.ts";
-import { addExtras, epilogueOf, extrasOf, requireExtras } from "./conv2d/extras.ts";
+import {
+  addExtras,
+  epilogueOf,
+  extrasOf,
+  halfTensors,
+  requireExtras,
+  storedType,
+} from "./conv2d/extras.ts";
 import { backwardDataGemm, backwardWeightGemm, forwardGemm } from "./conv2d/gemm.ts";
 import { backwardDataGeneric, backwardWeightGeneric } from "./conv2d/generic.ts";
 import {
@@ -16,6 +24,7 @@ import {
   type Padding,
   requireImage,
   requireOutput,
+  requireWeight,
   sides,
 } from "./conv2d/geometry.ts";
 import {
@@ -67,11 +76,12 @@ export const conv2dOp: OpDef = {
   infer(inputs, attrs) {
     const [x, weight] = inputs;
     requireImage("x", x);
-    requireImage("weight", weight);
+    requireWeight(weight);
     const { n, co, ho, wo } = geometry(x.shape, weight.shape, attrs.stride, attrs.padding);
     requireExtras(inputs, attrs, [n, co, ho, wo]);
-    return [{ shape: [n, co, ho, wo], dtype: "f32" }];
+    return [{ shape: [n, co, ho, wo], dtype: storedType(attrs) }];
   },
+  half: halfTensors,
   vjp({ inputs: [x, weight, bias], attrs }, [dy], needs) {
     const { graph } = x;
     const { stride, padding } = attrs;
@@ -112,7 +122,7 @@ export const conv2dOp: OpDef = {
         manyTiles(g) && Math.min(g.ci, g.co) >= 64,
       ),
       forwardDirect(g, "any", sources, input(1), epilogue),
-    ], [forwardGemm(g, epilogue)]);
+    ], [forwardGemm(g, x.dtype, epilogue)]);
   },
   cost: (inputs, outputs, { stride, padding }) => ({
     flops: convolutionFlops(geometry(inputs[0].shape, inputs[1].shape, stride, padding)) +
@@ -131,18 +141,19 @@ export const conv2dBackwardDataOp: OpDef = {
     const [dy, weight] = inputs;
     const { stride, padding, inputShape } = attrs;
     requireImage("dy", dy);
-    requireImage("weight", weight);
+    requireWeight(weight);
     requireOutput(dy, geometry(inputShape, weight.shape, stride, padding));
     requireExtras(inputs, attrs, inputShape);
-    return [{ shape: inputShape, dtype: "f32" }];
+    return [{ shape: inputShape, dtype: storedType(attrs) }];
   },
+  half: halfTensors,
   vjp: "non-differentiable",
   reference(inputs, attrs, [_, weight]) {
     const { stride, padding, inputShape } = attrs;
     const g = geometry(inputShape, weight.shape, stride, padding);
     return [addExtras(backwardDataReference(g, inputs[0], inputs[1]), inputs, attrs, inputShape)];
   },
-  lower({ inputs: [_, weight], attrs, device }) {
+  lower({ inputs: [dy, weight], attrs, device }) {
     const g = geometry(attrs.inputShape, weight.shape, attrs.stride, attrs.padding);
     const epilogue = epilogueOf(attrs);
     const fast = fastShape(g, device);
@@ -152,8 +163,8 @@ export const conv2dBackwardDataOp: OpDef = {
         fast === "3×3" && fitsWinograd(g) ? backwardDataWinograd(g, epilogue) : undefined,
         manyTiles(g) && Math.min(g.ci, g.co) >= 64,
       ),
-      backwardDataGeneric(g, epilogue.residual),
-    ], [backwardDataGemm(g, epilogue)]);
+      backwardDataGeneric(g, epilogue),
+    ], [backwardDataGemm(g, dy.dtype, epilogue)]);
   },
   cost: (inputs, outputs, { stride, padding, inputShape }) => ({
     flops: convolutionFlops(geometry(inputShape, inputs[1].shape, stride, padding)) +
@@ -170,13 +181,14 @@ export const conv2dBackwardWeightOp: OpDef = {
     requireImage("x", x);
     requireImage("dy", dy);
     requireOutput(dy, geometry(x.shape, weightShape, stride, padding));
-    return [{ shape: weightShape, dtype: "f32" }];
+    return [f32(...weightShape)];
   },
+  half: () => [{ inputs: [0] }, { inputs: [1] }],
   vjp: "non-differentiable",
   reference([x, dy], { stride, padding, weightShape }, [xType]) {
     return [backwardWeightReference(geometry(xType.shape, weightShape, stride, padding), x, dy)];
   },
-  lower({ inputs: [x], attrs: { stride, padding, weightShape }, device }) {
+  lower({ inputs: [x, dy], attrs: { stride, padding, weightShape }, device }) {
     const g = geometry(x.shape, weightShape, stride, padding);
     const shape = fastShape(g, device);
     return byDevice(device, [
@@ -186,7 +198,7 @@ export const conv2dBackwardWeightOp: OpDef = {
         manyTiles(g) && Math.min(g.ci, g.co) >= 32 && Math.max(g.ci, g.co) >= 64,
       ),
       backwardWeightGeneric(g),
-    ], [backwardWeightGemm(g)]);
+    ], [backwardWeightGemm(g, x.dtype, dy.dtype)]);
   },
   cost: (inputs, outputs, { stride, padding, weightShape }) => ({
     flops: convolutionFlops(geometry(inputs[0].shape, weightShape, stride, padding)),

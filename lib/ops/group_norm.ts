@@ -57,6 +57,7 @@ export const groupNormStatsOp: OpDef = {
     requireGroups(x, groups);
     return [f32(x.shape[0], groups, 2)];
   },
+  half: () => [{ inputs: [0] }],
   // The gradient of group_norm_apply holds the way through the statistics.
   vjp: "non-differentiable",
   reference([x], { groups, eps }, [type]) {
@@ -72,11 +73,11 @@ export const groupNormStatsOp: OpDef = {
   },
   lower({ inputs: [x], attrs: { groups, eps }, device }) {
     const { batch, size } = dimensions(x, groups);
-    return variantsOf(readings(device, x, size), ({ name, width, value, lanes }) => ({
+    return variantsOf(readings(device, x, size), ({ name, width, value, lanes, ...r }) => ({
       calls: [{
         kernel: STATS[name],
         constants: { WORKGROUP: reductionWorkgroup(device) },
-        specialize: { ...value, ...lanes, WIDTH: `${width}.0` },
+        specialize: { ...value, ...lanes, ...r.x, WIDTH: `${width}.0` },
         params: { rows: batch * groups, count: size / width, eps },
         bindings: { x: input(0), stats: output() },
         workgroups: foldGrid(batch * groups),
@@ -124,6 +125,7 @@ export const groupNormApplyOp: OpDef = {
     requireParts(x, stats, weight, bias);
     return [x];
   },
+  half: () => [{ inputs: [0], outputs: [0] }],
   /** `stats` must be those of x: dx includes the way through them. */
   vjp({ inputs: [x, stats, weight, bias], attrs: { silu } }, [dy], needs) {
     const { graph } = x;
@@ -147,12 +149,12 @@ export const groupNormApplyOp: OpDef = {
   },
   lower({ inputs: [x, stats], attrs: { silu }, device }) {
     const { batch, channels, pixels, groupChannels } = dimensions(x, stats.shape[1]);
-    return variantsOf(readings(device, x, pixels), ({ name, width, value }) => {
+    return variantsOf(readings(device, x, pixels), ({ name, width, value, stored, ...r }) => {
       const grid = rowGrid(device, batch * channels, pixels / width);
       return {
         calls: [{
           kernel: APPLY[name],
-          specialize: value,
+          specialize: { ...value, ...r.x, ...stored },
           ...grid,
           params: {
             ...grid.params,

@@ -3,7 +3,15 @@
 import { gridFor, input, type Lowering, output, scratch } from "../graph/kernel_call.ts";
 import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf, type TensorType } from "../graph/tensor.ts";
-import { ELEMENTWISE, f32, kernel, only, requireRank, requireSame } from "./common.ts";
+import {
+  ELEMENTWISE,
+  f32,
+  kernel,
+  only,
+  requireAlike,
+  requireRank,
+  requireSame,
+} from "./common.ts";
 import { dimensions, positive, requireParts } from "./group_norm_shared.ts";
 import {
   foldGrid,
@@ -84,9 +92,10 @@ export const groupNormSumsOp: OpDef = {
   name: "group_norm_sums",
   infer([x, dy, stats, weight, bias]) {
     requireParts(x, stats, weight, bias);
-    requireSame("dy", dy, "x", x);
+    requireAlike("dy", dy, "x", x);
     return [f32(x.shape[0], x.shape[1], 2)];
   },
+  half: () => [{ inputs: [0, 1] }],
   vjp: "non-differentiable",
   reference(inputs, { silu }, [type, , { shape: [, groups] }]) {
     const at = normalised(inputs, silu, type, groups);
@@ -101,11 +110,11 @@ export const groupNormSumsOp: OpDef = {
   lower({ inputs: [x, , stats], attrs: { silu }, device }) {
     const { batch, channels, pixels, groupChannels } = dimensions(x, stats.shape[1]);
     const rows = batch * channels;
-    return variantsOf(readings(device, x, pixels), ({ name, width, value, lanes }) => ({
+    return variantsOf(readings(device, x, pixels), ({ name, width, value, lanes, ...r }) => ({
       calls: [{
         kernel: SUMS[name],
         constants: { WORKGROUP: reductionWorkgroup(device) },
-        specialize: { ...value, ...lanes },
+        specialize: { ...value, ...lanes, ...r.x, ...r.dy },
         params: {
           rows,
           length: pixels / width,
@@ -165,11 +174,12 @@ export const groupNormDataGradientOp: OpDef = {
   name: "group_norm_data_gradient",
   infer([x, dy, stats, weight, bias, sums]) {
     requireParts(x, stats, weight, bias);
-    requireSame("dy", dy, "x", x);
+    requireAlike("dy", dy, "x", x);
     const required = f32(x.shape[0], x.shape[1], 2);
     requireSame("sums", sums, "required", required);
     return [x];
   },
+  half: () => [{ inputs: [0, 1], outputs: [0] }],
   vjp: "non-differentiable",
   reference(inputs, { silu }, [type, , { shape: [, groups] }]) {
     const [weight, sums] = [inputs[3], inputs[5]];
@@ -188,7 +198,8 @@ export const groupNormDataGradientOp: OpDef = {
   lower({ inputs: [x, , stats], attrs: { silu }, device }) {
     const groups = stats.shape[1];
     const { batch, channels, pixels, groupChannels, size } = dimensions(x, groups);
-    return variantsOf(readings(device, x, pixels), ({ name, width, value }): Lowering => {
+    return variantsOf(readings(device, x, pixels), (reading): Lowering => {
+      const { name, width, value, stored } = reading;
       const grid = rowGrid(device, batch * channels, pixels / width);
       return {
         scratch: [8 * batch * groups],
@@ -205,7 +216,7 @@ export const groupNormDataGradientOp: OpDef = {
           note: "means",
         }, {
           kernel: DATA[name],
-          specialize: value,
+          specialize: { ...value, ...reading.x, ...reading.dy, ...stored },
           ...grid,
           params: {
             ...grid.params,

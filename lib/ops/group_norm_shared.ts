@@ -2,7 +2,7 @@
 
 import type { OpCase } from "../graph/op.ts";
 import { sameShape, show, type TensorType } from "../graph/tensor.ts";
-import { f32, requireFloat, requireRank } from "./common.ts";
+import { f32, requireFloat, requireRank, requireStored } from "./common.ts";
 
 export function dimensions(x: TensorType, groups: number) {
   const [batch, channels, height, width] = x.shape;
@@ -12,7 +12,7 @@ export function dimensions(x: TensorType, groups: number) {
 }
 
 export function requireGroups(x: TensorType, groups: number): void {
-  requireFloat("x", x);
+  requireStored("x", x);
   requireRank("x", x, 4);
   if (!(Number.isInteger(groups) && groups > 0 && x.shape[1] % groups === 0)) {
     throw new Error(`groups ${groups} must divide channels ${x.shape[1]} of ${show("x", x)}`);

@@ -2,8 +2,8 @@
 
 import type { KernelSource, Lowering } from "../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../graph/op.ts";
-import { sizeOf, type TensorType } from "../graph/tensor.ts";
-import { kernel } from "./common.ts";
+import { type DType, sizeOf, type TensorType } from "../graph/tensor.ts";
+import { kernel, storedAs } from "./common.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import xVec4 from "../../kernels/lib/read_x_vec4.wgsl" with { type: "text" };
 import xScalar from "../../kernels/lib/read_x_scalar.wgsl" with { type: "text" };
@@ -23,31 +23,38 @@ export interface Reading {
   readonly value: { readonly Value: string };
   /** Values of the kernel's line `const LANES`, the components of a Value as a vec4 that count. */
   readonly lanes: { readonly LANES: string };
+  /** Values of the libraries' lines `alias StoredX` and `alias StoredDy`, where they have them. */
+  readonly x: Readonly<Record<string, string>>;
+  readonly dy: Readonly<Record<string, string>>;
+  /** Values of the kernel's line `alias Stored`, for an output of the type that is read. */
+  readonly stored: { readonly Stored: string };
 }
 
-const WIDE = {
-  width: 4,
-  value: { Value: "vec4<f32>" },
-  lanes: { LANES: "vec4<f32>(1.0)" },
-} as const;
-const VEC4: Reading = { name: "vec4", ...WIDE };
-const STAGED: Reading = { name: "staged", ...WIDE };
-const SCALAR: Reading = {
-  name: "scalar",
-  width: 1,
-  value: { Value: "f32" },
-  lanes: { LANES: "vec4<f32>(1.0, 0.0, 0.0, 0.0)" },
-};
+function readingOf(name: Reading["name"], dtype: DType): Reading {
+  const width = name === "scalar" ? 1 : 4;
+  const stored = storedAs(dtype, width);
+  const isStorage = name !== "staged";
+  return {
+    name,
+    width,
+    value: { Value: storedAs("f32", width).Stored },
+    lanes: { LANES: width === 4 ? "vec4<f32>(1.0)" : "vec4<f32>(1.0, 0.0, 0.0, 0.0)" },
+    x: isStorage ? { StoredX: stored.Stored } : {},
+    dy: isStorage ? { StoredDy: stored.Stored } : {},
+    stored,
+  };
+}
 
 /** The way to read rows of `length` elements from storage. */
-export const storageReading = (length: number): Reading => length % 4 ? SCALAR : VEC4;
+export const storageReading = (length: number, dtype: DType = "f32"): Reading =>
+  readingOf(length % 4 ? "scalar" : "vec4", dtype);
 
 /** Floats in the largest staging texture, 8,191 rows of 2,048 texels (lib/gpu/staging.ts). */
 const STAGED_FLOATS = 4 * 2048 * 8191;
 
 /** Whether a tensor fits the textures that the planner copies tensors to. */
 export const stageable = ({ shape, dtype }: TensorType): boolean =>
-  dtype === "f32" && sizeOf(shape) <= STAGED_FLOATS;
+  (dtype === "f32" || dtype === "f16") && sizeOf(shape) <= STAGED_FLOATS;
 
 /** Variants that read from storage and from textures, best first. */
 export function storageOrStaged<T>(
@@ -66,8 +73,9 @@ export function storageOrStaged<T>(
  * which the planner copies the tensor; else single elements.
  */
 export function readings(device: DeviceProfile, tensor: TensorType, length: number): Reading[] {
-  if (storageReading(length) === SCALAR) return [SCALAR];
-  return storageOrStaged(device, [tensor], VEC4, STAGED);
+  const storage = storageReading(length, tensor.dtype);
+  if (storage.name === "scalar") return [storage];
+  return storageOrStaged(device, [tensor], storage, readingOf("staged", tensor.dtype));
 }
 
 const LIBRARIES = {

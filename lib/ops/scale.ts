@@ -3,7 +3,7 @@
 import { gridFor, input, output } from "../graph/kernel_call.ts";
 import { type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { ELEMENTWISE, f32, kernel, only, requireFloat } from "./common.ts";
+import { ELEMENTWISE, f32, kernel, only, requireStored, storedAs } from "./common.ts";
 import text from "../../kernels/scale/forward.wgsl" with { type: "text" };
 
 const SCALE = kernel("scale/forward.wgsl", text);
@@ -15,9 +15,10 @@ export function scale(x: Tensor, factor: number): Tensor {
 export const scaleOp: OpDef = {
   name: "scale",
   infer([x]) {
-    requireFloat("x", x);
+    requireStored("x", x);
     return [x];
   },
+  half: () => [{ inputs: [0], outputs: [0] }],
   vjp: ({ attrs }, [dy]) => [scale(dy!, attrs.factor)],
   reference: ([x], { factor }) => [x.map((v) => factor * v)],
   lower({ inputs: [x], attrs: { factor } }) {
@@ -25,6 +26,7 @@ export const scaleOp: OpDef = {
     return only("vec4", () => ({
       calls: [{
         kernel: SCALE,
+        specialize: storedAs(x.dtype, 4),
         params: { count4, factor },
         bindings: { x: input(0), y: output() },
         workgroups: gridFor(count4, ELEMENTWISE),

@@ -3,7 +3,7 @@
 import { gridFor, input, output } from "../graph/kernel_call.ts";
 import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { show, sizeOf, type Tensor } from "../graph/tensor.ts";
-import { ELEMENTWISE, f32, requireFloat, requireRank } from "./common.ts";
+import { ELEMENTWISE, f32, requireRank, requireStored } from "./common.ts";
 import { readingKernels, readings, variantsOf } from "./rows.ts";
 import forwardText from "../../kernels/upsample_nearest_2x/forward.wgsl" with { type: "text" };
 import forwardScalarText from "../../kernels/upsample_nearest_2x/forward_scalar.wgsl" with {
@@ -39,11 +39,12 @@ const SHAPES = [["odd", [3, 6, 5, 17]], ["batch 1", [1, 2, 3, 2]], ["vec4", [
 export const upsampleNearest2xOp: OpDef = {
   name: "upsample_nearest_2x",
   infer([x]) {
-    requireFloat("x", x);
+    requireStored("x", x);
     requireRank("x", x, 4);
     const [n, c, h, w] = x.shape;
-    return [f32(n, c, 2 * h, 2 * w)];
+    return [{ shape: [n, c, 2 * h, 2 * w], dtype: x.dtype }];
   },
+  half: () => [{ inputs: [0], outputs: [0] }],
   vjp: ({ inputs: [x] }, [dy]) => [x.graph.append(upsampleNearest2xBackwardOp, [dy!])[0]],
   reference([x], _, [{ shape: [, , , width] }], [{ shape: out }]) {
     return [
@@ -54,11 +55,12 @@ export const upsampleNearest2xOp: OpDef = {
     ];
   },
   lower({ inputs: [x], device }) {
-    return variantsOf(readings(device, x, x.shape[3]), ({ name, width }) => {
+    return variantsOf(readings(device, x, x.shape[3]), ({ name, width, stored, ...r }) => {
       const count = sizeOf(x.shape) / width;
       return {
         calls: [{
           kernel: FORWARD[name],
+          specialize: { ...r.x, ...stored },
           params: { count, [width === 4 ? "width4" : "width"]: x.shape[3] / width },
           bindings: { x: input(0), y: output() },
           workgroups: gridFor(count, ELEMENTWISE),
@@ -78,12 +80,13 @@ export const upsampleNearest2xOp: OpDef = {
 export const upsampleNearest2xBackwardOp: OpDef = {
   name: "upsample_nearest_2x_backward",
   infer([dy]) {
-    requireFloat("dy", dy);
+    requireStored("dy", dy);
     requireRank("dy", dy, 4);
     const [n, c, h, w] = dy.shape;
     if (h % 2 || w % 2) throw new Error(`${show("dy", dy)} must have even height and width`);
-    return [f32(n, c, h / 2, w / 2)];
+    return [{ shape: [n, c, h / 2, w / 2], dtype: dy.dtype }];
   },
+  half: () => [{ inputs: [0], outputs: [0] }],
   vjp: "non-differentiable",
   reference([dy], _, [{ shape: [, , , wide] }], [{ shape: out }]) {
     const width = wide / 2;
@@ -95,11 +98,12 @@ export const upsampleNearest2xBackwardOp: OpDef = {
     ];
   },
   lower({ inputs: [dy], outputs: [dx], device }) {
-    return variantsOf(readings(device, dy, dx.shape[3]), ({ name, width }) => {
+    return variantsOf(readings(device, dy, dx.shape[3]), ({ name, width, stored, ...r }) => {
       const count = sizeOf(dx.shape) / width;
       return {
         calls: [{
           kernel: BACKWARD[name],
+          specialize: { ...r.dy, ...stored },
           params: { count, [width === 4 ? "width4" : "width"]: dx.shape[3] / width },
           bindings: { dy: input(0), dx: output() },
           workgroups: gridFor(count, ELEMENTWISE),

@@ -17,7 +17,7 @@ import type { Gpu } from "../../lib/gpu/device.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 
 export { fillInput, normal, random } from "../../lib/audit/cases.ts";
-export { encode as typed } from "../../lib/audit/values.ts";
+export { encode as typed } from "../../lib/gpu/data.ts";
 
 /** ‖a − b‖ / ‖b‖; NaN anywhere gives Infinity; b = 0 gives ‖a‖. */
 export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
@@ -46,8 +46,8 @@ export async function runCase(gpu: Gpu, def: OpDef, test: OpCase): Promise<CaseR
   const prepared = prepareCase(def, test);
   const results: CaseResult[] = [];
   for (const { variant, tolerance, plan } of casePlans(prepared, gpu.profile)) {
-    for (const result of await runCasePlan(gpu, prepared, plan)) {
-      results.push({ variant, tolerance, ...result });
+    for (const result of await runCasePlan(gpu, prepared, plan, tolerance)) {
+      results.push({ variant, ...result });
     }
   }
   return results;

@@ -9,9 +9,11 @@ import {
   type KernelSource,
   type Lowering,
   output,
+  scratch,
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
-import { kernel } from "../common.ts";
+import type { DType } from "../../graph/tensor.ts";
+import { kernel, storedAs } from "../common.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { planPanels, STAGED, windowOf } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
@@ -36,6 +38,8 @@ const WORKGROUP = 32;
 
 /** What may be added in the store of a convolution. */
 export interface Epilogue {
+  /** How the sum, and a residual, are stored. */
+  readonly dtype: DType;
   readonly bias?: BufferRef;
   /** [N,Co] */
   readonly channel?: BufferRef;
@@ -69,10 +73,15 @@ interface Tiling {
   readonly width: 8 | 16;
   readonly params: Readonly<Record<string, number>>;
   readonly invocations: number;
+  /** Pixels of a channel of the output, over the batch. */
+  readonly pixels: number;
+  /** Floats stored at once. */
+  readonly store: 1 | 4;
 }
 
 function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
   const { n, h, w, ho, wo } = g;
+  const output = { pixels: n * (transposed ? h * w : ho * wo), store: 4 } as const;
   if (shape === "any") {
     const { ci: _ci, co: _co, ...params } = geometryParams(g);
     return {
@@ -81,6 +90,8 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       width: 8,
       params,
       invocations: n * ho * Math.ceil(wo / 4),
+      ...output,
+      store: 1,
     };
   }
   if (shape === "1×1") {
@@ -90,6 +101,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       width: 16,
       params: { batch: n, area4: h * w / 4 },
       invocations: n * Math.ceil(h * w / 16),
+      ...output,
     };
   }
   if (shape === "3×3") {
@@ -99,6 +111,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       width: 8,
       params: { batch: n, h, w4: w / 4 },
       invocations: n * Math.ceil(w / 8) * Math.ceil(h / 4),
+      ...output,
     };
   }
   return {
@@ -107,6 +120,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
     width: 8,
     params: { batch: n, h, w4: w / 4, ho, wo4: wo / 4 },
     invocations: n * (wo / 4) * Math.ceil((transposed ? h : ho) / 4),
+    ...output,
   };
 }
 
@@ -126,7 +140,7 @@ export function forwardDirect(
 }
 
 /** dx from dy (input 0) and the weight (input 1): a convolution with the kernel flipped. */
-export function backwardDataDirect(g: Geometry, shape: Shape, epilogue: Epilogue = {}): Variant {
+export function backwardDataDirect(g: Geometry, shape: Shape, epilogue: Epilogue): Variant {
   const sources = [{ ref: input(0), channels: g.co }];
   return {
     name: "direct",
@@ -136,12 +150,12 @@ export function backwardDataDirect(g: Geometry, shape: Shape, epilogue: Epilogue
 }
 
 function build(
-  { kernel, taps, width, params, invocations }: Tiling,
+  { kernel, taps, width, params, invocations, pixels, store }: Tiling,
   co: number,
   sources: readonly Source[],
   weight: BufferRef,
   transposed: boolean,
-  { bias, channel, residual }: Epilogue,
+  { bias, channel, residual, dtype }: Epilogue,
 ): Lowering {
   const { pack, passes, bytes } = planPanels({
     sources: sources.map((s) => s.channels),
@@ -152,17 +166,23 @@ function build(
     weight,
     bias,
   });
+  const channels = sources.reduce((sum, s) => sum + s.channels, 0);
+  // Sums of several passes are f32 until they are whole.
+  const inParts = dtype !== "f32" && passes.some((pass) => pass.ci < channels);
   return {
-    scratch: [bytes],
+    scratch: inParts ? [bytes, 4 * pixels * co] : [bytes],
     calls: [
       ...pack,
       ...passes.map((pass) => {
         const source = sources[pass.source];
         const first = pass.ciFirst === 0;
-        const extra = first ? residual : output();
+        const last = pass.ciFirst + pass.ci === channels;
+        const sum = inParts ? scratch(1) : output();
+        const extra = first ? residual : sum;
         return {
           kernel,
           constants: { WORKGROUP },
+          specialize: storedAs(inParts && !last ? "f32" : dtype, store),
           params: {
             ...params,
             ci: pass.ci,
@@ -179,7 +199,7 @@ function build(
             panels: windowOf(pass),
             extra: extra ?? source.ref,
             channel: channel ?? weight,
-            y: output(),
+            y: last ? output() : sum,
           },
           workgroups: [pass.panels, Math.ceil(invocations / WORKGROUP), 1] as const,
           note: `channels ${pass.coFirst}`,

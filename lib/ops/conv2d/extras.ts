@@ -1,8 +1,8 @@
 /** What a convolution adds in its store, so that no pass over the image is needed for it. */
 
 import { type BufferRef, input } from "../../graph/kernel_call.ts";
-import { type Attrs, sameShape, show, type TensorType } from "../../graph/tensor.ts";
-import { requireFloat } from "../common.ts";
+import type { StoredAlike } from "../../graph/op.ts";
+import { type Attrs, type DType, sameShape, show, type TensorType } from "../../graph/tensor.ts";
 import type { Epilogue } from "./direct.ts";
 
 /** bias [C]; channel [N,C], as `addChannel` adds it; residual of the output's shape. */
@@ -23,17 +23,28 @@ export function requireExtras(
   extras.forEach((name, i) => {
     const shape = { bias: [output[1]], channel: output.slice(0, 2), residual: output }[name];
     const given = inputs[2 + i];
-    requireFloat(name, given);
+    const dtype = name === "residual" ? storedType(attrs) : "f32";
+    if (given.dtype !== dtype) throw new Error(`${show(name, given)} must be ${dtype}`);
     if (!sameShape(given.shape, shape)) {
       throw new Error(`${show(name, given)} must be [${shape}]: output [${output}]`);
     }
   });
 }
 
+/** How the output, and a residual, are stored. */
+export const storedType = (attrs: Attrs): DType => attrs.dtype ?? "f32";
+
+/** `half` of the op: the image that it reads, and the one it makes with its residual. */
+export function halfTensors(attrs: Attrs): StoredAlike[] {
+  const residual = extrasOf(attrs).indexOf("residual");
+  const inputs = residual < 0 ? [] : [2 + residual];
+  return [{ inputs: [0] }, { inputs, outputs: [0], named: true }];
+}
+
 export function epilogueOf(attrs: Attrs): Epilogue {
   const refs: Partial<Record<Extra, BufferRef>> = {};
   extrasOf(attrs).forEach((name, i) => refs[name] = input(2 + i));
-  return refs;
+  return { ...refs, dtype: storedType(attrs) };
 }
 
 /** The unfused form: y [N,C,pixels] with everything added, one after the other. */

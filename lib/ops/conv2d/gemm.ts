@@ -2,7 +2,8 @@
 
 import { input, type Lowering, output, scratch } from "../../graph/kernel_call.ts";
 import type { Variant } from "../../graph/op.ts";
-import { kernel } from "../common.ts";
+import type { DType } from "../../graph/tensor.ts";
+import { kernel, storedAs } from "../common.ts";
 import type { Epilogue } from "./direct.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { sumSlices } from "./weight.ts";
@@ -15,28 +16,29 @@ const BACKWARD_WEIGHT = kernel("conv2d/backward_weight_gemm.wgsl", weightText);
 const TILE = 64;
 
 /** y from x (input 0) and the weight (input 1). */
-export const forwardGemm = (g: Geometry, epilogue: Epilogue): Variant => ({
+export const forwardGemm = (g: Geometry, x: DType, epilogue: Epilogue): Variant => ({
   name: "implicit_gemm",
   exact: true,
-  build: () => buildGemm(g, false, epilogue),
+  build: () => buildGemm(g, false, x, epilogue),
 });
 
 /** dx from dy (input 0) and the weight (input 1). */
-export const backwardDataGemm = (g: Geometry, epilogue: Epilogue): Variant => ({
+export const backwardDataGemm = (g: Geometry, dy: DType, epilogue: Epilogue): Variant => ({
   name: "implicit_gemm",
   exact: true,
   build: () =>
-    buildGemm({ ...g, ci: g.co, h: g.ho, w: g.wo, co: g.ci, ho: g.h, wo: g.w }, true, epilogue),
+    buildGemm({ ...g, ci: g.co, h: g.ho, w: g.wo, co: g.ci, ho: g.h, wo: g.w }, true, dy, epilogue),
 });
 
-/** `g` as the kernel sees it: from [n,ci,h,w] to [n,co,ho,wo]. */
-function buildGemm(g: Geometry, transposed: boolean, epilogue: Epilogue): Lowering {
-  const { bias, channel, residual } = epilogue;
+/** `g` as the kernel sees it: from x [n,ci,h,w], of a type of its own, to [n,co,ho,wo]. */
+function buildGemm(g: Geometry, transposed: boolean, x: DType, epilogue: Epilogue): Lowering {
+  const { bias, channel, residual, dtype } = epilogue;
   const tiles = Math.ceil(g.n * g.ho * g.wo / TILE);
   const wide = Math.min(tiles, 32768);
   return {
     calls: [{
       kernel: GEMM,
+      specialize: { StoredX: x, ...storedAs(dtype, 1) },
       params: {
         ...geometryParams(g),
         wide,
@@ -58,13 +60,13 @@ function buildGemm(g: Geometry, transposed: boolean, epilogue: Epilogue): Loweri
   };
 }
 
-export const backwardWeightGemm = (g: Geometry): Variant => ({
+export const backwardWeightGemm = (g: Geometry, x: DType, dy: DType): Variant => ({
   name: "implicit_gemm",
   exact: true,
-  build: () => buildBackwardWeight(g),
+  build: () => buildBackwardWeight(g, x, dy),
 });
 
-function buildBackwardWeight(g: Geometry): Lowering {
+function buildBackwardWeight(g: Geometry, x: DType, dy: DType): Lowering {
   const length = g.ci * g.kh * g.kw;
   const total = g.n * g.ho * g.wo;
   const tiles = Math.ceil(length / TILE) * Math.ceil(g.co / TILE);
@@ -82,6 +84,7 @@ function buildBackwardWeight(g: Geometry): Lowering {
     calls: [
       {
         kernel: BACKWARD_WEIGHT,
+        specialize: { StoredX: x, StoredDy: dy },
         params: { ...geometryParams(g), row: row4 * 4, pixels },
         bindings: { x: input(0), dy: input(1), partial: scratch() },
         workgroups: [Math.ceil(length / TILE), Math.ceil(g.co / TILE), used],

@@ -1,15 +1,9 @@
 /** Gradients for any kernel size, stride and padding: correct everywhere, fast nowhere. */
 
-import {
-  type BufferRef,
-  gridFor,
-  input,
-  type Lowering,
-  output,
-  scratch,
-} from "../../graph/kernel_call.ts";
+import { gridFor, input, type Lowering, output, scratch } from "../../graph/kernel_call.ts";
 import type { Variant } from "../../graph/op.ts";
-import { kernel } from "../common.ts";
+import { kernel, storedAs } from "../common.ts";
+import type { Epilogue } from "./direct.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { STAGED } from "./panels.ts";
 import { sumSlices } from "./weight.ts";
@@ -21,7 +15,7 @@ const BACKWARD_WEIGHT = kernel("conv2d/backward_weight_generic.wgsl", weightText
 
 const WORKGROUP = 32;
 
-export function backwardDataGeneric(g: Geometry, residual?: BufferRef): Variant {
+export function backwardDataGeneric(g: Geometry, { residual, dtype }: Epilogue): Variant {
   const strips = Math.ceil(g.w / (4 * g.stride));
   const count = strips * g.stride * g.h * Math.ceil(g.ci / 8) * g.n;
   return {
@@ -30,6 +24,7 @@ export function backwardDataGeneric(g: Geometry, residual?: BufferRef): Variant 
     build: () => ({
       calls: [{
         kernel: BACKWARD_DATA,
+        specialize: storedAs(dtype, 1),
         params: { ...geometryParams(g), has_extra: residual ? 1 : 0 },
         bindings: {
           dy: input(0),

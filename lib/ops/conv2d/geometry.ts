@@ -1,7 +1,7 @@
 /** Sizes of one convolution, shared by its three ops. */
 
 import { show, type TensorType } from "../../graph/tensor.ts";
-import { requireFloat, requireRank } from "../common.ts";
+import { requireFloat, requireRank, requireStored } from "../common.ts";
 
 /** Zero padding: all sides alike, or [top, left, bottom, right]. */
 export type Padding = number | readonly [number, number, number, number];
@@ -59,8 +59,13 @@ export function geometry(
 }
 
 export function requireImage(name: string, type: TensorType): void {
-  requireFloat(name, type);
+  requireStored(name, type);
   requireRank(name, type, 4);
+}
+
+export function requireWeight(weight: TensorType): void {
+  requireFloat("weight", weight);
+  requireRank("weight", weight, 4);
 }
 
 /** dy must have the shape of the convolution's output. */

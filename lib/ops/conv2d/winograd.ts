@@ -12,7 +12,7 @@ import {
   scratch,
 } from "../../graph/kernel_call.ts";
 import type { Variant } from "../../graph/op.ts";
-import { kernel } from "../common.ts";
+import { kernel, storedAs } from "../common.ts";
 import type { Epilogue } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { STAGED, WINDOW } from "./panels.ts";
@@ -118,7 +118,7 @@ function build(
   ci: number,
   co: number,
   transposed: boolean,
-  { bias, channel, residual }: Epilogue,
+  { bias, channel, residual, dtype }: Epilogue,
 ): Lowering {
   const ci4 = Math.ceil(ci / 4) * 4;
   const coPanels = Math.ceil(co / 16);
@@ -162,6 +162,7 @@ function build(
     }
     calls.push({
       kernel: OUTPUT,
+      specialize: storedAs(dtype, 4),
       params: {
         ...chunk.params,
         channels: co,

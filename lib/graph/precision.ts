@@ -1,0 +1,77 @@
+/**
+ * Graph → Graph, after differentiation and fusion and before planning: images and their gradients
+ * stored as f16. Every kernel still computes and sums in f32; parameters, their gradients, statistics,
+ * the loss and whatever a graph takes in or hands out stay f32.
+ */
+
+import { Graph } from "./graph.ts";
+import type { Registry } from "./op.ts";
+import type { Node, Tensor } from "./tensor.ts";
+
+/** How activations and their gradients are stored. */
+export type Precision = "f32" | "f16";
+
+/** The graph with tensors as f16 where both the op that makes them and all that read them allow it. */
+export function storeHalf(graph: Graph, registry: Registry): Graph {
+  const isHalf = chooseHalf(graph, registry);
+  const result = new Graph();
+  const tensors = new Map<string, Tensor>();
+  const moved = (t: Tensor) => tensors.get(t.key)!;
+  for (const node of graph.nodes) {
+    const { op, attrs, scope, phase } = node;
+    const keys = node.outputs.map((_, i) => `${node.id}:${i}`);
+    const outputs = op === "input"
+      ? [result.input(attrs.name, node.outputs[0])]
+      : op === "state"
+      ? [result.state(attrs.name, node.outputs[0])]
+      : result.within(scope, phase, () =>
+        result.append(
+          registry[op],
+          node.inputs.map(moved),
+          groupsOf(node, registry).some((g) => g.named && g.outputs!.some((i) => isHalf(keys[i])))
+            ? { ...attrs, dtype: "f16" }
+            : attrs,
+        ));
+    outputs.forEach((t, i) => {
+      tensors.set(keys[i], t);
+      if ((t.dtype === "f16") !== isHalf(keys[i])) {
+        throw new Error(`Cannot store ${op} "${scope}" as planned: output ${i} is ${t.dtype}`);
+      }
+    });
+  }
+  for (const [name, t] of graph.outputs) result.output(name, moved(t));
+  for (const [name, t] of graph.updates) result.update(name, moved(t));
+  return result;
+}
+
+const groupsOf = ({ op, attrs, inputs }: Node, registry: Registry) =>
+  registry[op]?.half?.(attrs, inputs.length) ?? [];
+
+/** Tensors that an op ties together are of one type; a set of them is f16 if every one may be. */
+function chooseHalf(graph: Graph, registry: Registry): (key: string) => boolean {
+  const parents = new Map<string, string>();
+  const rootOf = (key: string): string => {
+    const parent = parents.get(key);
+    return parent === undefined ? key : rootOf(parent);
+  };
+  const refused = new Set<string>();
+  for (const node of graph.nodes) {
+    const groups = groupsOf(node, registry);
+    for (const { inputs = [], outputs = [] } of groups) {
+      const keys = [
+        ...inputs.map((i) => node.inputs[i].key),
+        ...outputs.map((i) => `${node.id}:${i}`),
+      ];
+      for (const key of keys) {
+        if (rootOf(key) !== rootOf(keys[0])) parents.set(rootOf(key), rootOf(keys[0]));
+      }
+    }
+    const read = new Set(groups.flatMap((g) => g.inputs ?? []));
+    const made = new Set(groups.flatMap((g) => g.outputs ?? []));
+    node.inputs.forEach((t, i) => read.has(i) || refused.add(t.key));
+    node.outputs.forEach((_, i) => made.has(i) || refused.add(`${node.id}:${i}`));
+  }
+  for (const t of [...graph.outputs.values(), ...graph.updates.values()]) refused.add(t.key);
+  const refusedRoots = new Set([...refused].map(rootOf));
+  return (key) => !refusedRoots.has(rootOf(key));
+}
