@@ -18,7 +18,7 @@ const elements = (test: OpCase) => test.inputs.reduce((sum, t) => sum + sizeOf(t
  */
 function chosen(def: OpDef, test: OpCase): OpCase[] {
   const all = halfCases(def, test);
-  return elements(test) < 10_000 ? all : elements(test) < 150_000 ? all.slice(-1) : [];
+  return elements(test) < 4_000 ? all : elements(test) < 150_000 ? all.slice(-1) : [];
 }
 
 Deno.test("every op that may store f16, against its float64 reference", async (t) => {
