@@ -23,12 +23,12 @@ struct Params {
 override WORKGROUP: u32 = 64;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var g: texture_2d<f32>;
+@group(0) @binding(1) var g: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var<uniform> hyper: array<vec4<f32>, 3>;
-@group(0) @binding(3) var p_before: texture_2d<f32>;
-@group(0) @binding(4) var m_before: texture_2d<f32>;
-@group(0) @binding(5) var v_before: texture_2d<f32>;
-@group(0) @binding(6) var ema_before: texture_2d<f32>;
+@group(0) @binding(3) var p_before: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(4) var m_before: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(5) var v_before: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(6) var ema_before: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(7) var<storage, read_write> p: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> m: array<vec4<f32>>;
 @group(0) @binding(9) var<storage, read_write> v: array<vec4<f32>>;

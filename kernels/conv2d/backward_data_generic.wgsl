@@ -33,9 +33,9 @@ override WORKGROUP: u32 = 32;
 alias Stored = f32; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var dy: texture_2d<f32>;
-@group(0) @binding(2) var weight: texture_2d<f32>;
-@group(0) @binding(3) var extra: texture_2d<f32>;
+@group(0) @binding(1) var dy: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var weight: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var extra: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(4) var<storage, read_write> dx: array<Stored>;
 
 fn store_pixel(v: f32, at: u32, ix: u32) {

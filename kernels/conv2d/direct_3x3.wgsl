@@ -5,10 +5,10 @@
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/taps_3x3.wgsl
 // Bindings:
-//   x: f32 [N,x_channels,H,W] staged; its channels from x_first on, `ci` of them, are summed here
-//   panels: packed by pack_panels.wgsl, a panel being the biases and weights of 8 output channels,
-//     [8] and [ci,3,3,8] floats
-//   extra: f32 [N,Co,H,W] staged (a residual, or the sum over other input channels); any if unused
+//   x: f32 [N,Ci,H,W] staged
+//   panels: staged, packed by pack_panels.wgsl, a panel being the biases and weights of 8
+//     output channels, [8] and [ci,3,3,8] floats
+//   extra: f32 [N,Co,H,W] staged, a residual; any if unused
 //   channel: f32 [N,Co]; any if unused
 //   y: [N,Co,H,W], f32 or f16, as vec4
 // Grid: x: panels, one after the other so that they find the pixels in the cache; y: one
@@ -16,17 +16,14 @@
 // Numerics: f32; the nine products of an input channel are summed before they join the running sum,
 //   so that the error is about 2^-24 * (sqrt(Ci) + 3) / 2 relative.
 // Shapes: W a multiple of 4.
-// Writes: every output element of its output channels.
+// Writes: every output element.
 
 struct Params {
   batch: u32,
   h: u32,
   w4: u32,
   ci: u32,
-  x_channels: u32,
-  x_first: u32,
   co: u32,
-  co_first: u32,
   panel_size: u32,
   has_extra: u32,
   has_channel: u32,
@@ -54,9 +51,9 @@ override WORKGROUP: u32 = 32;
 alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<uniform> panels: array<vec4<f32>, 4096>;
-@group(0) @binding(2) var x: texture_2d<f32>;
-@group(0) @binding(3) var extra: texture_2d<f32>;
+@group(0) @binding(1) var panels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var extra: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(4) var<storage, read> channel: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 
@@ -99,15 +96,15 @@ fn add_products(
 /// Kernels of 4 output channels, from every second vec4 of a panel.
 fn kernels(at: u32) -> Kernels {
   return transpose_taps(
-    panels[at],
-    panels[at + 2],
-    panels[at + 4],
-    panels[at + 6],
-    panels[at + 8],
-    panels[at + 10],
-    panels[at + 12],
-    panels[at + 14],
-    panels[at + 16],
+    staged(panels, at),
+    staged(panels, at + 2),
+    staged(panels, at + 4),
+    staged(panels, at + 6),
+    staged(panels, at + 8),
+    staged(panels, at + 10),
+    staged(panels, at + 12),
+    staged(panels, at + 14),
+    staged(panels, at + 16),
   );
 }
 
@@ -159,8 +156,8 @@ fn main(
     return;
   }
   var at = wid.x * params.panel_size;
-  let bias_low = panels[at];
-  let bias_high = panels[at + 1];
+  let bias_low = staged(panels, at);
+  let bias_high = staged(panels, at + 1);
   at += 2;
   var t0 = filled(bias_low.x);
   var t1 = filled(bias_low.y);
@@ -172,7 +169,7 @@ fn main(
   var t7 = filled(bias_high.w);
 
   let area = params.h * params.w4;
-  var plane = (n * params.x_channels + params.x_first) * area;
+  var plane = n * params.ci * area;
   let top = i32(oy) - 1;
   for (var ci = 0u; ci < params.ci; ci++) {
     let r0 = load_row(plane, top, column);
@@ -198,7 +195,7 @@ fn main(
     plane += area;
     at += 18;
   }
-  let co = params.co_first + wid.x * 8;
+  let co = wid.x * 8;
   store(t0, n, co, oy, column);
   store(t1, n, co + 1, oy, column);
   store(t2, n, co + 2, oy, column);

@@ -4,17 +4,17 @@
 // Source: torch.nn.functional.conv2d (cross-correlation); pixels outside x count as zero.
 // Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   x: f32 [N,x_channels,H,W] staged; its channels from x_first on, `ci` of them, are summed here
-//   panels: packed by pack_panels.wgsl, a panel being the biases and weights of 8 output channels,
-//     [8] and [ci,Kh,Kw,8] floats
-//   extra: f32 [N,Co,Ho,Wo] staged (a residual, or the sum over other input channels)
+//   x: f32 [N,Ci,H,W] staged
+//   panels: staged, packed by pack_panels.wgsl, a panel being the biases and weights of 8
+//     output channels, [8] and [ci,Kh,Kw,8] floats
+//   extra: f32 [N,Co,Ho,Wo] staged, a residual; any if unused
 //   channel: f32 [N,Co]; any if unused
 //   y: [N,Co,Ho,Wo], f32 or f16
 // Grid: x: panels, one after the other so that they find the pixels in the cache; y: one
 //   invocation per 4 neighbouring pixels of a row.
 // Numerics: f32; a sum for each input channel joins the running sum.
 // Shapes: any.
-// Writes: every output element of its output channels.
+// Writes: every output element.
 
 struct Params {
   batch: u32,
@@ -28,10 +28,7 @@ struct Params {
   top: i32,
   left: i32,
   ci: u32,
-  x_channels: u32,
-  x_first: u32,
   co: u32,
-  co_first: u32,
   panel_size: u32,
   has_extra: u32,
   has_channel: u32,
@@ -41,9 +38,9 @@ override WORKGROUP: u32 = 32;
 alias Stored = f32; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<uniform> panels: array<vec4<f32>, 4096>;
-@group(0) @binding(2) var x: texture_2d<f32>;
-@group(0) @binding(3) var extra: texture_2d<f32>;
+@group(0) @binding(1) var panels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var extra: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(4) var<storage, read> channel: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 
@@ -84,8 +81,8 @@ fn main(
     return;
   }
   var at = wid.x * params.panel_size;
-  let bias_low = panels[at];
-  let bias_high = panels[at + 1];
+  let bias_low = staged(panels, at);
+  let bias_high = staged(panels, at + 1);
   at += 2;
   var s0 = vec4(bias_low.x);
   var s1 = vec4(bias_low.y);
@@ -100,7 +97,7 @@ fn main(
   let x0 = vec4(i32(ox) * step - params.left) + vec4(0, 1, 2, 3) * step;
   let y0 = i32(oy) * step - params.top;
   let area = params.h * params.w;
-  var plane = (n * params.x_channels + params.x_first) * area;
+  var plane = n * params.ci * area;
   for (var ci = 0u; ci < params.ci; ci++) {
     var p0 = vec4(0.0);
     var p1 = vec4(0.0);
@@ -126,8 +123,8 @@ fn main(
         staged_float(x, column.w),
       );
       let v = select(vec4(0.0), loaded, inside);
-      let low = panels[at];
-      let high = panels[at + 1];
+      let low = staged(panels, at);
+      let high = staged(panels, at + 1);
       p0 += low.x * v;
       p1 += low.y * v;
       p2 += low.z * v;
@@ -153,7 +150,7 @@ fn main(
     s7 += p7;
     plane += area;
   }
-  let co = params.co_first + wid.x * 8;
+  let co = wid.x * 8;
   store(s0, n, co, oy, ox);
   store(s1, n, co + 1, oy, ox);
   store(s2, n, co + 2, oy, ox);

@@ -1,5 +1,5 @@
 // Equation: panel[p][j] = bias[P*p + j]; panel[p][P + (ci*T + t)*P + j] =
-//   weight[P*p + j, ci_first + ci, t], or transposed weight[ci_first + ci, P*p + j, T - 1 - t]
+//   weight[P*p + j, ci, t], or transposed weight[ci, P*p + j, T - 1 - t]
 // Source: layout of the weights for kernels that hold P = 4*width4 output channels in registers.
 // Joins: kernels/lib/staged.wgsl
 // Bindings:
@@ -15,9 +15,8 @@ struct Params {
   panels: u32,
   width4: u32,
   stride4: u32,
-  rows: u32,
+  ci: u32,
   taps: u32,
-  ci_first: u32,
   weight_ci: u32,
   weight_co: u32,
   has_bias: u32,
@@ -27,8 +26,8 @@ struct Params {
 override WORKGROUP: u32 = 64;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var weight: texture_2d<f32>;
-@group(0) @binding(2) var bias: texture_2d<f32>;
+@group(0) @binding(1) var weight: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var bias: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> panels: array<vec4<f32>>;
 
 fn weight_at(co: u32, ci: u32, t: u32) -> f32 {
@@ -52,7 +51,7 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let index = (wid.y * groups.x + wid.x) * WORKGROUP + lane;
-  let length = (params.rows * params.taps + 1) * params.width4;
+  let length = (params.ci * params.taps + 1) * params.width4;
   let panel = index / length;
   let row = index % length;
   if (panel >= params.panels) {
@@ -64,7 +63,7 @@ fn main(
     panels[at] = vec4(bias_at(co), bias_at(co + 1), bias_at(co + 2), bias_at(co + 3));
     return;
   }
-  let ci = params.ci_first + (row / params.width4 - 1) / params.taps;
+  let ci = (row / params.width4 - 1) / params.taps;
   let t = (row / params.width4 - 1) % params.taps;
   panels[at] = vec4(
     weight_at(co, ci, t),

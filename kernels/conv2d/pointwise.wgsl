@@ -4,26 +4,23 @@
 //   input gradient.
 // Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   x: f32 [N,x_channels,pixels] staged; its channels from x_first on, `ci` of them, are summed
-//   panels: packed by pack_panels.wgsl, a panel being the biases and weights of 16 output channels,
-//     [16] and [ci,16] floats
-//   extra: f32 [N,Co,pixels] staged (a residual, or the sum over other input channels)
+//   x: f32 [N,Ci,pixels] staged
+//   panels: staged, packed by pack_panels.wgsl, a panel being the biases and weights of 16
+//     output channels, [16] and [ci,16] floats
+//   extra: f32 [N,Co,pixels] staged, a residual; any if unused
 //   channel: f32 [N,Co]; any if unused
 //   y: [N,Co,pixels], f32 or f16, as vec4
 // Grid: x: panels, one after the other so that they find the pixels in the cache; y: one
 //   invocation per 16 pixels.
 // Numerics: f32; one running sum over ci: relative error about 2^-24 * sqrt(Ci / 6).
 // Shapes: pixels a multiple of 4.
-// Writes: every output element of its output channels.
+// Writes: every output element.
 
 struct Params {
   batch: u32,
   area4: u32,
   ci: u32,
-  x_channels: u32,
-  x_first: u32,
   co: u32,
-  co_first: u32,
   panel_size: u32,
   has_extra: u32,
   has_channel: u32,
@@ -53,9 +50,9 @@ override WORKGROUP: u32 = 32;
 alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<uniform> panels: array<vec4<f32>, 4096>;
-@group(0) @binding(2) var x: texture_2d<f32>;
-@group(0) @binding(3) var extra: texture_2d<f32>;
+@group(0) @binding(1) var panels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var extra: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(4) var<storage, read> channel: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 
@@ -144,26 +141,26 @@ fn main(
     return;
   }
   var at = wid.x * params.panel_size;
-  var t0 = filled(panels[at]);
-  var t1 = filled(panels[at + 1]);
-  var t2 = filled(panels[at + 2]);
-  var t3 = filled(panels[at + 3]);
+  var t0 = filled(staged(panels, at));
+  var t1 = filled(staged(panels, at + 1));
+  var t2 = filled(staged(panels, at + 2));
+  var t3 = filled(staged(panels, at + 3));
   at += 4;
   // Pixels past the last read others of the tensor and store nothing.
-  var source = (n * params.x_channels + params.x_first) * params.area4 + pixel;
+  var source = n * params.ci * params.area4 + pixel;
   for (var ci = 0u; ci < params.ci; ci++) {
     let a = staged(x, source);
     let b = staged(x, source + 1);
     let c = staged(x, source + 2);
     let d = staged(x, source + 3);
-    add_products(&t0, panels[at], a, b, c, d);
-    add_products(&t1, panels[at + 1], a, b, c, d);
-    add_products(&t2, panels[at + 2], a, b, c, d);
-    add_products(&t3, panels[at + 3], a, b, c, d);
+    add_products(&t0, staged(panels, at), a, b, c, d);
+    add_products(&t1, staged(panels, at + 1), a, b, c, d);
+    add_products(&t2, staged(panels, at + 2), a, b, c, d);
+    add_products(&t3, staged(panels, at + 3), a, b, c, d);
     source += params.area4;
     at += 4;
   }
-  let co = params.co_first + wid.x * 16;
+  let co = wid.x * 16;
   store(t0, n, co, pixel);
   store(t1, n, co + 4, pixel);
   store(t2, n, co + 8, pixel);

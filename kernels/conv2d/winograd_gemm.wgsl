@@ -2,14 +2,13 @@
 // Source: Winograd F(4×4, 3×3), see kernels/lib/winograd.wgsl.
 // Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   u: f32 panels [ci4, 16] as vec4, of the positions and blocks of 16 output channels from
-//     `first_unit` on (position xi, block p being unit xi*co_panels + p)
+//   u: f32 [36, co_panels, ci4, 16] staged; position xi of block p is unit xi*co_panels + p
 //   v: f32 [36, v_plane] staged, a plane being [groups, ci, 16] and padding
 //   m: f32 [36, m_plane] as vec4, a plane being [groups, co, 16] and padding
 // Grid: x: one invocation per group of 16 tiles; y: units.
 // Numerics: f32; one running sum over ci.
 // Shapes: any.
-// Writes: every output element of its units.
+// Writes: every output element.
 
 struct Params {
   groups: u32,
@@ -19,7 +18,6 @@ struct Params {
   ci4: u32,
   co: u32,
   co_panels: u32,
-  first_unit: u32,
 }
 
 /// Sums of 16 tiles of 4 output channels, a letter for each 4 tiles.
@@ -45,8 +43,8 @@ struct Tile {
 override WORKGROUP: u32 = 32;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<uniform> u: array<vec4<f32>, 4096>;
-@group(0) @binding(2) var v: texture_2d<f32>;
+@group(0) @binding(1) var u: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var v: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>;
 
 fn add_products(
@@ -102,7 +100,7 @@ fn main(
   if (group >= params.groups) {
     return;
   }
-  let unit = params.first_unit + wid.y;
+  let unit = wid.y;
   let xi = unit / params.co_panels;
   let co = unit % params.co_panels * 16;
   var t0 = Tile();
@@ -116,10 +114,10 @@ fn main(
     let b = staged(v, source + 1);
     let c = staged(v, source + 2);
     let d = staged(v, source + 3);
-    add_products(&t0, u[at], a, b, c, d);
-    add_products(&t1, u[at + 1], a, b, c, d);
-    add_products(&t2, u[at + 2], a, b, c, d);
-    add_products(&t3, u[at + 3], a, b, c, d);
+    add_products(&t0, staged(u, at), a, b, c, d);
+    add_products(&t1, staged(u, at + 1), a, b, c, d);
+    add_products(&t2, staged(u, at + 2), a, b, c, d);
+    add_products(&t3, staged(u, at + 3), a, b, c, d);
     source += 4;
     at += 4;
   }

@@ -33,8 +33,8 @@ override WORKGROUP: u32 = 32;
 alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var m: texture_2d<f32>;
-@group(0) @binding(2) var extra: texture_2d<f32>;
+@group(0) @binding(1) var m: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var extra: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> channel: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<Stored>;

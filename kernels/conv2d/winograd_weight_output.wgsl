@@ -20,7 +20,7 @@ struct Params {
 override WORKGROUP: u32 = 32;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var u: texture_2d<f32>;
+@group(0) @binding(1) var u: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
 
 /// Position xi of 4 input channels.

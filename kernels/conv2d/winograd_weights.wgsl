@@ -22,7 +22,7 @@ struct Params {
 override WORKGROUP: u32 = 32;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var weight: texture_2d<f32>;
+@group(0) @binding(1) var weight: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var<storage, read_write> u: array<vec4<f32>>;
 
 // Selections, not a branch: Mesa would compile a branch on a parameter anew at every dispatch.

@@ -1,7 +1,7 @@
 /** What runs on the GPU: a Plan told dispatch by dispatch, with totals and memory. */
 
 import { type Plan, planBytes, type PlanDispatch } from "../gpu/plan.ts";
-import { STAGING_WIDTH } from "../gpu/staging.ts";
+import { STAGING_PITCH } from "../gpu/staging.ts";
 import type { Node, TensorType } from "../graph/tensor.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { OPS } from "../ops/mod.ts";
@@ -193,4 +193,4 @@ function boundBytes(plan: Plan, d: PlanDispatch): number {
 }
 
 /** Rows of a staging texture as bytes, for reports. */
-export const textureBytes = (rows: number): number => rows * STAGING_WIDTH * 16;
+export const textureBytes = (rows: number): number => rows * STAGING_PITCH * 16;

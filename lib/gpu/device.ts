@@ -28,6 +28,7 @@ const LIMITS = [
   "maxStorageBufferBindingSize",
   "maxUniformBufferBindingSize",
   "maxStorageBuffersPerShaderStage",
+  "maxStorageTexturesPerShaderStage",
   "maxComputeWorkgroupStorageSize",
   "maxComputeInvocationsPerWorkgroup",
   "maxComputeWorkgroupSizeX",
@@ -97,6 +98,7 @@ export async function openGpu(accept?: Gpu["accept"]): Promise<Gpu> {
       limits: limits as unknown as DeviceProfile["limits"],
       features: [...requiredFeatures],
       software: Boolean(software),
+      lanes: Number(name.match(/(\d+) bits/)?.[1] ?? 256) / 32,
     },
     check,
     async idle() {
@@ -117,6 +119,7 @@ export const DEFAULT_PROFILE: DeviceProfile = {
     maxComputeInvocationsPerWorkgroup: 256,
     maxComputeWorkgroupsPerDimension: 65535,
     maxStorageBuffersPerShaderStage: 8,
+    maxStorageTexturesPerShaderStage: 4,
     maxStorageBufferBindingSize: 134217728,
     maxUniformBufferBindingSize: 65536,
     minStorageBufferOffsetAlignment: STORAGE_ALIGNMENT,
@@ -124,4 +127,5 @@ export const DEFAULT_PROFILE: DeviceProfile = {
   },
   features: [],
   software: false,
+  lanes: 8,
 };

@@ -3,7 +3,7 @@
  * made once from a graph and replayed; see `planner.ts` for how and `runtime.ts` for the replay.
  */
 
-import { type StagedType, stagingRowBytes } from "./staging.ts";
+import { type StagedType, stagingPitchBytes } from "./staging.ts";
 import type { DType, TensorType } from "../graph/tensor.ts";
 
 export interface PlanBuffer {
@@ -87,5 +87,5 @@ export interface Plan {
 /** Bytes of all buffers and textures: what the step holds on the device. */
 export function planBytes(plan: Plan): number {
   return plan.buffers.reduce((sum, b) => sum + b.bytes, 0) +
-    plan.textures.reduce((sum, { dtype, rows }) => sum + rows * stagingRowBytes(dtype), 0);
+    plan.textures.reduce((sum, { dtype, rows }) => sum + rows * stagingPitchBytes(dtype), 0);
 }

@@ -20,7 +20,7 @@ import {
   STAGING_ROWS,
   stagingRowBytes,
 } from "./staging.ts";
-import { packParams, shaderInterface, specialize } from "./wgsl.ts";
+import { packParams, shaderInterface, specialize, withHalves } from "./wgsl.ts";
 import { type Place, resolveStorage } from "./storage.ts";
 
 export interface PlanOptions {
@@ -160,7 +160,6 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
         const key = ref.kind === "input" ? node.inputs[ref.index].key : `${node.id}:${ref.index}`;
         return range(at(places.get(key)!, bytesOf(typeOf(ref))), ref);
       };
-      const shader = shaderId(call, shaders, shaderIds);
       const bindings = bind(call, resolve, () => {
         while (params.length * 4 % alignment) params.push(0);
         const offset = params.length * 4;
@@ -178,6 +177,9 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
       };
       checkSizes(call, bindings, node, options.device, dtypeOf);
       const staged = stageTextures(call, bindings, staging, dtypeOf);
+      const halves = bindings.filter((_, i) => staged.bindings[i].texture !== undefined)
+        .filter((b) => dtypeOf(b) === "f16").map((b) => b.name);
+      const shader = shaderId(call, halves, shaders, shaderIds);
       dispatches.push({
         shader,
         ...staged,
@@ -229,8 +231,13 @@ function range(whole: Range, ref: BufferRef): Range {
   return { buffer: whole.buffer, offset: whole.offset + ref.offset, size: roundUp(ref.size!, 16) };
 }
 
-function shaderId(call: KernelCall, shaders: PlanShader[], ids: Map<string, number>): number {
-  const text = specialize(call.kernel, call.specialize);
+function shaderId(
+  call: KernelCall,
+  halves: readonly string[],
+  shaders: PlanShader[],
+  ids: Map<string, number>,
+): number {
+  const text = withHalves(specialize(call.kernel, call.specialize), halves);
   const { bindings, overrides } = shaderInterface(call.kernel);
   for (const name of Object.keys(call.constants ?? {})) {
     if (!overrides.includes(name)) throw new Error(`${call.kernel.file}: no override ${name}`);
@@ -245,7 +252,10 @@ function shaderId(call: KernelCall, shaders: PlanShader[], ids: Map<string, numb
       file: call.kernel.file,
       text,
       constants,
-      layout: bindings.map(({ binding, access }) => ({ binding, access })),
+      layout: bindings.map(({ binding, name, access }) => ({
+        binding,
+        access: halves.includes(name) ? "f16 texture" : access,
+      })),
     }) - 1;
     ids.set(key, id);
   }

@@ -2,7 +2,7 @@
 
 import type { Gpu } from "./device.ts";
 import { type Plan, planBytes, type PlanShader, type PlanSlot, type PlanStage } from "./plan.ts";
-import { STAGING_WIDTH, stagingRowBytes } from "./staging.ts";
+import { STAGED_FORMATS, STAGING_PITCH, STAGING_WIDTH, stagingRowBytes } from "./staging.ts";
 
 export type TypedData = Float32Array | Int32Array | Uint32Array | Uint16Array;
 
@@ -25,6 +25,14 @@ interface Step {
 /** NaN as one f32 and as two f16. */
 const NAN_WORD = 0x7fc07fc0;
 
+const BINDING_TYPES: Record<string, Omit<GPUBindGroupLayoutEntry, "binding" | "visibility">> = {
+  uniform: { buffer: { type: "uniform" } },
+  read: { buffer: { type: "read-only-storage" } },
+  read_write: { buffer: { type: "storage" } },
+  texture: { storageTexture: { access: "read-only", format: STAGED_FORMATS.f32 } },
+  "f16 texture": { storageTexture: { access: "read-only", format: STAGED_FORMATS.f16 } },
+};
+
 const pipelines = new WeakMap<Gpu, Map<string, Promise<GPUComputePipeline>>>();
 
 /** One pipeline per final text, constants and layout, shared by all plans of the device. */
@@ -44,15 +52,7 @@ async function createPipeline(gpu: Gpu, shader: PlanShader): Promise<GPUComputeP
     entries: shader.layout.map(({ binding, access }) => ({
       binding,
       visibility: GPUShaderStage.COMPUTE,
-      ...(access === "texture" ? { texture: { sampleType: "unfilterable-float" } } : {
-        buffer: {
-          type: access === "uniform"
-            ? "uniform"
-            : access === "read"
-            ? "read-only-storage"
-            : "storage",
-        },
-      }),
+      ...BINDING_TYPES[access],
     })),
   });
   device.pushErrorScope("validation");
@@ -118,9 +118,9 @@ export class Executable {
     for (const { dtype, rows } of this.plan.textures) {
       this.#textures.push(device.createTexture({
         label: "staging",
-        size: [STAGING_WIDTH, rows],
-        format: dtype === "f16" ? "rgba16float" : "rgba32float",
-        usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST,
+        size: [STAGING_PITCH, rows],
+        format: STAGED_FORMATS[dtype],
+        usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
       }));
     }
     const most = device.limits.maxBufferSize;

@@ -1,5 +1,6 @@
 /**
- * Buffers copied into textures for kernels that read them as `texture_2d<f32>`.
+ * Buffers copied into textures for kernels that read them as
+ * `texture_storage_2d<rgba32float, read>`, or, where the tensor is f16, as `rgba16float`.
  *
  * Why: Mesa's software driver loads from storage buffers one lane at a time (200 cycles for 8 lanes
  * on some processors), from textures all lanes at once (15 cycles), and the copy is one memcpy.
@@ -16,8 +17,19 @@ export const STAGING_WIDTH = 2048;
 /** WebGPU guarantees textures of 8,192 rows; one less is odd. */
 export const STAGING_ROWS = 8191;
 
-/** Bytes of a row of a staging texture. */
+/**
+ * Texels from row to row. Four more, a cache line: the planes of an image lie a power of two apart,
+ * and without the gap the same place of all channels would contend for the same lines of the caches.
+ */
+export const STAGING_PITCH = STAGING_WIDTH + 4;
+
+export const STAGED_FORMATS = { f32: "rgba32float", f16: "rgba16float" } as const;
+
+/** Bytes of the tensor in a row of a staging texture. */
 export const stagingRowBytes = (dtype: StagedType): number => 4 * STAGING_WIDTH * bytesPer(dtype);
+
+/** Bytes of a row with its gap. */
+export const stagingPitchBytes = (dtype: StagedType): number => 4 * STAGING_PITCH * bytesPer(dtype);
 
 export function isStagedType(dtype: DType): dtype is StagedType {
   return dtype === "f32" || dtype === "f16";
@@ -33,15 +45,21 @@ export interface StagedRange extends Range {
   readonly dtype: StagedType;
 }
 
-/** Textures of each type that are kept before one is used again. */
+/** Textures of each kind that are kept, so that what several kernels read is copied once. */
 const SLOTS = 3;
+/** Weights and the like, up to 2 MiB, have textures of their own: images would push them out. */
+const SMALL_ROWS = 64;
 
 interface Slot {
   readonly dtype: StagedType;
+  readonly small: boolean;
   rows: number;
   held?: Range;
   used: number;
 }
+
+const same = (a: Range, b: Range) =>
+  a.buffer === b.buffer && a.offset === b.offset && a.size === b.size;
 
 /** Decides, while a plan is made, which texture holds what, and which copies that takes. */
 export class Staging {
@@ -60,25 +78,28 @@ export class Staging {
   place(ranges: readonly StagedRange[]): { textures: number[]; stage: PlanStage[] } {
     const stage: PlanStage[] = [];
     const now = ++this.#clock;
-    const textures = ranges.map(({ dtype, ...range }) => {
-      const same = this.#slots.findIndex(({ held, ...slot }) =>
-        held && slot.dtype === dtype && held.buffer === range.buffer &&
-        held.offset === range.offset && held.size === range.size
-      );
-      if (same >= 0) {
-        this.#slots[same].used = now;
-        return same;
-      }
-      const alike = ranges.filter((r) => r.dtype === dtype).length;
-      const texture = this.#oldest(dtype, alike, now);
-      const slot = this.#slots[texture];
-      slot.held = range;
-      slot.used = now;
-      slot.rows = Math.max(slot.rows, Math.ceil(range.size / stagingRowBytes(dtype)));
-      stage.push({ ...range, texture });
-      return texture;
+    const find = ({ dtype, ...range }: StagedRange) =>
+      this.#slots.find((slot) => slot.held && slot.dtype === dtype && same(slot.held, range));
+    // What is there already stays: these slots are not for the others.
+    for (const range of ranges) {
+      const slot = find(range);
+      if (slot) slot.used = now;
+    }
+    const textures = ranges.map((range) => {
+      const slot = find(range) ?? this.#fill(range, now, stage);
+      return this.#slots.indexOf(slot);
     });
     return { textures, stage };
+  }
+
+  #fill({ dtype, ...range }: StagedRange, now: number, stage: PlanStage[]): Slot {
+    const rows = Math.ceil(range.size / stagingRowBytes(dtype));
+    const slot = this.#oldest(dtype, rows <= SMALL_ROWS, now);
+    slot.held = range;
+    slot.used = now;
+    slot.rows = Math.max(slot.rows, rows);
+    stage.push({ ...range, texture: this.#slots.indexOf(slot) });
+    return slot;
   }
 
   /** A dispatch has written the range: what was copied from it is out of date. */
@@ -92,15 +113,15 @@ export class Staging {
     }
   }
 
-  #oldest(dtype: StagedType, needed: number, now: number): number {
-    if (this.#slots.filter((s) => s.dtype === dtype).length < Math.max(SLOTS, needed)) {
-      return this.#slots.push({ dtype, rows: 1, used: 0 }) - 1;
+  /** The slot of its kind used longest ago, or a new one; never one that this dispatch uses. */
+  #oldest(dtype: StagedType, small: boolean, now: number): Slot {
+    const kind = this.#slots.filter((s) => s.dtype === dtype && s.small === small);
+    const free = kind.filter((s) => s.used !== now);
+    if (free.length === 0 || kind.length < SLOTS) {
+      const slot = { dtype, small, rows: 1, used: 0 };
+      this.#slots.push(slot);
+      return slot;
     }
-    let best = -1;
-    for (const [i, slot] of this.#slots.entries()) {
-      if (slot.dtype !== dtype || slot.used === now) continue;
-      if (best < 0 || slot.used < this.#slots[best].used) best = i;
-    }
-    return best;
+    return free.reduce((a, b) => b.used < a.used ? b : a);
   }
 }

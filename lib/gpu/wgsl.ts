@@ -34,7 +34,7 @@ export function shaderInterface(source: KernelSource): ShaderInterface {
   }
   for (
     const [, binding, name] of code.matchAll(
-      /@group\(0\)\s*@binding\((\d+)\)\s*var\s+(\w+)\s*:\s*texture_2d<f32>/g,
+      /@group\(0\)\s*@binding\((\d+)\)\s*var\s+(\w+)\s*:\s*texture_storage_2d<rgba32float, read>/g,
     )
   ) {
     bindings.push({ binding: Number(binding), name, access: "texture" });
@@ -83,6 +83,19 @@ export function specialize(
   }
   if (/\bf16\b/.test(withoutComments(text)) && !/^enable f16;/m.test(text)) {
     text = `enable f16;\n${text}`;
+  }
+  return text;
+}
+
+/** Lets the kernel read these staged tensors as f16: their declarations, and `staged(NAME, …)`. */
+export function withHalves(text: string, names: readonly string[]): string {
+  for (const name of names) {
+    text = text
+      .replace(
+        `var ${name}: texture_storage_2d<rgba32float`,
+        `var ${name}: texture_storage_2d<rgba16float`,
+      )
+      .replace(new RegExp(`\\bstaged(_float)?\\(${name},`, "g"), `staged_half$1(${name},`);
   }
   return text;
 }

@@ -12,7 +12,8 @@ export interface KernelSource {
 
 /**
  * A tensor of the node, or scratch memory that lives while the node runs. Bound to a variable of
- * type `texture_2d<f32>` it is copied into a texture first (see kernels/lib/staged.wgsl).
+ * type `texture_storage_2d<rgba32float, read>` it is copied into a texture first (see
+ * kernels/lib/staged.wgsl).
  */
 export interface BufferRef {
   readonly kind: "input" | "output" | "scratch";

@@ -10,6 +10,7 @@ export interface DeviceProfile {
     readonly maxComputeInvocationsPerWorkgroup: number;
     readonly maxComputeWorkgroupsPerDimension: number;
     readonly maxStorageBuffersPerShaderStage: number;
+    readonly maxStorageTexturesPerShaderStage: number;
     readonly maxStorageBufferBindingSize: number;
     readonly maxUniformBufferBindingSize: number;
     readonly minStorageBufferOffsetAlignment: number;
@@ -18,6 +19,8 @@ export interface DeviceProfile {
   readonly features: readonly string[];
   /** A software rasteriser: threads are CPU cores, workgroup memory and barriers are dear. */
   readonly software: boolean;
+  /** Invocations that a software rasteriser runs as one vector of the processor: 8 or 16. */
+  readonly lanes: number;
 }
 
 export interface LowerContext {

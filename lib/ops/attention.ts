@@ -11,22 +11,18 @@ import {
   attentionVariants,
   copiesOf,
   dimensions,
-  firstHeads,
-  headRange,
-  PANEL_WORKGROUP,
-  panelHeads,
   requireAttention,
   requireIterations,
   SHAPES,
 } from "./attention_shared.ts";
 import { type Reading, readingKernels } from "./rows.ts";
-import { ELEMENTWISE, f32, kernel } from "./common.ts";
+import { ELEMENTWISE, f32, kernel, storedAs } from "./common.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import text from "../../kernels/attention/forward.wgsl" with { type: "text" };
-import panelText from "../../kernels/attention/forward_panel.wgsl" with { type: "text" };
+import eightText from "../../kernels/attention/forward_8.wgsl" with { type: "text" };
 
 const FORWARD = readingKernels("attention/forward.wgsl", text, "qkv");
-const FORWARD_PANEL = kernel("attention/forward_panel.wgsl", panelText, stagedLibrary);
+const FORWARD_8 = kernel("attention/forward_8.wgsl", eightText, stagedLibrary);
 
 export interface AttentionOptions {
   /** Head h owns channels h·C/heads to (h + 1)·C/heads. */
@@ -83,38 +79,18 @@ function lowerGeneral(
   };
 }
 
-/** `count` heads a dispatch, their keys and values in uniform buffers. */
-function lowerPanel(shape: AttentionShape, count: number, scale: number): Lowering {
-  const { all, tokens, dtype } = shape;
-  const copied = dtype !== "f32";
-  const at = copied ? scratch : input;
-  const calls = firstHeads(all, count).map((first): KernelCall => {
-    const range = headRange(first, count, 8 * tokens);
-    return {
-      kernel: FORWARD_PANEL,
-      specialize: { PANEL: `${2 * count * tokens}u` },
-      params: { stride4: tokens / 4, first_head: first, scale },
-      bindings: {
-        q: at(0),
-        k: at(1, range),
-        v: at(2, range),
-        y: copied ? scratch(3) : output(0),
-        logsumexp: output(1),
-      },
-      workgroups: attentionGrid(count, tokens, PANEL_WORKGROUP),
-      note: `heads from ${first}`,
-    };
-  });
-  if (!copied) return { calls };
-  const copies = copiesOf(shape, tokens);
-  const images = 4 * all * 8 * tokens;
+/** Unrolled for heads of 8 channels; reads and stores f16 as it is. */
+function lowerEight({ all, tokens, dtype, device }: AttentionShape, scale: number): Lowering {
+  const WORKGROUP = device.lanes;
   return {
-    scratch: [images, images, images, images],
-    calls: [
-      ...[0, 1, 2].map((i) => copies.into(input(i), scratch(i))),
-      ...calls,
-      copies.out(scratch(3), output(0)),
-    ],
+    calls: [{
+      kernel: FORWARD_8,
+      constants: { WORKGROUP },
+      specialize: storedAs(dtype, 4),
+      params: { stride4: tokens / 4, scale },
+      bindings: { q: input(0), k: input(1), v: input(2), y: output(0), logsumexp: output(1) },
+      workgroups: attentionGrid(all, tokens, WORKGROUP),
+    }],
   };
 }
 
@@ -153,12 +129,11 @@ export const attentionOp: OpDef = {
   },
   lower({ inputs: [q], attrs: { heads, scale }, device }) {
     const shape = attentionShape(q, heads, device);
-    const count = panelHeads(shape);
     return attentionVariants(
-      device,
+      shape,
       q,
       (reading) => lowerGeneral(shape, scale, reading),
-      count ? () => lowerPanel(shape, count, scale) : undefined,
+      () => lowerEight(shape, scale),
     );
   },
   cost(inputs, outputs) {

@@ -17,24 +17,20 @@ import {
   attentionVariants,
   copiesOf,
   dimensions,
-  firstHeads,
-  headRange,
-  PANEL_WORKGROUP,
-  panelHeads,
   requireAttention,
   requireIterations,
   SHAPES,
 } from "./attention_shared.ts";
 import { type Reading, readingKernels } from "./rows.ts";
-import { ELEMENTWISE, f32, kernel, requireSame } from "./common.ts";
+import { ELEMENTWISE, f32, kernel, requireSame, storedAs } from "./common.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import deltaText from "../../kernels/attention/backward_delta.wgsl" with { type: "text" };
 import queryText from "../../kernels/attention/backward_query.wgsl" with { type: "text" };
 import keyValueText from "../../kernels/attention/backward_key_value.wgsl" with { type: "text" };
-import queryPanelText from "../../kernels/attention/backward_query_panel.wgsl" with {
+import queryEightText from "../../kernels/attention/backward_query_8.wgsl" with {
   type: "text",
 };
-import keyValuePanelText from "../../kernels/attention/backward_key_value_panel.wgsl" with {
+import keyValueEightText from "../../kernels/attention/backward_key_value_8.wgsl" with {
   type: "text",
 };
 
@@ -46,10 +42,10 @@ const KEY_VALUE = readingKernels(
   "qkv",
   "dy",
 );
-const QUERY_PANEL = kernel("attention/backward_query_panel.wgsl", queryPanelText, stagedLibrary);
-const KEY_VALUE_PANEL = kernel(
-  "attention/backward_key_value_panel.wgsl",
-  keyValuePanelText,
+const QUERY_8 = kernel("attention/backward_query_8.wgsl", queryEightText, stagedLibrary);
+const KEY_VALUE_8 = kernel(
+  "attention/backward_key_value_8.wgsl",
+  keyValueEightText,
   stagedLibrary,
 );
 
@@ -145,57 +141,31 @@ function lowerGeneral(shape: AttentionShape, scale: number, reading: Reading["na
   ]);
 }
 
-/** `count` heads a dispatch, what it walks over in uniform buffers. */
-function lowerPanel(shape: AttentionShape, count: number, scale: number): Lowering {
-  const { all, tokens } = shape;
-  const { q, k, v, y, dy, logsumexp, dq, dk, dv, delta } = places(shape, tokens);
-  const PANEL = `${2 * count * tokens}u`;
-  const queries: KernelCall[] = [];
-  const keyValues: KernelCall[] = [];
-  for (const first of firstHeads(all, count)) {
-    const range = headRange(first, count, 8 * tokens);
-    const rowRange = headRange(first, count, tokens);
-    const common = {
-      params: { stride4: tokens / 4, first_head: first, scale },
-      workgroups: attentionGrid(count, tokens, PANEL_WORKGROUP),
-    };
-    queries.push({
-      kernel: QUERY_PANEL,
-      specialize: { PANEL },
-      ...common,
-      bindings: {
-        q,
-        k: { ...k, ...range },
-        v: { ...v, ...range },
-        dy,
-        logsumexp,
-        delta,
-        dq,
+/** Unrolled for heads of 8 channels; reads and stores f16 as it is. */
+function lowerEight(shape: AttentionShape, scale: number): Lowering {
+  const { all, tokens, dtype, device } = shape;
+  const [q, k, v, y, logsumexp, dy] = [0, 1, 2, 3, 4, 5].map((i) => input(i));
+  const delta = scratch();
+  const common = {
+    constants: { WORKGROUP: device.lanes },
+    specialize: storedAs(dtype, 4),
+    params: { stride4: tokens / 4, scale },
+    workgroups: attentionGrid(all, tokens, device.lanes),
+  };
+  const read = { q, k, v, dy, logsumexp, delta };
+  return {
+    scratch: [4 * all * tokens],
+    calls: [
+      deltaCall(shape, tokens, "staged", { x: y, dy, delta }),
+      { kernel: QUERY_8, ...common, bindings: { ...read, dq: output(0) }, note: "dq" },
+      {
+        kernel: KEY_VALUE_8,
+        ...common,
+        bindings: { ...read, dk: output(1), dv: output(2) },
+        note: "dk, dv",
       },
-      note: `dq, heads from ${first}`,
-    });
-    keyValues.push({
-      kernel: KEY_VALUE_PANEL,
-      specialize: { PANEL, ROWS: `${count * tokens / 4}u` },
-      ...common,
-      bindings: {
-        q: { ...q, ...range },
-        k,
-        v,
-        dy: { ...dy, ...range },
-        logsumexp: { ...logsumexp, ...rowRange },
-        delta: { ...delta, ...rowRange },
-        dk,
-        dv,
-      },
-      note: `dk, dv, heads from ${first}`,
-    });
-  }
-  return withCopies(shape, tokens, [
-    deltaCall(shape, tokens, "staged", { x: y, dy, delta }),
-    ...queries,
-    ...keyValues,
-  ]);
+    ],
+  };
 }
 
 /** (q, k, v, y, logsumexp, dy) → (dq, dk, dv). */
@@ -244,12 +214,11 @@ export const attentionBackwardOp: OpDef = {
   },
   lower({ inputs: [q], attrs: { heads, scale }, device }) {
     const shape = attentionShape(q, heads, device);
-    const count = panelHeads(shape);
     return attentionVariants(
-      device,
+      shape,
       q,
       (reading) => lowerGeneral(shape, scale, reading),
-      count ? () => lowerPanel(shape, count, scale) : undefined,
+      () => lowerEight(shape, scale),
     );
   },
   cost(inputs, outputs) {

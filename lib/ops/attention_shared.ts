@@ -12,9 +12,6 @@ import text from "../../kernels/attention/resize_rows.wgsl" with { type: "text" 
 const CONVERT = kernel("convert/forward_staged.wgsl", convertText, stagedLibrary);
 const RESIZE_ROWS = kernel("attention/resize_rows.wgsl", text);
 
-/** Workgroup of the panel kernels: of 8 lanes, one vector of software Vulkan, so cores share well. */
-export const PANEL_WORKGROUP = 8;
-
 /** Name, shape, heads and tolerance of the cases. */
 export const SHAPES: readonly [string, number[], number, number][] = [
   ["odd", [3, 6, 17], 2, 1e-6],
@@ -23,7 +20,7 @@ export const SHAPES: readonly [string, number[], number, number][] = [
   ["odd long", [1, 3, 517], 1, 2e-6],
   ["head dim 128", [1, 128, 24], 1, 2e-6],
   ["32 x 32", [2, 16, 32, 32], 2, 2e-6],
-  ["panels of several heads", [3, 32, 10, 12], 4, 1e-6],
+  ["heads of 8", [3, 32, 10, 12], 4, 1e-6],
 ];
 
 /** What lowering needs to know of q: `all` heads of the whole batch. */
@@ -61,46 +58,20 @@ export function requireAttention(tensors: Record<string, TensorType>, heads: num
   }
 }
 
-/**
- * How many heads of 8 channels a dispatch can hold in uniform buffers: as many as fit, evenly
- * dividing `all` heads, each range at an aligned offset. 0 where that cannot be.
- */
-export function panelHeads({ all, headDim, tokens, device: { limits } }: AttentionShape): number {
-  if (headDim !== 8 || tokens % 4) return 0;
-  const bytes = Math.min(65536, limits.maxUniformBufferBindingSize);
-  for (let count = Math.min(all, Math.floor(bytes / (32 * tokens))); count > 0; count--) {
-    const aligned = 4 * count * tokens % limits.minUniformBufferOffsetAlignment === 0;
-    if (all % count === 0 && (aligned || count === all)) return count;
-  }
-  return 0;
-}
-
-/** Bytes of `heads` heads of `row` elements each, from head `first` on. */
-export const headRange = (first: number, heads: number, row: number) => ({
-  offset: 4 * first * row,
-  size: 4 * heads * row,
-});
-
-/** [0, count, 2·count, …) below `all`. */
-export const firstHeads = (all: number, count: number): number[] =>
-  Array.from({ length: all / count }, (_, i) => i * count);
-
-/**
- * The general kernel with each reading, and the panel kernel where there is one. Software Vulkan is
- * fast with panels; a real GPU would starve on one dispatch a few heads.
- */
+/** The general kernel with each reading and, for heads of 8 channels, the unrolled one. */
 export function attentionVariants(
-  device: DeviceProfile,
+  { headDim, tokens, device }: AttentionShape,
   q: TensorType,
   general: (reading: Reading["name"]) => Lowering,
-  panel: (() => Lowering) | undefined,
+  eight: () => Lowering,
 ): Variant[] {
   const storage = { name: "general", exact: true, build: () => general("vec4") };
   const staged = { name: "general_staged", exact: true, build: () => general("staged") };
   const all = storageOrStaged<Variant>(device, [q], storage, staged);
-  if (!panel || !stageable(q)) return all;
-  const panels = { name: "panel", exact: true, build: panel };
-  return device.software ? [panels, ...all] : [...all, panels];
+  const textures = device.limits.maxStorageTexturesPerShaderStage;
+  if (headDim !== 8 || tokens % 4 || !stageable(q) || textures < 6) return all;
+  const unrolled = { name: "eight", exact: true, build: eight };
+  return device.software ? [unrolled, ...all] : [...all, unrolled];
 }
 
 /** An invocation of the general kernels walks over all tokens, and over its channels within. */

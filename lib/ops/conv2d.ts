@@ -1,6 +1,5 @@
 /** Convolution of images, and its gradients. */
 
-import { input } from "../graph/kernel_call.ts";
 import { type DeviceProfile, type OpDef, trafficOf, type Variant } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { sumBatch, sumSpatial } from "./channel.ts";
@@ -62,12 +61,16 @@ function byDevice(device: DeviceProfile, software: Variant[], hardware: Variant[
   return device.software ? [...software, ...hardware] : [...hardware, ...software];
 }
 
-/** Enough pixels to make up for the dispatches that Winograd's 36 products take. */
-const manyTiles = (g: Geometry): boolean => g.w >= 16 && g.n * g.h * g.w >= 8192;
+/**
+ * Whether Winograd's kernels are faster than the direct ones, by measurement: on vectors of 8 lanes,
+ * from 64 channels on, with enough pixels. On 16 lanes the transforms, bound by memory, never pay.
+ */
+const winogradWins = (g: Geometry, { lanes }: DeviceProfile): boolean =>
+  lanes === 8 && Math.min(g.ci, g.co) >= 64 && g.w >= 16 && g.n * g.h * g.w >= 8192;
 
 /** What there is of the two, Winograd's variant first where measurements say that it is faster. */
-function fasterFirst(direct?: Variant, winograd?: Variant, winogradWins?: boolean): Variant[] {
-  const order = winogradWins ? [winograd, direct] : [direct, winograd];
+function fasterFirst(direct?: Variant, winograd?: Variant, winogradFirst?: boolean): Variant[] {
+  const order = winogradFirst ? [winograd, direct] : [direct, winograd];
   return order.filter((v) => v !== undefined);
 }
 
@@ -112,16 +115,15 @@ export const conv2dOp: OpDef = {
   },
   lower({ inputs: [x, weight], attrs, device }) {
     const g = geometry(x.shape, weight.shape, attrs.stride, attrs.padding);
-    const sources = [{ ref: input(0), channels: g.ci }];
     const epilogue = epilogueOf(attrs);
     const fast = fastShape(g, device);
     return byDevice(device, [
       ...fasterFirst(
-        fast && forwardDirect(g, fast, sources, input(1), epilogue),
+        fast && forwardDirect(g, fast, epilogue),
         fast === "3×3" && fitsWinograd(g) ? forwardWinograd(g, epilogue) : undefined,
-        manyTiles(g) && Math.min(g.ci, g.co) >= 64,
+        winogradWins(g, device),
       ),
-      forwardDirect(g, "any", sources, input(1), epilogue),
+      forwardDirect(g, "any", epilogue),
     ], [forwardGemm(g, x.dtype, epilogue)]);
   },
   cost: (inputs, outputs, { stride, padding }) => ({
@@ -161,7 +163,7 @@ export const conv2dBackwardDataOp: OpDef = {
       ...fasterFirst(
         fast && backwardDataDirect(g, fast, epilogue),
         fast === "3×3" && fitsWinograd(g) ? backwardDataWinograd(g, epilogue) : undefined,
-        manyTiles(g) && Math.min(g.ci, g.co) >= 64,
+        winogradWins(g, device),
       ),
       backwardDataGeneric(g, epilogue),
     ], [backwardDataGemm(g, dy.dtype, epilogue)]);
@@ -193,9 +195,8 @@ export const conv2dBackwardWeightOp: OpDef = {
     const shape = fastShape(g, device);
     return byDevice(device, [
       ...fasterFirst(
-        shape && backwardWeightDirect(g, shape),
-        shape === "3×3" && fitsWinograd(g) ? backwardWeightWinograd(g) : undefined,
-        manyTiles(g) && Math.min(g.ci, g.co) >= 32 && Math.max(g.ci, g.co) >= 64,
+        shape && backwardWeightDirect(g, shape, device.lanes),
+        shape === "3×3" && fitsWinograd(g) ? backwardWeightWinograd(g, device.lanes) : undefined,
       ),
       backwardWeightGeneric(g),
     ], [backwardWeightGemm(g, x.dtype, dy.dtype)]);

@@ -65,7 +65,7 @@ export const adamwOp: OpDef = {
     }
     return out;
   },
-  lower({ inputs: [g], device }) {
+  lower({ inputs: [g, _hyper, ...states], device }) {
     const count4 = Math.ceil(sizeOf(g.shape) / 4);
     const variant = (name: string, call: Pick<KernelCall, "kernel" | "bindings">): Variant => ({
       name,
@@ -94,7 +94,7 @@ export const adamwOp: OpDef = {
     };
     return storageOrStaged(
       device,
-      [g],
+      [g, ...states],
       variant("vec4", { kernel: ADAMW, bindings }),
       variant("staged", { kernel: ADAMW_STAGED, bindings: { ...bindings, ...before } }),
     );

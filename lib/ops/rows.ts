@@ -63,7 +63,8 @@ export function storageOrStaged<T>(
   storage: T,
   staged: T,
 ): T[] {
-  if (!tensors.every(stageable)) return [storage];
+  const { maxStorageTexturesPerShaderStage: most } = device.limits;
+  if (tensors.length > most || !tensors.every(stageable)) return [storage];
   return device.software ? [staged, storage] : [storage, staged];
 }
 
@@ -108,7 +109,9 @@ export function variantsOf(
 
 /** Workgroup size of a reduction: on software each further lane is another pass over its code. */
 export function reductionWorkgroup(device: DeviceProfile): number {
-  return device.software ? 8 : Math.min(256, device.limits.maxComputeInvocationsPerWorkgroup);
+  return device.software
+    ? device.lanes
+    : Math.min(256, device.limits.maxComputeInvocationsPerWorkgroup);
 }
 
 /**
@@ -118,7 +121,7 @@ export function reductionWorkgroup(device: DeviceProfile): number {
  * wants many of them.
  */
 export function rowGrid(device: DeviceProfile, rows: number, length: number) {
-  const [workgroup, steps] = device.software ? [8, 32] : [64, 4];
+  const [workgroup, steps] = device.software ? [device.lanes, 32] : [64, 4];
   const chunks = Math.ceil(length / (steps * workgroup));
   return {
     constants: { WORKGROUP: workgroup },

@@ -1,6 +1,6 @@
 /**
- * Convolutions on software Vulkan: tiles of pixels and output channels in registers, the image read
- * from a texture and the weights from panels in a uniform buffer, the two fast reads there.
+ * Convolutions on software Vulkan: tiles of pixels and output channels in registers; the image and
+ * the weights, packed in panels, are read from textures, the fastest reads there.
  */
 
 import {
@@ -15,7 +15,7 @@ import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
 import { kernel, storedAs } from "../common.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
-import { planPanels, STAGED, windowOf } from "./panels.ts";
+import { panelsOf, STAGED } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
 import directText from "../../../kernels/conv2d/direct_3x3.wgsl" with { type: "text" };
 import strideText from "../../../kernels/conv2d/direct_3x3_stride2.wgsl" with { type: "text" };
@@ -47,12 +47,6 @@ export interface Epilogue {
   readonly residual?: BufferRef;
 }
 
-/** A tensor that holds some of the input channels. */
-export interface Source {
-  readonly ref: BufferRef;
-  readonly channels: number;
-}
-
 export type Shape = "3×3" | "3×3 stride 2" | "1×1" | "any";
 
 /** Which of the fast kernels a convolution fits, if any. */
@@ -73,15 +67,12 @@ interface Tiling {
   readonly width: 8 | 16;
   readonly params: Readonly<Record<string, number>>;
   readonly invocations: number;
-  /** Pixels of a channel of the output, over the batch. */
-  readonly pixels: number;
   /** Floats stored at once. */
   readonly store: 1 | 4;
 }
 
 function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
   const { n, h, w, ho, wo } = g;
-  const output = { pixels: n * (transposed ? h * w : ho * wo), store: 4 } as const;
   if (shape === "any") {
     const { ci: _ci, co: _co, ...params } = geometryParams(g);
     return {
@@ -90,7 +81,6 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       width: 8,
       params,
       invocations: n * ho * Math.ceil(wo / 4),
-      ...output,
       store: 1,
     };
   }
@@ -101,7 +91,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       width: 16,
       params: { batch: n, area4: h * w / 4 },
       invocations: n * Math.ceil(h * w / 16),
-      ...output,
+      store: 4,
     };
   }
   if (shape === "3×3") {
@@ -111,7 +101,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       width: 8,
       params: { batch: n, h, w4: w / 4 },
       invocations: n * Math.ceil(w / 8) * Math.ceil(h / 4),
-      ...output,
+      store: 4,
     };
   }
   return {
@@ -120,91 +110,59 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
     width: 8,
     params: { batch: n, h, w4: w / 4, ho, wo4: wo / 4 },
     invocations: n * (wo / 4) * Math.ceil((transposed ? h : ho) / 4),
-    ...output,
+    store: 4,
   };
 }
 
-/** y from the sources of x and the weight. */
-export function forwardDirect(
-  g: Geometry,
-  shape: Shape,
-  sources: readonly Source[],
-  weight: BufferRef,
-  epilogue: Epilogue,
-): Variant {
+/** y from x (input 0) and the weight (input 1). */
+export function forwardDirect(g: Geometry, shape: Shape, epilogue: Epilogue): Variant {
   return {
     name: shape === "any" ? "generic" : "direct",
     exact: true,
-    build: () => build(tiling(g, shape, false), g.co, sources, weight, false, epilogue),
+    build: () => build(tiling(g, shape, false), g.ci, g.co, false, epilogue),
   };
 }
 
 /** dx from dy (input 0) and the weight (input 1): a convolution with the kernel flipped. */
 export function backwardDataDirect(g: Geometry, shape: Shape, epilogue: Epilogue): Variant {
-  const sources = [{ ref: input(0), channels: g.co }];
   return {
     name: "direct",
     exact: true,
-    build: () => build(tiling(g, shape, true), g.ci, sources, input(1), true, epilogue),
+    build: () => build(tiling(g, shape, true), g.co, g.ci, true, epilogue),
   };
 }
 
 function build(
-  { kernel, taps, width, params, invocations, pixels, store }: Tiling,
+  { kernel, taps, width, params, invocations, store }: Tiling,
+  ci: number,
   co: number,
-  sources: readonly Source[],
-  weight: BufferRef,
   transposed: boolean,
   { bias, channel, residual, dtype }: Epilogue,
 ): Lowering {
-  const { pack, passes, bytes } = planPanels({
-    sources: sources.map((s) => s.channels),
-    co,
-    taps,
-    width,
-    transposed,
-    weight,
-    bias,
-  });
-  const channels = sources.reduce((sum, s) => sum + s.channels, 0);
-  // Sums of several passes are f32 until they are whole.
-  const inParts = dtype !== "f32" && passes.some((pass) => pass.ci < channels);
+  const [x, weight] = [input(0), input(1)];
+  const panels = panelsOf({ ci, co, taps, width, transposed, weight, bias }, scratch());
   return {
-    scratch: inParts ? [bytes, 4 * pixels * co] : [bytes],
-    calls: [
-      ...pack,
-      ...passes.map((pass) => {
-        const source = sources[pass.source];
-        const first = pass.ciFirst === 0;
-        const last = pass.ciFirst + pass.ci === channels;
-        const sum = inParts ? scratch(1) : output();
-        const extra = first ? residual : sum;
-        return {
-          kernel,
-          constants: { WORKGROUP },
-          specialize: storedAs(inParts && !last ? "f32" : dtype, store),
-          params: {
-            ...params,
-            ci: pass.ci,
-            x_channels: source.channels,
-            x_first: pass.sourceFirst,
-            co,
-            co_first: pass.coFirst,
-            panel_size: pass.panelSize4,
-            has_extra: extra ? 1 : 0,
-            has_channel: first && channel ? 1 : 0,
-          },
-          bindings: {
-            x: source.ref,
-            panels: windowOf(pass),
-            extra: extra ?? source.ref,
-            channel: channel ?? weight,
-            y: last ? output() : sum,
-          },
-          workgroups: [pass.panels, Math.ceil(invocations / WORKGROUP), 1] as const,
-          note: `channels ${pass.coFirst}`,
-        };
-      }),
-    ],
+    scratch: [panels.bytes],
+    calls: [panels.pack, {
+      kernel,
+      constants: { WORKGROUP },
+      specialize: storedAs(dtype, store),
+      params: {
+        ...params,
+        ci,
+        co,
+        panel_size: panels.size4,
+        has_extra: residual ? 1 : 0,
+        has_channel: channel ? 1 : 0,
+      },
+      bindings: {
+        x,
+        panels: scratch(),
+        extra: residual ?? x,
+        channel: channel ?? weight,
+        y: output(),
+      },
+      workgroups: [panels.count, Math.ceil(invocations / WORKGROUP), 1],
+    }],
   };
 }

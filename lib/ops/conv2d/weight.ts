@@ -28,16 +28,14 @@ const STRIDE_2 = kernel("conv2d/backward_weight_3x3_stride2.wgsl", strideText, S
 const POINTWISE = kernel("conv2d/backward_weight_pointwise.wgsl", pointText, STAGED);
 const SUM_SLICES = kernel("conv2d/sum_slices.wgsl", sumText, STAGED);
 
-const WORKGROUP = 8;
-
 /** Rows that one invocation sums up: more of them cost accuracy, fewer cost memory. */
 const ROWS = 128;
 
-export function backwardWeightDirect(g: Geometry, shape: Shape): Variant {
+export function backwardWeightDirect(g: Geometry, shape: Shape, lanes: number): Variant {
   return {
     name: "direct",
     exact: true,
-    build: () => shape === "1×1" ? buildPointwise(g) : buildRows(g, shape),
+    build: () => shape === "1×1" ? buildPointwise(g, lanes) : buildRows(g, shape, lanes),
   };
 }
 
@@ -45,21 +43,25 @@ export function backwardWeightDirect(g: Geometry, shape: Shape): Variant {
  * How N·H rows are cut: `images` images, or one image in `row_chunks` parts of `rows` rows. Small
  * images are cut finer, so that with their `strips` all lanes of a workgroup have work.
  */
-function chunkRows(n: number, h: number, strips: number) {
+function chunkRows(n: number, h: number, strips: number, lanes: number) {
   let row_chunks = Math.ceil(h / ROWS);
   let images = Math.min(n, Math.max(1, Math.floor(ROWS / h)));
   const slices = () => strips * Math.ceil(n / images) * row_chunks;
-  while (slices() < WORKGROUP && images > 1) images = Math.ceil(images / 2);
-  while (slices() < WORKGROUP && row_chunks < h) row_chunks = Math.min(h, 2 * row_chunks);
+  while (slices() < lanes && images > 1) images = Math.ceil(images / 2);
+  while (slices() < lanes && row_chunks < h) row_chunks = Math.min(h, 2 * row_chunks);
   const rows = Math.ceil(h / row_chunks);
   row_chunks = Math.ceil(h / rows);
   return { images, rows, row_chunks, chunks: Math.ceil(n / images) * row_chunks };
 }
 
-function buildRows({ n, ci, h, w, co, ho, wo }: Geometry, shape: Shape): Lowering {
+function buildRows(
+  { n, ci, h, w, co, ho, wo }: Geometry,
+  shape: Shape,
+  lanes: number,
+): Lowering {
   const same = shape === "3×3";
   const strips = Math.ceil(wo / (same ? 8 : 4));
-  const { chunks, ...chunk } = chunkRows(n, ho, strips);
+  const { chunks, ...chunk } = chunkRows(n, ho, strips, lanes);
   const params: Record<string, number> = same
     ? { h, w4: w / 4, strips }
     : { h, w4: w / 4, ho, wo4: wo / 4 };
@@ -71,21 +73,23 @@ function buildRows({ n, ci, h, w, co, ho, wo }: Geometry, shape: Shape): Lowerin
     ci,
     co,
     taps: 9,
+    lanes,
   });
 }
 
-function buildPointwise({ n, ci, h, w, co }: Geometry): Lowering {
+function buildPointwise({ n, ci, h, w, co }: Geometry, lanes: number): Lowering {
   const area4 = h * w / 4;
   const groups = n * area4;
-  const rounds = Math.min(ROWS, Math.ceil(groups / WORKGROUP));
+  const rounds = Math.min(ROWS, Math.ceil(groups / lanes));
   return sliced({
     kernel: POINTWISE,
     params: { area4, groups, rounds },
-    slices: Math.ceil(groups / (rounds * WORKGROUP)) * WORKGROUP,
+    slices: Math.ceil(groups / (rounds * lanes)) * lanes,
     blocks: [16, 16],
     ci,
     co,
     taps: 1,
+    lanes,
   });
 }
 
@@ -98,8 +102,9 @@ function sliced(spec: {
   ci: number;
   co: number;
   taps: number;
+  lanes: number;
 }): Lowering {
-  const { slices, blocks, ci, co, taps } = spec;
+  const { slices, blocks, ci, co, taps, lanes } = spec;
   const [coBlocks, ciBlocks] = [Math.ceil(co / blocks[0]), Math.ceil(ci / blocks[1])];
   const row4 = ciBlocks * blocks[1] * taps / 4;
   const slice4 = coBlocks * blocks[0] * row4;
@@ -108,6 +113,7 @@ function sliced(spec: {
     calls: [
       {
         kernel: spec.kernel,
+        constants: { WORKGROUP: lanes },
         params: {
           ...spec.params,
           ci,
@@ -117,7 +123,7 @@ function sliced(spec: {
           slices,
         },
         bindings: { x: input(0), dy: input(1), partial: scratch() },
-        workgroups: [Math.ceil(slices / WORKGROUP), coBlocks, ciBlocks],
+        workgroups: [Math.ceil(slices / lanes), coBlocks, ciBlocks],
         note: "partial sums",
       },
       sumSlices({ co, length: ci * taps, row4, slice4, slices }),

@@ -15,7 +15,7 @@ import type { Variant } from "../../graph/op.ts";
 import { kernel, storedAs } from "../common.ts";
 import type { Epilogue } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
-import { STAGED, WINDOW } from "./panels.ts";
+import { STAGED } from "./panels.ts";
 import winogradText from "../../../kernels/lib/winograd.wgsl" with { type: "text" };
 import weightsText from "../../../kernels/conv2d/winograd_weights.wgsl" with { type: "text" };
 import inputText from "../../../kernels/conv2d/winograd_input.wgsl" with { type: "text" };
@@ -123,8 +123,7 @@ function build(
   const ci4 = Math.ceil(ci / 4) * 4;
   const coPanels = Math.ceil(co / 16);
   const units = 36 * coPanels;
-  const unitBytes = ci4 * 64;
-  const perWindow = Math.floor(WINDOW / unitBytes);
+  const uBytes = units * ci4 * 64;
   const chunks = chunksOf(g, Math.max(ci, co));
   const [u, v, m] = [0, 1, 2].map((i) => scratch(i));
   const calls: KernelCall[] = [{
@@ -136,30 +135,27 @@ function build(
       co_panels: coPanels,
       transposed: transposed ? 1 : 0,
     },
-    bindings: { weight: input(1), u: scratch(0, { offset: 0, size: units * unitBytes }) },
+    bindings: { weight: input(1), u },
     workgroups: [Math.ceil(ci4 * coPanels * 4 / WORKGROUP), 1, 1],
     note: "transform weights",
   }];
   for (const chunk of chunks) {
     calls.push(transformInput(chunk, ci, input(0), v));
-    for (let first = 0; first < units; first += perWindow) {
-      calls.push({
-        kernel: GEMM,
-        params: {
-          groups: chunk.groups,
-          v_plane: planeSize(chunk, ci),
-          m_plane: planeSize(chunk, co),
-          ci,
-          ci4,
-          co,
-          co_panels: coPanels,
-          first_unit: first,
-        },
-        bindings: { u: { ...u, offset: first * unitBytes, size: WINDOW }, v, m },
-        workgroups: [Math.ceil(chunk.groups / WORKGROUP), Math.min(perWindow, units - first), 1],
-        note: `products ${first}`,
-      });
-    }
+    calls.push({
+      kernel: GEMM,
+      params: {
+        groups: chunk.groups,
+        v_plane: planeSize(chunk, ci),
+        m_plane: planeSize(chunk, co),
+        ci,
+        ci4,
+        co,
+        co_panels: coPanels,
+      },
+      bindings: { u, v, m },
+      workgroups: [Math.ceil(chunk.groups / WORKGROUP), units, 1],
+      note: "products",
+    });
     calls.push({
       kernel: OUTPUT,
       specialize: storedAs(dtype, 4),
@@ -183,9 +179,8 @@ function build(
     });
   }
   return {
-    // Kernels declare whole windows of U: the last one may reach past it.
     scratch: [
-      units * unitBytes + WINDOW,
+      uBytes,
       transformedBytes(chunks[0], ci),
       transformedBytes(chunks[0], co),
     ],

@@ -22,24 +22,23 @@ const GRADIENT = kernel("conv2d/winograd_gradient.wgsl", gradientText, STAGED, W
 const GEMM = kernel("conv2d/winograd_weight_gemm.wgsl", gemmText, STAGED);
 const OUTPUT = kernel("conv2d/winograd_weight_output.wgsl", outputText, STAGED, WINOGRAD);
 
-/** Slices of a chunk's tiles that are summed side by side: as many as a vector has lanes. */
-const SLICES = 8;
 /** Bytes of a transformed chunk: each chunk takes slices of its own, so fewer save memory. */
 const CHUNK = 2 ** 24;
 
 /** dw from x (input 0) and dy (input 1), for a 3×3 kernel, stride 1, padding 1. */
-export const backwardWeightWinograd = (g: Geometry): Variant => ({
+export const backwardWeightWinograd = (g: Geometry, lanes: number): Variant => ({
   name: "winograd_f4",
   exact: false,
-  build: () => build(g),
+  build: () => build(g, lanes),
 });
 
-function build(g: Geometry): Lowering {
+/** Of a chunk's tiles as many slices are summed side by side as a vector has lanes. */
+function build(g: Geometry, lanes: number): Lowering {
   const { ci, co } = g;
   const chunks = chunksOf(g, Math.max(ci, co), CHUNK);
   const [ciBlocks, coBlocks] = [Math.ceil(ci / 16), Math.ceil(co / 16)];
   const [v, d, partial, u] = [0, 1, 2, 3].map((i) => scratch(i));
-  const slices = chunks.length * SLICES;
+  const slices = chunks.length * lanes;
   const calls: KernelCall[] = chunks.flatMap((chunk, i): KernelCall[] => [
     transformInput(chunk, ci, input(0), v),
     {
@@ -51,6 +50,7 @@ function build(g: Geometry): Lowering {
     },
     {
       kernel: GEMM,
+      constants: { WORKGROUP: lanes },
       params: {
         groups: chunk.groups,
         v_plane: planeSize(chunk, ci),
@@ -59,8 +59,8 @@ function build(g: Geometry): Lowering {
         co,
         ci_blocks: ciBlocks,
         co_blocks: coBlocks,
-        slices: SLICES,
-        first_slice: i * SLICES,
+        slices: lanes,
+        first_slice: i * lanes,
       },
       bindings: { v, d, partial },
       workgroups: [1, coBlocks * ciBlocks, 36],

@@ -4,34 +4,31 @@
 // Source: as backward_query.wgsl, for heads of 8 channels.
 // Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   q, dy: f32 [heads, 8, tokens], staged
-//   k, v: f32 [heads of the dispatch, 8, tokens], uniform: all lanes read the same element, which
-//     software Vulkan does ten times faster than from storage
+//   q, k, v, dy: f32 or f16 [heads, 8, tokens], staged
 //   logsumexp: f32 [heads, tokens]; delta: f32 [heads, tokens] of backward_delta.wgsl
-//   dq: f32, the shape of q
-// Grid: an invocation takes 4 queries of a head; the dispatch's heads along y, from first_head on.
+//   dq: f32 or f16, the shape of q
+// Grid: an invocation takes 4 queries of a head along x, a head along y.
 // Numerics: f32; keys four at a time as a tree, one chain of tokens / 4. Powers of 2, for log2(e)
 //   is a factor of q and logsumexp.
-// Shapes: tokens a multiple of 4; PANEL as specialised.
-// Writes: every output element of the dispatch's heads.
+// Shapes: tokens a multiple of 4.
+// Writes: every output element.
 
 struct Params {
   stride4: u32,
-  first_head: u32,
   scale: f32,
 }
 
 override WORKGROUP: u32 = 8;
-const PANEL: u32 = 4096u; // @specialize
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var q: texture_2d<f32>;
-@group(0) @binding(2) var<uniform> k: array<vec4<f32>, PANEL>;
-@group(0) @binding(3) var<uniform> v: array<vec4<f32>, PANEL>;
-@group(0) @binding(4) var dy: texture_2d<f32>;
+@group(0) @binding(1) var q: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var k: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var v: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(4) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(5) var<storage, read> logsumexp: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> delta: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> dq: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> dq: array<Stored>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -43,8 +40,8 @@ fn main(
   if (i >= n) {
     return;
   }
-  let head = params.first_head + wid.y;
-  let own = head * 8u * n + i;
+  let begin = wid.y * 8u * n;
+  let own = begin + i;
   let scale = 1.4426950408889634 * params.scale;
   let q0 = scale * staged(q, own);
   let q1 = scale * staged(q, own + n);
@@ -70,18 +67,17 @@ fn main(
   var dq5 = vec4<f32>(0.0);
   var dq6 = vec4<f32>(0.0);
   var dq7 = vec4<f32>(0.0);
-  let total = 1.4426950408889634 * logsumexp[head * n + i];
-  let mean = delta[head * n + i];
-  let begin = wid.y * 8u * n;
+  let total = 1.4426950408889634 * logsumexp[wid.y * n + i];
+  let mean = delta[wid.y * n + i];
   for (var at = begin; at < begin + n; at++) {
-    let k0 = k[at];
-    let k1 = k[at + n];
-    let k2 = k[at + 2u * n];
-    let k3 = k[at + 3u * n];
-    let k4 = k[at + 4u * n];
-    let k5 = k[at + 5u * n];
-    let k6 = k[at + 6u * n];
-    let k7 = k[at + 7u * n];
+    let k0 = staged(k, at);
+    let k1 = staged(k, at + n);
+    let k2 = staged(k, at + 2u * n);
+    let k3 = staged(k, at + 3u * n);
+    let k4 = staged(k, at + 4u * n);
+    let k5 = staged(k, at + 5u * n);
+    let k6 = staged(k, at + 6u * n);
+    let k7 = staged(k, at + 7u * n);
     let s0 = ((q0 * k0.x + q1 * k1.x) + (q2 * k2.x + q3 * k3.x)) +
       ((q4 * k4.x + q5 * k5.x) + (q6 * k6.x + q7 * k7.x));
     let s1 = ((q0 * k0.y + q1 * k1.y) + (q2 * k2.y + q3 * k3.y)) +
@@ -90,14 +86,14 @@ fn main(
       ((q4 * k4.z + q5 * k5.z) + (q6 * k6.z + q7 * k7.z));
     let s3 = ((q0 * k0.w + q1 * k1.w) + (q2 * k2.w + q3 * k3.w)) +
       ((q4 * k4.w + q5 * k5.w) + (q6 * k6.w + q7 * k7.w));
-    let v0 = v[at];
-    let v1 = v[at + n];
-    let v2 = v[at + 2u * n];
-    let v3 = v[at + 3u * n];
-    let v4 = v[at + 4u * n];
-    let v5 = v[at + 5u * n];
-    let v6 = v[at + 6u * n];
-    let v7 = v[at + 7u * n];
+    let v0 = staged(v, at);
+    let v1 = staged(v, at + n);
+    let v2 = staged(v, at + 2u * n);
+    let v3 = staged(v, at + 3u * n);
+    let v4 = staged(v, at + 4u * n);
+    let v5 = staged(v, at + 5u * n);
+    let v6 = staged(v, at + 6u * n);
+    let v7 = staged(v, at + 7u * n);
     let dp0 = ((g0 * v0.x + g1 * v1.x) + (g2 * v2.x + g3 * v3.x)) +
       ((g4 * v4.x + g5 * v5.x) + (g6 * v6.x + g7 * v7.x));
     let dp1 = ((g0 * v0.y + g1 * v1.y) + (g2 * v2.y + g3 * v3.y)) +
@@ -119,12 +115,12 @@ fn main(
     dq6 += (ds0 * k6.x + ds1 * k6.y) + (ds2 * k6.z + ds3 * k6.w);
     dq7 += (ds0 * k7.x + ds1 * k7.y) + (ds2 * k7.z + ds3 * k7.w);
   }
-  dq[own] = params.scale * dq0;
-  dq[own + n] = params.scale * dq1;
-  dq[own + 2u * n] = params.scale * dq2;
-  dq[own + 3u * n] = params.scale * dq3;
-  dq[own + 4u * n] = params.scale * dq4;
-  dq[own + 5u * n] = params.scale * dq5;
-  dq[own + 6u * n] = params.scale * dq6;
-  dq[own + 7u * n] = params.scale * dq7;
+  dq[own] = Stored(params.scale * dq0);
+  dq[own + n] = Stored(params.scale * dq1);
+  dq[own + 2u * n] = Stored(params.scale * dq2);
+  dq[own + 3u * n] = Stored(params.scale * dq3);
+  dq[own + 4u * n] = Stored(params.scale * dq4);
+  dq[own + 5u * n] = Stored(params.scale * dq5);
+  dq[own + 6u * n] = Stored(params.scale * dq6);
+  dq[own + 7u * n] = Stored(params.scale * dq7);
 }

@@ -4,31 +4,28 @@
 // Source: as forward.wgsl, for heads of 8 channels.
 // Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   q: f32 [heads, 8, tokens], staged
-//   k, v: f32 [heads of the dispatch, 8, tokens], uniform: all lanes read the same element, which
-//     software Vulkan does ten times faster than from storage
-//   y: f32, the shape of q
+//   q, k, v: f32 or f16 [heads, 8, tokens], staged
+//   y: f32 or f16, the shape of q
 //   logsumexp: f32 [heads, tokens]
-// Grid: an invocation takes 4 queries of a head; the dispatch's heads along y, from first_head on.
+// Grid: an invocation takes 4 queries of a head along x, a head along y.
 // Numerics: f32; the running maximum is taken off before exp; keys four at a time as a tree, one
 //   chain of tokens / 4. Powers of 2, for log2(e) is a factor of q.
-// Shapes: tokens a multiple of 4; PANEL as specialised.
-// Writes: every output element of the dispatch's heads.
+// Shapes: tokens a multiple of 4.
+// Writes: every output element.
 
 struct Params {
   stride4: u32,
-  first_head: u32,
   scale: f32,
 }
 
 override WORKGROUP: u32 = 8;
-const PANEL: u32 = 4096u; // @specialize
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var q: texture_2d<f32>;
-@group(0) @binding(2) var<uniform> k: array<vec4<f32>, PANEL>;
-@group(0) @binding(3) var<uniform> v: array<vec4<f32>, PANEL>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(1) var q: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var k: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var v: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(4) var<storage, read_write> y: array<Stored>;
 @group(0) @binding(5) var<storage, read_write> logsumexp: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -41,8 +38,8 @@ fn main(
   if (i >= n) {
     return;
   }
-  let head = params.first_head + wid.y;
-  let own = head * 8u * n + i;
+  let begin = wid.y * 8u * n;
+  let own = begin + i;
   let scale = 1.4426950408889634 * params.scale;
   let q0 = scale * staged(q, own);
   let q1 = scale * staged(q, own + n);
@@ -62,16 +59,15 @@ fn main(
   var y7 = vec4<f32>(0.0);
   var most = vec4<f32>(-1e30);
   var total = vec4<f32>(0.0);
-  let begin = wid.y * 8u * n;
   for (var at = begin; at < begin + n; at++) {
-    let k0 = k[at];
-    let k1 = k[at + n];
-    let k2 = k[at + 2u * n];
-    let k3 = k[at + 3u * n];
-    let k4 = k[at + 4u * n];
-    let k5 = k[at + 5u * n];
-    let k6 = k[at + 6u * n];
-    let k7 = k[at + 7u * n];
+    let k0 = staged(k, at);
+    let k1 = staged(k, at + n);
+    let k2 = staged(k, at + 2u * n);
+    let k3 = staged(k, at + 3u * n);
+    let k4 = staged(k, at + 4u * n);
+    let k5 = staged(k, at + 5u * n);
+    let k6 = staged(k, at + 6u * n);
+    let k7 = staged(k, at + 7u * n);
     let s0 = ((q0 * k0.x + q1 * k1.x) + (q2 * k2.x + q3 * k3.x)) +
       ((q4 * k4.x + q5 * k5.x) + (q6 * k6.x + q7 * k7.x));
     let s1 = ((q0 * k0.y + q1 * k1.y) + (q2 * k2.y + q3 * k3.y)) +
@@ -88,14 +84,14 @@ fn main(
     let p3 = exp2(s3 - next);
     most = next;
     total = total * decay + ((p0 + p1) + (p2 + p3));
-    let v0 = v[at];
-    let v1 = v[at + n];
-    let v2 = v[at + 2u * n];
-    let v3 = v[at + 3u * n];
-    let v4 = v[at + 4u * n];
-    let v5 = v[at + 5u * n];
-    let v6 = v[at + 6u * n];
-    let v7 = v[at + 7u * n];
+    let v0 = staged(v, at);
+    let v1 = staged(v, at + n);
+    let v2 = staged(v, at + 2u * n);
+    let v3 = staged(v, at + 3u * n);
+    let v4 = staged(v, at + 4u * n);
+    let v5 = staged(v, at + 5u * n);
+    let v6 = staged(v, at + 6u * n);
+    let v7 = staged(v, at + 7u * n);
     y0 = y0 * decay + ((p0 * v0.x + p1 * v0.y) + (p2 * v0.z + p3 * v0.w));
     y1 = y1 * decay + ((p0 * v1.x + p1 * v1.y) + (p2 * v1.z + p3 * v1.w));
     y2 = y2 * decay + ((p0 * v2.x + p1 * v2.y) + (p2 * v2.z + p3 * v2.w));
@@ -106,13 +102,13 @@ fn main(
     y7 = y7 * decay + ((p0 * v7.x + p1 * v7.y) + (p2 * v7.z + p3 * v7.w));
   }
   let share = 1.0 / total;
-  y[own] = y0 * share;
-  y[own + n] = y1 * share;
-  y[own + 2u * n] = y2 * share;
-  y[own + 3u * n] = y3 * share;
-  y[own + 4u * n] = y4 * share;
-  y[own + 5u * n] = y5 * share;
-  y[own + 6u * n] = y6 * share;
-  y[own + 7u * n] = y7 * share;
-  logsumexp[head * n + i] = 0.6931471805599453 * (most + log2(total));
+  y[own] = Stored(y0 * share);
+  y[own + n] = Stored(y1 * share);
+  y[own + 2u * n] = Stored(y2 * share);
+  y[own + 3u * n] = Stored(y3 * share);
+  y[own + 4u * n] = Stored(y4 * share);
+  y[own + 5u * n] = Stored(y5 * share);
+  y[own + 6u * n] = Stored(y6 * share);
+  y[own + 7u * n] = Stored(y7 * share);
+  logsumexp[wid.y * n + i] = 0.6931471805599453 * (most + log2(total));
 }

@@ -5,36 +5,32 @@
 // Source: as backward_key_value.wgsl, for heads of 8 channels.
 // Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   k, v: f32 [heads, 8, tokens], staged
-//   q, dy: f32 [heads of the dispatch, 8, tokens], uniform: all lanes read the same element, which
-//     software Vulkan does ten times faster than from storage
-//   logsumexp, delta: f32 [heads of the dispatch, tokens], uniform; delta of backward_delta.wgsl
-//   dk, dv: f32, the shape of k
-// Grid: an invocation takes 4 keys of a head; the dispatch's heads along y, from first_head on.
+//   q, k, v, dy: f32 or f16 [heads, 8, tokens], staged
+//   logsumexp, delta: f32 [heads, tokens], staged; delta of backward_delta.wgsl
+//   dk, dv: f32 or f16, the shape of k
+// Grid: an invocation takes 4 keys of a head along x, a head along y.
 // Numerics: f32; queries four at a time as a tree, one chain of tokens / 4. Powers of 2, for
 //   log2(e) is a factor of k and logsumexp.
-// Shapes: tokens a multiple of 4; PANEL and ROWS as specialised.
-// Writes: every output element of the dispatch's heads.
+// Shapes: tokens a multiple of 4.
+// Writes: every output element.
 
 struct Params {
   stride4: u32,
-  first_head: u32,
   scale: f32,
 }
 
 override WORKGROUP: u32 = 8;
-const PANEL: u32 = 4096u; // @specialize
-const ROWS: u32 = 512u; // @specialize
+alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<uniform> q: array<vec4<f32>, PANEL>;
-@group(0) @binding(2) var k: texture_2d<f32>;
-@group(0) @binding(3) var v: texture_2d<f32>;
-@group(0) @binding(4) var<uniform> dy: array<vec4<f32>, PANEL>;
-@group(0) @binding(5) var<uniform> logsumexp: array<vec4<f32>, ROWS>;
-@group(0) @binding(6) var<uniform> delta: array<vec4<f32>, ROWS>;
-@group(0) @binding(7) var<storage, read_write> dk: array<vec4<f32>>;
-@group(0) @binding(8) var<storage, read_write> dv: array<vec4<f32>>;
+@group(0) @binding(1) var q: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var k: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var v: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(4) var dy: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(5) var logsumexp: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(6) var delta: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(7) var<storage, read_write> dk: array<Stored>;
+@group(0) @binding(8) var<storage, read_write> dv: array<Stored>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -46,7 +42,7 @@ fn main(
   if (j >= n) {
     return;
   }
-  let own = (params.first_head + wid.y) * 8u * n + j;
+  let own = wid.y * 8u * n + j;
   let scale = 1.4426950408889634 * params.scale;
   let k0 = scale * staged(k, own);
   let k1 = scale * staged(k, own + n);
@@ -85,16 +81,16 @@ fn main(
   let begin = wid.y * n;
   for (var i = begin; i < begin + n; i++) {
     let at = i + 7u * begin;
-    let total = 1.4426950408889634 * logsumexp[i];
-    let mean = delta[i];
-    let q0 = q[at];
-    let q1 = q[at + n];
-    let q2 = q[at + 2u * n];
-    let q3 = q[at + 3u * n];
-    let q4 = q[at + 4u * n];
-    let q5 = q[at + 5u * n];
-    let q6 = q[at + 6u * n];
-    let q7 = q[at + 7u * n];
+    let total = 1.4426950408889634 * staged(logsumexp, i);
+    let mean = staged(delta, i);
+    let q0 = staged(q, at);
+    let q1 = staged(q, at + n);
+    let q2 = staged(q, at + 2u * n);
+    let q3 = staged(q, at + 3u * n);
+    let q4 = staged(q, at + 4u * n);
+    let q5 = staged(q, at + 5u * n);
+    let q6 = staged(q, at + 6u * n);
+    let q7 = staged(q, at + 7u * n);
     let s0 = ((k0 * q0.x + k1 * q1.x) + (k2 * q2.x + k3 * q3.x)) +
       ((k4 * q4.x + k5 * q5.x) + (k6 * q6.x + k7 * q7.x));
     let s1 = ((k0 * q0.y + k1 * q1.y) + (k2 * q2.y + k3 * q3.y)) +
@@ -107,14 +103,14 @@ fn main(
     let p1 = exp2(s1 - total.y);
     let p2 = exp2(s2 - total.z);
     let p3 = exp2(s3 - total.w);
-    let g0 = dy[at];
-    let g1 = dy[at + n];
-    let g2 = dy[at + 2u * n];
-    let g3 = dy[at + 3u * n];
-    let g4 = dy[at + 4u * n];
-    let g5 = dy[at + 5u * n];
-    let g6 = dy[at + 6u * n];
-    let g7 = dy[at + 7u * n];
+    let g0 = staged(dy, at);
+    let g1 = staged(dy, at + n);
+    let g2 = staged(dy, at + 2u * n);
+    let g3 = staged(dy, at + 3u * n);
+    let g4 = staged(dy, at + 4u * n);
+    let g5 = staged(dy, at + 5u * n);
+    let g6 = staged(dy, at + 6u * n);
+    let g7 = staged(dy, at + 7u * n);
     dv0 += (p0 * g0.x + p1 * g0.y) + (p2 * g0.z + p3 * g0.w);
     dv1 += (p0 * g1.x + p1 * g1.y) + (p2 * g1.z + p3 * g1.w);
     dv2 += (p0 * g2.x + p1 * g2.y) + (p2 * g2.z + p3 * g2.w);
@@ -144,20 +140,20 @@ fn main(
     dk6 += (ds0 * q6.x + ds1 * q6.y) + (ds2 * q6.z + ds3 * q6.w);
     dk7 += (ds0 * q7.x + ds1 * q7.y) + (ds2 * q7.z + ds3 * q7.w);
   }
-  dk[own] = params.scale * dk0;
-  dk[own + n] = params.scale * dk1;
-  dk[own + 2u * n] = params.scale * dk2;
-  dk[own + 3u * n] = params.scale * dk3;
-  dk[own + 4u * n] = params.scale * dk4;
-  dk[own + 5u * n] = params.scale * dk5;
-  dk[own + 6u * n] = params.scale * dk6;
-  dk[own + 7u * n] = params.scale * dk7;
-  dv[own] = dv0;
-  dv[own + n] = dv1;
-  dv[own + 2u * n] = dv2;
-  dv[own + 3u * n] = dv3;
-  dv[own + 4u * n] = dv4;
-  dv[own + 5u * n] = dv5;
-  dv[own + 6u * n] = dv6;
-  dv[own + 7u * n] = dv7;
+  dk[own] = Stored(params.scale * dk0);
+  dk[own + n] = Stored(params.scale * dk1);
+  dk[own + 2u * n] = Stored(params.scale * dk2);
+  dk[own + 3u * n] = Stored(params.scale * dk3);
+  dk[own + 4u * n] = Stored(params.scale * dk4);
+  dk[own + 5u * n] = Stored(params.scale * dk5);
+  dk[own + 6u * n] = Stored(params.scale * dk6);
+  dk[own + 7u * n] = Stored(params.scale * dk7);
+  dv[own] = Stored(dv0);
+  dv[own + n] = Stored(dv1);
+  dv[own + 2u * n] = Stored(dv2);
+  dv[own + 3u * n] = Stored(dv3);
+  dv[own + 4u * n] = Stored(dv4);
+  dv[own + 5u * n] = Stored(dv5);
+  dv[own + 6u * n] = Stored(dv6);
+  dv[own + 7u * n] = Stored(dv7);
 }
