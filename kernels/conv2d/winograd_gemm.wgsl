@@ -1,12 +1,13 @@
 // Equation: M[xi,t,co] = sum over ci of U[xi,co,ci] * V[xi,t,ci] for each position xi and tile t
 // Source: Winograd F(4×4, 3×3), see kernels/lib/winograd.wgsl.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/gemm_tile.wgsl
 // Bindings:
 //   u: f32 [36, co_panels, ci4, 16] staged; position xi of block p is unit xi*co_panels + p
 //   v: f32 [36, v_plane] staged, a plane being [groups, ci, 16] and padding
 //   m: f32 [36, m_plane] as vec4, a plane being [groups, co, 16] and padding
 // Grid: x: one invocation per group of 16 tiles; y: units.
-// Numerics: f32; one running sum over ci.
+// Numerics: f32; four products are summed before they join the running sum.
 // Shapes: any.
 // Writes: every output element.
 
@@ -20,26 +21,6 @@ struct Params {
   co_panels: u32,
 }
 
-/// Sums of 16 tiles of 4 output channels, a letter for each 4 tiles.
-struct Tile {
-  a0: vec4<f32>,
-  b0: vec4<f32>,
-  c0: vec4<f32>,
-  d0: vec4<f32>,
-  a1: vec4<f32>,
-  b1: vec4<f32>,
-  c1: vec4<f32>,
-  d1: vec4<f32>,
-  a2: vec4<f32>,
-  b2: vec4<f32>,
-  c2: vec4<f32>,
-  d2: vec4<f32>,
-  a3: vec4<f32>,
-  b3: vec4<f32>,
-  c3: vec4<f32>,
-  d3: vec4<f32>,
-}
-
 override WORKGROUP: u32 = 32;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -47,30 +28,19 @@ override WORKGROUP: u32 = 32;
 @group(0) @binding(2) var v: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>;
 
-fn add_products(
-  tile: ptr<function, Tile>,
-  w: vec4<f32>,
-  a: vec4<f32>,
-  b: vec4<f32>,
-  c: vec4<f32>,
-  d: vec4<f32>,
-) {
-  (*tile).a0 += w.x * a;
-  (*tile).b0 += w.x * b;
-  (*tile).c0 += w.x * c;
-  (*tile).d0 += w.x * d;
-  (*tile).a1 += w.y * a;
-  (*tile).b1 += w.y * b;
-  (*tile).c1 += w.y * c;
-  (*tile).d1 += w.y * d;
-  (*tile).a2 += w.z * a;
-  (*tile).b2 += w.z * b;
-  (*tile).c2 += w.z * c;
-  (*tile).d2 += w.z * d;
-  (*tile).a3 += w.w * a;
-  (*tile).b3 += w.w * b;
-  (*tile).c3 += w.w * c;
-  (*tile).d3 += w.w * d;
+/// 4 tiles of 4 channels.
+fn column(at: u32, step1: u32, step2: u32, step3: u32) -> Four {
+  return Four(
+    staged(v, at),
+    staged(v, at + step1),
+    staged(v, at + step2),
+    staged(v, at + step3),
+  );
+}
+
+/// Of 4 output channels by 4 input channels.
+fn weights(at: u32) -> Four {
+  return Four(staged(u, at), staged(u, at + 4), staged(u, at + 8), staged(u, at + 12));
 }
 
 fn store_channel(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, at: u32, co: u32) {
@@ -109,17 +79,22 @@ fn main(
   var t3 = Tile();
   var at = wid.y * params.ci4 * 4;
   var source = xi * params.v_plane + group * params.ci * 4;
-  for (var ci = 0u; ci < params.ci; ci++) {
-    let a = staged(v, source);
-    let b = staged(v, source + 1);
-    let c = staged(v, source + 2);
-    let d = staged(v, source + 3);
-    add_products(&t0, staged(u, at), a, b, c, d);
-    add_products(&t1, staged(u, at + 1), a, b, c, d);
-    add_products(&t2, staged(u, at + 2), a, b, c, d);
-    add_products(&t3, staged(u, at + 3), a, b, c, d);
-    source += 4;
-    at += 4;
+  for (var ci = 0u; ci < params.ci; ci += 4) {
+    // Channels past the last have weights of zero.
+    let last = params.ci - 1 - ci;
+    let step1 = min(1, last) * 4;
+    let step2 = min(2, last) * 4;
+    let step3 = min(3, last) * 4;
+    let a = column(source, step1, step2, step3);
+    let b = column(source + 1, step1, step2, step3);
+    let c = column(source + 2, step1, step2, step3);
+    let d = column(source + 3, step1, step2, step3);
+    add_products(&t0, weights(at), a, b, c, d);
+    add_products(&t1, weights(at + 1), a, b, c, d);
+    add_products(&t2, weights(at + 2), a, b, c, d);
+    add_products(&t3, weights(at + 3), a, b, c, d);
+    source += 16;
+    at += 16;
   }
   let target_group = xi * params.m_plane + group * params.co * 4;
   store(t0, target_group, co);

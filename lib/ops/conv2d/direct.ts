@@ -21,6 +21,7 @@ import directText from "../../../kernels/conv2d/direct_3x3.wgsl" with { type: "t
 import strideText from "../../../kernels/conv2d/direct_3x3_stride2.wgsl" with { type: "text" };
 import dataText from "../../../kernels/conv2d/backward_data_3x3_stride2.wgsl" with { type: "text" };
 import anyText from "../../../kernels/conv2d/direct_any.wgsl" with { type: "text" };
+import tileText from "../../../kernels/lib/gemm_tile.wgsl" with { type: "text" };
 import pointText from "../../../kernels/conv2d/pointwise.wgsl" with { type: "text" };
 
 const DIRECT = kernel("conv2d/direct_3x3.wgsl", directText, STAGED, tapsText);
@@ -32,7 +33,7 @@ const BACKWARD_DATA_STRIDE_2 = kernel(
   tapsText,
 );
 const ANY = kernel("conv2d/direct_any.wgsl", anyText, STAGED);
-const POINTWISE = kernel("conv2d/pointwise.wgsl", pointText, STAGED);
+const POINTWISE = kernel("conv2d/pointwise.wgsl", pointText, STAGED, tileText);
 
 const WORKGROUP = 32;
 
@@ -65,6 +66,8 @@ interface Tiling {
   readonly kernel: KernelSource;
   readonly taps: number;
   readonly width: 8 | 16;
+  /** Input channels that the kernel takes at a time. */
+  readonly together?: number;
   readonly params: Readonly<Record<string, number>>;
   readonly invocations: number;
   /** Floats stored at once. */
@@ -89,6 +92,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       kernel: POINTWISE,
       taps: 1,
       width: 16,
+      together: 4,
       params: { batch: n, area4: h * w / 4 },
       invocations: n * Math.ceil(h * w / 16),
       store: 4,
@@ -133,14 +137,17 @@ export function backwardDataDirect(g: Geometry, shape: Shape, epilogue: Epilogue
 }
 
 function build(
-  { kernel, taps, width, params, invocations, store }: Tiling,
+  { kernel, taps, width, together, params, invocations, store }: Tiling,
   ci: number,
   co: number,
   transposed: boolean,
   { bias, channel, residual, dtype }: Epilogue,
 ): Lowering {
   const [x, weight] = [input(0), input(1)];
-  const panels = panelsOf({ ci, co, taps, width, transposed, weight, bias }, scratch());
+  const panels = panelsOf(
+    { ci, co, taps, width, together, transposed, weight, bias },
+    scratch(),
+  );
   return {
     scratch: [panels.bytes],
     calls: [panels.pack, {

@@ -1,6 +1,6 @@
 /** Weights in panels of 8 or 16 output channels, in the order in which the kernels read them. */
 
-import { type BufferRef, gridFor, type KernelCall } from "../../graph/kernel_call.ts";
+import type { BufferRef, KernelCall } from "../../graph/kernel_call.ts";
 import { kernel } from "../common.ts";
 import stagedText from "../../../kernels/lib/staged.wgsl" with { type: "text" };
 import packText from "../../../kernels/conv2d/pack_panels.wgsl" with { type: "text" };
@@ -26,13 +26,16 @@ export function panelsOf(
     readonly taps: number;
     /** Output channels of a panel. */
     readonly width: 8 | 16;
+    /** The kernel takes so many input channels at a time: there are zeros up to a multiple. */
+    readonly together?: number;
     readonly transposed: boolean;
     readonly weight: BufferRef;
     readonly bias?: BufferRef;
   },
   target: BufferRef,
 ): Panels {
-  const { ci, co, taps, width, transposed, weight, bias } = spec;
+  const { co, taps, width, transposed, weight, bias } = spec;
+  const ci = Math.ceil(spec.ci / (spec.together ?? 1)) * (spec.together ?? 1);
   const width4 = width / 4;
   const count = Math.ceil(co / width);
   const size4 = (1 + taps * ci) * width4;
@@ -43,18 +46,16 @@ export function panelsOf(
     pack: {
       kernel: PACK,
       params: {
-        panels: count,
-        width4,
-        stride4: size4,
-        ci,
+        rows: size4,
+        shift: Math.log2(width4),
         taps,
-        weight_ci: transposed ? co : ci,
-        weight_co: transposed ? ci : co,
+        weight_ci: transposed ? co : spec.ci,
+        weight_co: transposed ? spec.ci : co,
         has_bias: bias ? 1 : 0,
         transposed: transposed ? 1 : 0,
       },
       bindings: { weight, bias: bias ?? weight, panels: target },
-      workgroups: gridFor(count * size4, 64),
+      workgroups: [Math.ceil(size4 / 64), count, 1],
       note: "pack weights",
     },
   };

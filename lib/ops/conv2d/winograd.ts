@@ -20,13 +20,14 @@ import winogradText from "../../../kernels/lib/winograd.wgsl" with { type: "text
 import weightsText from "../../../kernels/conv2d/winograd_weights.wgsl" with { type: "text" };
 import inputText from "../../../kernels/conv2d/winograd_input.wgsl" with { type: "text" };
 import gemmText from "../../../kernels/conv2d/winograd_gemm.wgsl" with { type: "text" };
+import tileText from "../../../kernels/lib/gemm_tile.wgsl" with { type: "text" };
 import outputText from "../../../kernels/conv2d/winograd_output.wgsl" with { type: "text" };
 
 export const WINOGRAD = winogradText;
 
 const WEIGHTS = kernel("conv2d/winograd_weights.wgsl", weightsText, STAGED, WINOGRAD);
 const INPUT = kernel("conv2d/winograd_input.wgsl", inputText, STAGED, WINOGRAD);
-const GEMM = kernel("conv2d/winograd_gemm.wgsl", gemmText, STAGED);
+const GEMM = kernel("conv2d/winograd_gemm.wgsl", gemmText, STAGED, tileText);
 const OUTPUT = kernel("conv2d/winograd_output.wgsl", outputText, STAGED, WINOGRAD);
 
 export const WORKGROUP = 32;
