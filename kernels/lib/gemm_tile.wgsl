@@ -1,6 +1,6 @@
 // Library: a tile of a matrix product in registers, 16 pixels by 4 output channels. It takes 4
-// input channels at a time: software Vulkan keeps the sums in memory, and loads and stores them that
-// much less often.
+// input channels at a time: software Vulkan keeps the sums in memory, and so loads and stores them
+// less often.
 
 /// Sums of 16 pixels of 4 output channels, a letter for each 4 pixels.
 struct Tile {
