@@ -92,6 +92,25 @@ Deno.test("run passes its arguments on to deno task, from any folder", async () 
   assert.ok(out.endsWith(`/bin/deno><task><--config><${CONFIG}><train><--out><a b><*>`), out);
 });
 
+Deno.test("run asks Mesa for vectors of 512 bits where the processor has them", async () => {
+  const deno = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
+printf '<%s>' "\${LP_NATIVE_VECTOR_WIDTH-unset}"`;
+  for (
+    const [flags, env, expected] of [
+      ["fpu avx2 avx512f avx512vl", {}, "<512>"],
+      ["fpu avx2 avx512vl", { LP_NATIVE_VECTOR_WIDTH: "128" }, "<128>"],
+      ["fpu avx2", {}, "<unset>"],
+    ] as const
+  ) {
+    using machine = new Machine({ deno }).withDriver();
+    machine.write("root/proc/cpuinfo", `flags\t\t: ${flags}\n`);
+    const { out, err } = await machine.run(["train"], env);
+    assert.equal(out, expected, err);
+  }
+  using other = new Machine({ deno }).withDriver(); // no /proc at all
+  assert.equal((await other.run(["train"])).out, "<unset>");
+});
+
 Deno.test("run takes Deno from ~/.deno/bin when that on PATH is too old", async () => {
   using machine = new Machine({ deno: OLD_DENO }).withDriver();
   machine.write("home/.deno/bin/deno", `#!/bin/sh\n${STUB_DENO}\n`);
