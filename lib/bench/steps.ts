@@ -57,6 +57,7 @@ export function benchStep(kind: StepKind, config: RunConfig, options: PlanOption
       noise: "device",
       logSize: 256,
       maxGradNorm: config.max_grad_norm,
+      recompute: config.recompute,
     })
     : kind === "sample"
     ? samplingGraph({ ...shared, guided: true, noise: "device" })

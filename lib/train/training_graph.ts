@@ -2,6 +2,7 @@
 
 import { gradients } from "../graph/autograd.ts";
 import { Graph } from "../graph/graph.ts";
+import { recompute } from "../graph/recompute.ts";
 import { fuse } from "../graph/rewrite.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
@@ -36,6 +37,8 @@ export interface TrainingGraphOptions {
   readonly weighted?: boolean;
   /** Gradients are clipped to this global norm. */
   readonly maxGradNorm?: number | null;
+  /** Computes cheap activations again for the backward pass, for less memory. */
+  readonly recompute?: boolean;
   /** Hands out the flat gradient before the optimizer, for whom sums it with others. */
   readonly exposeGradient?: boolean;
 }
@@ -120,7 +123,8 @@ export function trainingGraph(options: TrainingGraphOptions): Graph {
     ["params", "m", "v", "ema"].forEach((name, i) => graph.update(name, updated[i]));
     graph.update("losses", logScalar(loss, index, graph.state("losses", log)));
   });
-  return fuse(graph, OPS).graph;
+  const fused = fuse(graph, OPS).graph;
+  return options.recompute ? recompute(fused, OPS) : fused;
 }
 
 /** Gradients of all parameters in one flat tensor, at the parameters' own offsets. */

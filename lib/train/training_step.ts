@@ -50,6 +50,7 @@ export function trainingStep(
     weighted: config.snr_gamma !== null,
     maxGradNorm: config.max_grad_norm,
     exposeGradient: teamSize > 1,
+    recompute: config.recompute,
   });
   return { layout, graph, plan: plan(graph, OPS, { device, exact: config.exact, choose }) };
 }
