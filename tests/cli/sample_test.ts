@@ -195,7 +195,7 @@ Deno.test("sample in all its modes, from a tiny model", async (t) => {
     const scheduler = { _class_name: "DDIMScheduler", prediction_type: "sample" };
     await Deno.writeTextFile(file, JSON.stringify(scheduler));
     await refused(
-      /scheduler\.json: prediction_type is "sample".*"epsilon"/,
+      /scheduler\.json: prediction_type is "sample".*"v_prediction"/,
       "--scheduler-config",
       file,
     );
