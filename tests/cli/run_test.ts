@@ -94,12 +94,12 @@ Deno.test("run passes its arguments on to deno task, from any folder", async () 
 
 Deno.test("run asks Mesa for vectors of 512 bits where the processor has them", async () => {
   const deno = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
-printf '<%s>' "\${LP_NATIVE_VECTOR_WIDTH-unset}"`;
+printf '<%s>' "\${LP_NATIVE_VECTOR_WIDTH-unset}" "\${MESA_SHADER_CACHE_DIR+own cache}"`;
   for (
     const [flags, env, expected] of [
-      ["fpu avx2 avx512f avx512vl", {}, "<512>"],
-      ["fpu avx2 avx512vl", { LP_NATIVE_VECTOR_WIDTH: "128" }, "<128>"],
-      ["fpu avx2", {}, "<unset>"],
+      ["fpu avx2 avx512f avx512vl", {}, "<512><own cache>"],
+      ["fpu avx2 avx512vl", { LP_NATIVE_VECTOR_WIDTH: "128" }, "<128><>"],
+      ["fpu avx2", {}, "<unset><>"],
     ] as const
   ) {
     using machine = new Machine({ deno }).withDriver();
@@ -108,7 +108,7 @@ printf '<%s>' "\${LP_NATIVE_VECTOR_WIDTH-unset}"`;
     assert.equal(out, expected, err);
   }
   using other = new Machine({ deno }).withDriver(); // no /proc at all
-  assert.equal((await other.run(["train"])).out, "<unset>");
+  assert.equal((await other.run(["train"])).out, "<unset><>");
 });
 
 Deno.test("run takes Deno from ~/.deno/bin when that on PATH is too old", async () => {
