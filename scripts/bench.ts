@@ -3,16 +3,23 @@
 import { resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import { table } from "../lib/audit/text.ts";
+import { benchFeatures } from "../lib/bench/features.ts";
 import { type FirstStep, firstStep, type FirstSteps } from "../lib/bench/first_step.ts";
 import { abovePeak, benchKernels, kernelsAbovePeak } from "../lib/bench/kernels.ts";
 import { benchModel } from "../lib/bench/model.ts";
 import { benchPage } from "../lib/bench/page.ts";
 import { benchPeers } from "../lib/bench/peers.ts";
 import { higherPeaks, measurePeaks } from "../lib/bench/peaks.ts";
-import { peerSpecs } from "../lib/bench/programs.ts";
+import { featurePeer, peerSpecs } from "../lib/bench/programs.ts";
 import type { BenchReport } from "../lib/bench/report.ts";
 import { Budget } from "../lib/bench/statistics.ts";
-import { benchMarkdown, benchTables, replaceMeasured } from "../lib/bench/tables.ts";
+import {
+  benchMarkdown,
+  benchTables,
+  featureMarkdown,
+  featureTable,
+  replaceMeasured,
+} from "../lib/bench/tables.ts";
 import { newCommand, numberIn, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, type Progress, progressBar } from "../lib/cli/main.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";
@@ -36,6 +43,7 @@ const program = newCommand(
   )
   .option("--model", "training and sampling steps over batches and sizes, and first steps")
   .option("--peers", "PyTorch, jax-js and TensorFlow.js in the same run, taking turns")
+  .option("--features", "Inception features of 256 slices beside PyTorch, alone")
   .option("--batches <list>", "batches of --model", numbers, [1, 2, 4, 8, 16])
   .option("--sizes <list>", "image sizes of --model", numbers, [32, 64, 128, 256])
   .option("--batch <n>", "batch of --kernels", wholeIn(1, 64), 8)
@@ -58,13 +66,15 @@ before anything is timed, and one that would be faster than the measured peak en
 Examples:
   deno task bench --kernels
   deno task bench --model --batches 1,8 --sizes 128 --json out/bench.json
-  deno task bench --kernels --model --peers --budget 660 --markdown docs/benchmarks.md`,
+  deno task bench --kernels --model --peers --budget 660 --markdown docs/benchmarks.md
+  ./run bench --features --markdown docs/benchmarks.md`,
   );
 
 await main(async () => {
   parseArguments(program);
   const options = program.opts<Options>();
   if (options.firstStep) return await printFirstStep(options.firstStep);
+  if (options.features) return await runFeatures(options);
   if (!options.kernels && !options.model && !options.peers) options.kernels = options.model = true;
   const markdown = options.markdown && resolve(options.markdown);
   if (markdown) checkMarkers(markdown);
@@ -155,9 +165,9 @@ async function write(path: string, text: string): Promise<void> {
 }
 
 /** Better told before ten minutes of measuring than after. */
-function checkMarkers(path: string): void {
+function checkMarkers(path: string, name?: "features"): void {
   try {
-    replaceMeasured(Deno.readTextFileSync(path), "");
+    replaceMeasured(Deno.readTextFileSync(path), "", name);
   } catch (error) {
     throw new InputError(`--markdown ${path}: ${(error as Error).message}`);
   }
@@ -168,6 +178,7 @@ interface Options {
   kernels?: boolean;
   model?: boolean;
   peers?: boolean;
+  features?: boolean;
   batches: number[];
   sizes: number[];
   batch: number;
@@ -219,6 +230,39 @@ async function runPeers(
     );
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** `--features`: a measurement of its own, which needs no peaks. */
+async function runFeatures({ python, markdown: file, json }: Options): Promise<void> {
+  const markdown = file && resolve(file);
+  if (markdown) checkMarkers(markdown, "features");
+  const gpu = await openGpu();
+  const folder = await Deno.makeTempDir({ prefix: "bench-features-" });
+  try {
+    const report = await withBar((onProgress) =>
+      benchFeatures(gpu, featurePeer(python), {
+        slices: 256,
+        folder,
+        onProgress,
+      })
+    );
+    const about = {
+      date: new Date().toISOString(),
+      command: `./run bench ${Deno.args.join(" ")}`,
+      adapter: gpu.name,
+      cores: navigator.hardwareConcurrency,
+    };
+    const { title, head, rows, note } = featureTable(report);
+    console.log(`\n${title}\n${table(head, rows)}\n${note}\n\n${gpu.name}`);
+    if (json) await write(json, JSON.stringify({ ...about, ...report }, null, 1) + "\n");
+    if (markdown) {
+      const text = await Deno.readTextFile(markdown);
+      await write(markdown, replaceMeasured(text, featureMarkdown(about, report), "features"));
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+    gpu.destroy();
   }
 }
 

@@ -2,7 +2,7 @@
 // Source: torch.nn.functional.avg_pool2d with count_include_pad=False.
 // Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   x: f32 [N, C, plane] staged, the first H W of each plane being its pixels
+//   x: f32 [N, C, plane] staged, pixel (r, c) of a plane at r * pitch + c
 //   y: f32 [N, C, out_plane], the first Ho Wo of each plane being pixels, the rest 0
 // Grid: one invocation per element of y, folded over x and y.
 // Numerics: rows are summed first, then the sums of the rows, then one division.
@@ -13,6 +13,7 @@ struct Params {
   count: u32,
   height: u32,
   width: u32,
+  pitch: u32,
   plane: u32,
   out_pixels: u32,
   out_width: u32,
@@ -54,7 +55,7 @@ fn main(
   let last_column = min(left + params.window_width - params.padding, params.width);
   var sum = 0.0;
   for (var r = first_row; r < last_row; r++) {
-    let start = plane + r * params.width;
+    let start = plane + r * params.pitch;
     var along = 0.0;
     for (var c = first_column; c < last_column; c++) {
       along += staged_float(x, start + c);

@@ -2,7 +2,7 @@
 // Source: torch.nn.functional.max_pool2d.
 // Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   x: f32 [N, C, plane] staged, the first H W of each plane being its pixels
+//   x: f32 [N, C, plane] staged, pixel (r, c) of a plane at r * pitch + c
 //   y: f32 [N, C, out_plane], the first Ho Wo of each plane being pixels, the rest 0
 // Grid: one invocation per element of y, folded over x and y.
 // Numerics: exact.
@@ -13,6 +13,7 @@ struct Params {
   count: u32,
   height: u32,
   width: u32,
+  pitch: u32,
   plane: u32,
   out_pixels: u32,
   out_width: u32,
@@ -52,9 +53,9 @@ fn main(
   let first_column = max(left, params.padding) - params.padding;
   let last_row = min(top + params.window_height - params.padding, params.height);
   let last_column = min(left + params.window_width - params.padding, params.width);
-  var best = staged_float(x, plane + first_row * params.width + first_column);
+  var best = staged_float(x, plane + first_row * params.pitch + first_column);
   for (var r = first_row; r < last_row; r++) {
-    let start = plane + r * params.width;
+    let start = plane + r * params.pitch;
     for (var c = first_column; c < last_column; c++) {
       best = max(best, staged_float(x, start + c));
     }

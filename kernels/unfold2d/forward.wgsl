@@ -1,22 +1,23 @@
-// Equation: y[n, (c, a, b), i Wo + j] = x[n, c, i S + a - top, j S + b - left], 0 outside x;
-//   0 for pixels past Ho Wo
+// Equation: y[n, (c, a, b), i out_pitch + j] = x[n, c, i S + a - top, j S + b - left], 0 outside x;
+//   0 for elements past out_pixels
 // Source: torch.nn.functional.unfold (im2col).
 // Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   x: f32 [N, C, plane] staged, the first H W of each plane being its pixels
+//   x: f32 [N, C, plane] staged, pixel (r, c) of a plane at r * pitch + c
 //   y: f32 [N, C Kh Kw, out_plane] as vec4
 // Grid: one invocation per 4 pixels of a row of y, folded over x and y.
 // Numerics: copies.
-// Shapes: out_plane a multiple of 4, at least Ho Wo.
+// Shapes: out_plane a multiple of 4, at least out_pixels.
 // Writes: every output element.
 
 struct Params {
   count4: u32,
   height: u32,
   width: u32,
+  pitch: u32,
   plane: u32,
   out_pixels: u32,
-  out_width: u32,
+  out_pitch: u32,
   out_plane4: u32,
   window_height: u32,
   window_width: u32,
@@ -47,11 +48,11 @@ fn main(
   let source = row / taps * params.plane;
   let tap = row % taps;
   // Below 0 wraps to what is larger than any side.
-  let r = pixel / params.out_width * params.stride + tap / params.window_width - params.top;
-  let c = pixel % params.out_width * params.stride + tap % params.window_width - params.left;
+  let r = pixel / params.out_pitch * params.stride + tap / params.window_width - params.top;
+  let c = pixel % params.out_pitch * params.stride + tap % params.window_width - params.left;
   let inside = (pixel < vec4(params.out_pixels)) & (r < vec4(params.height)) &
     (c < vec4(params.width));
-  let at_x = source + select(vec4(0u), r * params.width + c, inside);
+  let at_x = source + select(vec4(0u), r * params.pitch + c, inside);
   let v = vec4(
     staged_float(x, at_x.x),
     staged_float(x, at_x.y),

@@ -45,7 +45,7 @@ export interface PeerReport {
 type Answer = Record<string, unknown>;
 
 /** Lines of JSON to and from a process; what else it prints on standard output is passed over. */
-class Peer {
+export class Peer {
   /** Why it is asked no more. */
   failed?: string;
   readonly #process: Deno.ChildProcess;

@@ -42,7 +42,7 @@ export function peerSpecs({ python, compile }: { python: string; compile: boolea
   const torch = (mode: "eager" | "compile"): PeerSpec => ({
     name: mode === "eager" ? "PyTorch" : "PyTorch, torch.compile",
     command: python,
-    args: [script("torch_peer.py"), mode],
+    args: ["-B", script("torch_peer.py"), mode],
     // Compiling takes minutes on two cores: two of the four, where the ratio matters most.
     batches: mode === "eager" ? { forward: [1, 8], train: [1, 8] } : { forward: [1], train: [8] },
     needs: mode === "eager" ? 0 : 75,
@@ -57,4 +57,16 @@ export function peerSpecs({ python, compile }: { python: string; compile: boolea
       PEER_PACKAGES.tfjsWebgpu,
     ]),
   ];
+}
+
+/** What the Inception features of features.ts stand beside. */
+export function featurePeer(python: string): PeerSpec {
+  return {
+    name: "PyTorch, torch-fidelity",
+    command: python,
+    args: ["-B", script("inception_peer.py")],
+    batches: { forward: [], train: [] },
+    needs: 0,
+    patience: 300,
+  };
 }

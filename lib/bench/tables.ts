@@ -1,5 +1,6 @@
 /** The report as tables: the same rows in the terminal, in Markdown and in HTML. */
 
+import type { FeatureReport } from "./features.ts";
 import type { KernelReport } from "./kernels.ts";
 import type { ModelReport, ModelRow } from "./model.ts";
 import type { Peaks } from "./peaks.ts";
@@ -210,6 +211,26 @@ function peerTable({ rows }: PeerReport): Table {
   };
 }
 
+export function featureTable({ slices, side, batch, turn, rows }: FeatureReport): Table {
+  return {
+    title: `Inception features of ${slices} slices of ${side}², taking turns of ${turn}`,
+    head: ["program", "s for all", "ms a slice", "spread", "× ours", "first, s", "differs"],
+    rows: rows.map((r) => [
+      r.name,
+      r.total === undefined ? r.failed ?? "" : fixed(r.total),
+      r.time ? fixed(r.time.median, 0) : "",
+      r.time ? spread(r.time) : "",
+      r.ratio === undefined ? "" : fixed(r.ratio, 2),
+      r.firstMilliseconds === undefined ? "" : fixed(r.firstMilliseconds / 1000),
+      r.difference === undefined ? "" : r.difference.toExponential(1),
+    ]),
+    note:
+      `From slices in [−1, 1] to 2,048 features: resize to 299², bytes, network; ours ${batch} ` +
+      "at a time, the other 16. × ours above 1: this project is faster. First: to the first " +
+      `${turn} features of a new process (ours: with the driver's cache as it was).`,
+  };
+}
+
 /** As GitHub's Markdown. */
 export function markdownTable({ title, head, rows, note }: Table): string {
   const line = (cells: readonly string[]) =>
@@ -222,6 +243,23 @@ export function markdownTable({ title, head, rows, note }: Table): string {
     ...rows.map(line),
     ...(note ? ["", note] : []),
     "",
+  ].join("\n");
+}
+
+/** Adapter, versions, command and the table of features. */
+export function featureMarkdown(
+  about: Pick<BenchReport, "date" | "adapter" | "cores" | "command">,
+  report: FeatureReport,
+): string {
+  return [
+    `${about.date.slice(0, 10)}, ${about.adapter}, ${about.cores} CPU cores; ` +
+    `${Object.values(report.versions).join(", ")}:`,
+    "",
+    "```",
+    about.command,
+    "```",
+    "",
+    markdownTable(featureTable(report)),
   ].join("\n");
 }
 
@@ -243,11 +281,14 @@ export function benchMarkdown(report: BenchReport): string {
   ].join("\n");
 }
 
-const BEGIN = "<!-- measured: begin -->", END = "<!-- measured: end -->";
-
-/** Puts the tables between the document's markers. @throws where it has none. */
-export function replaceMeasured(document: string, measured: string): string {
-  const [from, to] = [document.indexOf(BEGIN), document.indexOf(END)];
-  if (from < 0 || to < from) throw new Error(`it lacks the lines ${BEGIN} and ${END}`);
-  return `${document.slice(0, from + BEGIN.length)}\n\n${measured.trim()}\n\n${document.slice(to)}`;
+/** Puts the tables between the document's markers of that name. @throws where it has none. */
+export function replaceMeasured(
+  document: string,
+  measured: string,
+  name: "measured" | "features" = "measured",
+): string {
+  const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`];
+  const [from, to] = [document.indexOf(begin), document.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`it lacks the lines ${begin} and ${end}`);
+  return `${document.slice(0, from + begin.length)}\n\n${measured.trim()}\n\n${document.slice(to)}`;
 }

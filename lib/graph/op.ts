@@ -73,6 +73,7 @@ export type OpName =
   | "conv2d"
   | "conv2d_backward_data"
   | "conv2d_backward_weight"
+  | "conv2d_flat"
   | "pack"
   | "scale"
   | "silu"

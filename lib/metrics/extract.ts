@@ -6,7 +6,6 @@ import { plan } from "../gpu/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { Graph } from "../graph/graph.ts";
 import { RowCache } from "../io/row_cache.ts";
-import { flatPlane } from "../ops/flat.ts";
 import { OPS } from "../ops/mod.ts";
 import { alexnet, alexnetStates, lpipsHeads, lpipsInput } from "./alexnet.ts";
 import {
@@ -16,6 +15,7 @@ import {
   INCEPTION_SIZE,
   type InceptionConfig,
   type NamedTensors,
+  ONE_PIXEL,
   planePixels,
 } from "./inception.ts";
 import type { Features } from "./linear_algebra.ts";
@@ -66,22 +66,35 @@ export interface InceptionOptions {
   cache?: { folder: string; weights: string };
 }
 
-/** Of a slice: 32 channels of 3×3 neighbours of 147² pixels, unfolded for the second convolution. */
-const LARGEST_BYTES = 4 * 32 * 9 * flatPlane(147 ** 2);
+/** The network as a plan, and the bytes of its largest binding. */
+function planInception(gpu: Gpu, config: InceptionConfig, side: number, batch: number) {
+  const graph = new Graph();
+  const shape = [batch, config.channels, side, side];
+  const x = graph.input("x", { shape, dtype: "f32" });
+  const { features, logits } = inception(graph, x, config);
+  graph.output("features", features);
+  graph.output("logits", logits);
+  const made = plan(graph, OPS, { device: gpu.profile });
+  const sizes = made.dispatches.flatMap(({ bindings }) =>
+    bindings.map(({ texture, size }) => texture === undefined ? size : 0)
+  );
+  return { graph, plan: made, largest: sizes.reduce((a, b) => Math.max(a, b), 0) };
+}
 
 /** InceptionV3 with its weights on the GPU. */
 export class InceptionExtractor {
   readonly #executable: Executable;
   readonly #options: InceptionOptions;
   readonly #cache: RowCache | undefined;
-  readonly #batch: number;
+  /** Slices at a time. */
+  readonly batch: number;
   readonly #sizes: [features: number, logits: number];
 
   private constructor(executable: Executable, options: InceptionOptions, batch: number) {
     this.#executable = executable;
     this.#options = options;
     this.#cache = options.cache && new RowCache(options.cache.folder);
-    this.#batch = batch;
+    this.batch = batch;
     const { features, logits } = executable.plan.outputs;
     this.#sizes = [features.shape[1], logits.shape[1]];
   }
@@ -93,16 +106,15 @@ export class InceptionExtractor {
     options: InceptionOptions = {},
   ): Promise<InceptionExtractor> {
     const { config = INCEPTION, side = INCEPTION_SIZE } = options;
-    const most = Math.floor(gpu.profile.limits.maxStorageBufferBindingSize / LARGEST_BYTES);
-    const batch = Math.max(1, Math.min(options.batch ?? 8, most));
-    const graph = new Graph();
-    const shape = [batch, config.channels, side, side];
-    const x = graph.input("x", { shape, dtype: "f32" });
-    const { features, logits } = inception(graph, x, config);
-    graph.output("features", features);
-    graph.output("logits", logits);
-    const executable = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile }));
-    for (const [name, data] of foldInception(graph, weights, config)) executable.write(name, data);
+    const most = gpu.profile.limits.maxStorageBufferBindingSize;
+    let batch = options.batch ?? 8, planned = planInception(gpu, config, side, batch);
+    while (batch > 1 && planned.largest > most) {
+      batch = Math.max(1, Math.min(batch - 1, Math.floor(batch * most / planned.largest)));
+      planned = planInception(gpu, config, side, batch);
+    }
+    const executable = await Executable.load(gpu, planned.plan);
+    const folded = foldInception(planned.graph, weights, config);
+    for (const [name, data] of folded) executable.write(name, data);
     return new InceptionExtractor(executable, options, batch);
   }
 
@@ -124,17 +136,17 @@ export class InceptionExtractor {
     let done = inputs.length - missing.length;
     onDone(done);
     const channels = this.#options.config?.channels ?? INCEPTION.channels;
-    for (let at = 0; at < missing.length; at += this.#batch) {
-      const part = missing.slice(at, at + this.#batch);
+    for (let at = 0; at < missing.length; at += this.batch) {
+      const part = missing.slice(at, at + this.batch);
       const size = inputs[part[0]].length;
-      const x = new Float32Array(this.#batch * channels * size);
+      const x = new Float32Array(this.batch * channels * size);
       for (const [k, i] of part.entries()) {
         for (let c = 0; c < channels; c++) x.set(inputs[i], (k * channels + c) * size);
       }
       this.#executable.write("x", x);
       this.#executable.run();
-      const features = planePixels(await this.#executable.read("features"), 1);
-      const logits = planePixels(await this.#executable.read("logits"), 1);
+      const features = planePixels(await this.#executable.read("features"), ONE_PIXEL);
+      const logits = planePixels(await this.#executable.read("logits"), ONE_PIXEL);
       for (const [k, i] of part.entries()) {
         const row = rows.subarray(i * width, (i + 1) * width);
         row.set(features.subarray(k * this.#sizes[0], (k + 1) * this.#sizes[0]));

@@ -10,6 +10,7 @@ import type { Graph } from "../graph/graph.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { concat } from "../ops/concat.ts";
 import { conv2d } from "../ops/conv2d.ts";
+import { conv2dFlat, flatSize } from "../ops/conv2d_flat.ts";
 import { flatPlane } from "../ops/flat.ts";
 import { averagePool2d, maxPool2d } from "../ops/pool2d.ts";
 import { relu } from "../ops/relu.ts";
@@ -138,15 +139,13 @@ export const INCEPTION_STAGES: readonly string[] = [
   ...BLOCKS.map(({ name }) => name),
 ];
 
-/**
- * Images as flat planes (lib/ops/flat.ts): with 17² or 35² pixels rounded up to whole vec4 every
- * convolution is an unfold and the fast 1×1 kernel, where plain images would take the slow general
- * one.
- */
+/** Images as flat planes (lib/ops/flat.ts). */
 export interface Planes {
   /** [N, C, 1, P] */
   tensor: Tensor;
   size: readonly [height: number, width: number];
+  /** Elements from row to row: more than the width after a convolution without padding. */
+  pitch: number;
 }
 
 export interface InceptionTensors {
@@ -158,16 +157,22 @@ export interface InceptionTensors {
   logits: Tensor;
 }
 
-/** Flat planes without what lies past their `pixels` pixels. */
-export function planePixels(data: Float32Array, pixels: number): Float32Array {
-  const plane = flatPlane(pixels);
-  if (plane === pixels) return data;
-  const out = new Float32Array(data.length / plane * pixels);
-  for (let i = 0; i < data.length / plane; i++) {
-    out.set(data.subarray(i * plane, i * plane + pixels), i * pixels);
+/** Flat planes without what lies past their pixels. */
+export function planePixels(
+  data: Float32Array,
+  { size: [height, width], pitch }: Omit<Planes, "tensor">,
+): Float32Array {
+  const plane = flatPlane(height * pitch), count = data.length / plane;
+  const out = new Float32Array(count * height * width);
+  for (let row = 0; row < count * height; row++) {
+    const at = Math.floor(row / height) * plane + row % height * pitch;
+    out.set(data.subarray(at, at + width), row * width);
   }
   return out;
 }
+
+/** How a plane of one value lies: the features, and the logits. */
+export const ONE_PIXEL: Omit<Planes, "tensor"> = { size: [1, 1], pitch: 1 };
 
 /**
  * Appends the network. Weights are states named as torch-fidelity's modules, `NAME.weight` and
@@ -181,22 +186,34 @@ export function inception(
   config: InceptionConfig = INCEPTION,
 ): InceptionTensors {
   const stages = new Map<string, Planes>();
-  const conv = (x: Planes, path: string, [, out, kh, kw, stride = 1, valid]: Conv): Planes =>
+  const conv = (
+    x: Planes,
+    path: string,
+    [, out, kh, kw, stride = 1, valid]: Conv,
+    relu = true,
+  ): Planes =>
     graph.scope(path, () => {
       const channels = Math.round(out / config.divisor), inputs = x.tensor.shape[1];
       const shape = [channels, inputs, kh, kw];
       const weight = graph.state(`${path}.weight`, { shape, dtype: "f32" });
       const bias = graph.state(`${path}.bias`, { shape: [channels], dtype: "f32" });
       const padding = valid ? [0, 0] as const : [(kh - 1) / 2, (kw - 1) / 2] as const;
-      const unfolding = { size: x.size, window: [kh, kw], stride, padding } as const;
-      const isPoint = kh === 1 && kw === 1;
-      const columns = isPoint ? x.tensor : unfold2d(x.tensor, unfolding);
-      const matrix = isPoint ? weight : view(weight, [channels, inputs * kh * kw, 1, 1]);
-      return { tensor: relu(conv2d(columns, matrix, { bias })), size: convolvedSize(unfolding) };
+      const { size, pitch } = x;
+      if (stride === 1) {
+        const tensor = conv2dFlat(x.tensor, weight, bias, { size, pitch, padding, relu });
+        return { tensor, size: flatSize(shape, { size, padding }), pitch };
+      }
+      if (pitch !== size[1]) throw new Error(`${path}: unfold2d takes rows without gaps`);
+      const unfolding = { size, window: [kh, kw], stride, padding } as const;
+      const to = convolvedSize(unfolding);
+      const matrix = view(weight, [channels, inputs * kh * kw, 1, 1]);
+      const flat = { size: to, pitch: to[1], padding: [0, 0], relu } as const;
+      const tensor = conv2dFlat(unfold2d(x.tensor, unfolding), matrix, bias, flat);
+      return { tensor, size: to, pitch: to[1] };
     });
   const join = (parts: Planes[]): Planes => ({
+    ...parts[0],
     tensor: concat(parts.map(({ tensor }) => tensor), 1),
-    size: parts[0].size,
   });
   const chain = (x: Planes, block: string, steps: Chain): Planes =>
     steps.reduce<Planes>(
@@ -206,15 +223,25 @@ export function inception(
           : join(step.map((inner) => chain(y, block, inner))),
       x,
     );
-  const pool = (x: Planes, kind: Pool["pool"]): Planes => {
+  const pool = ({ tensor, size, pitch }: Planes, kind: Pool["pool"]): Planes => {
     const [stride, padding] = kind === "max stride 2" ? [2, 0] : [1, 1];
     const pooled = kind === "average" ? averagePool2d : maxPool2d;
+    const to = convolvedSize({ size, window: [3, 3], stride, padding: [padding, padding] });
     return {
-      tensor: pooled(x.tensor, { window: 3, stride, padding, flat: x.size }),
-      size: convolvedSize({ size: x.size, window: [3, 3], stride, padding: [padding, padding] }),
+      tensor: pooled(tensor, { window: 3, stride, padding, flat: size, pitch }),
+      size: to,
+      pitch: to[1],
     };
   };
-  let planes: Planes = { tensor: x, size: [x.shape[2], x.shape[3]] };
+  const poolBranch = (x: Planes, block: string, { pool: kind, then }: Pool): Planes => {
+    const [last] = then;
+    if (kind !== "average" || !isConv(last)) return chain(pool(x, kind), block, then);
+    // The mean of the few channels after the 1×1 convolution is that convolution of the mean of
+    // the many before it, bias included.
+    const mean = pool(conv(x, `${block}.${last[0]}`, last, false), kind);
+    return { ...mean, tensor: relu(mean.tensor) };
+  };
+  let planes: Planes = { tensor: x, size: [x.shape[2], x.shape[3]], pitch: x.shape[3] };
   for (const step of STEM) {
     if (step === "pool") planes = pool(planes, "max stride 2");
     else stages.set(step[0], planes = conv(planes, step[0], step));
@@ -223,9 +250,7 @@ export function inception(
     const from = planes;
     planes = join(
       branches.map((branch) =>
-        Array.isArray(branch)
-          ? chain(from, name, branch)
-          : chain(pool(from, branch.pool), name, branch.then)
+        Array.isArray(branch) ? chain(from, name, branch) : poolBranch(from, name, branch)
       ),
     );
     stages.set(name, planes);
@@ -240,6 +265,23 @@ export function inception(
 
 function isConv(step: Conv | Chain[]): step is Conv {
   return typeof step[0] === "string";
+}
+
+/** torch-fidelity's tensor names and shapes for the states of a graph with the network. */
+export function fidelityShapes(graph: Graph): Map<string, number[]> {
+  const shapes = new Map<string, number[]>();
+  for (const [name, { shape }] of graph.states) {
+    if (name === "fc.weight") shapes.set(name, shape.slice(0, 2)).set("fc.bias", shape.slice(0, 1));
+    else if (name.endsWith(".weight")) {
+      const path = name.slice(0, -".weight".length);
+      const input = path === STEM[0][0] ? 3 : shape[1];
+      shapes.set(`${path}.conv.weight`, [shape[0], input, shape[2], shape[3]]);
+      for (const part of ["weight", "bias", "running_mean", "running_var"]) {
+        shapes.set(`${path}.bn.${part}`, [shape[0]]);
+      }
+    }
+  }
+  return shapes;
 }
 
 /** The part of a tensor file that folding needs. */

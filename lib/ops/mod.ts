@@ -3,6 +3,7 @@
 import type { OpDef, OpName } from "../graph/op.ts";
 import { addOp } from "./add.ts";
 import { conv2dBackwardDataOp, conv2dBackwardWeightOp, conv2dOp } from "./conv2d.ts";
+import { conv2dFlatOp } from "./conv2d_flat.ts";
 import { blendOp, guidanceRescaleOp } from "./guidance.ts";
 import { guidanceOp, qSampleOp, schedulerStepOp } from "./diffusion.ts";
 import { accumulateOp, adamwOp, logScalarOp } from "./optimizer.ts";
@@ -35,6 +36,7 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   conv2d: conv2dOp,
   conv2d_backward_data: conv2dBackwardDataOp,
   conv2d_backward_weight: conv2dBackwardWeightOp,
+  conv2d_flat: conv2dFlatOp,
   pack: packOp,
   scale: scaleOp,
   silu: siluOp,

@@ -17,6 +17,8 @@ export interface Pool2dOptions {
   readonly padding?: number;
   /** x holds flat planes of images of this height and width; so will the result. */
   readonly flat?: readonly [number, number];
+  /** Elements from row to row of flat planes; the width by default. The result has no gaps. */
+  readonly pitch?: number;
 }
 
 /**
@@ -32,13 +34,15 @@ export function averagePool2d(x: Tensor, options: Pool2dOptions): Tensor {
   return x.graph.append(averagePool2dOp, [x], attrsOf(options))[0];
 }
 
-function attrsOf({ window, stride = 1, padding = 0, flat }: Pool2dOptions) {
+function attrsOf({ window, stride = 1, padding = 0, flat, pitch }: Pool2dOptions) {
   const sides = typeof window === "number" ? [window, window] : [...window];
-  return { window: sides, stride, padding, ...(flat ? { flat: [...flat] } : {}) };
+  const layout = flat ? { flat: [...flat], pitch: pitch ?? flat[1] } : {};
+  return { window: sides, stride, padding, ...layout };
 }
 
 interface Attrs {
   flat?: [number, number];
+  pitch?: number;
   window: [number, number];
   stride: number;
   padding: number;
@@ -49,19 +53,20 @@ interface Sizes {
   w: number;
   height: number;
   width: number;
-  /** Elements from one plane to the next. */
+  /** Elements from one row to the next, and from one plane to the next. */
+  pitch: number;
   plane: number;
   outPlane: number;
 }
 
-function sizes(x: TensorType, { window, stride, padding, flat }: Attrs): Sizes {
-  const [h, w] = flat ?? x.shape.slice(2);
+function sizes(x: TensorType, { window, stride, padding, flat, pitch: given }: Attrs): Sizes {
+  const [h, w] = flat ?? x.shape.slice(2), pitch = given ?? w;
   const [height, width] = [h, w].map((side, i) =>
     Math.floor((side + 2 * padding - window[i]) / stride) + 1
   );
   const pixels = height * width;
   const plane = x.shape[2] * x.shape[3];
-  return { h, w, height, width, plane, outPlane: flat ? flatPlane(pixels) : pixels };
+  return { h, w, height, width, pitch, plane, outPlane: flat ? flatPlane(pixels) : pixels };
 }
 
 function infer(x: TensorType, attrs: Attrs): TensorType {
@@ -74,8 +79,9 @@ function infer(x: TensorType, attrs: Attrs): TensorType {
   if (!Number.isInteger(padding) || padding < 0 || 2 * padding > Math.min(...window)) {
     throw new Error(`padding ${padding} must be whole and at most half the window [${window}]`);
   }
-  if (flat) requireFlat(x, flat);
-  const { height, width, outPlane } = sizes(x, attrs);
+  const { w, pitch, height, width, outPlane } = sizes(x, attrs);
+  if (flat) requireFlat(x, [flat[0], pitch]);
+  if (pitch < w) throw new Error(`pitch ${pitch} must be at least the width ${w}`);
   if (height < 1 || width < 1) {
     throw new Error(`window [${window}] must fit in ${show("x", x)} with padding ${padding}`);
   }
@@ -94,7 +100,7 @@ function fold(
   done: (folded: number, count: number) => number,
 ): Float64Array {
   const { window, stride, padding } = attrs;
-  const { h, w, height, width, plane, outPlane } = sizes(from, attrs);
+  const { h, w, height, width, pitch, plane, outPlane } = sizes(from, attrs);
   const y = new Float64Array(sizeOf(to.shape));
   for (let at = 0; at < y.length; at++) {
     const base = Math.floor(at / outPlane) * plane, pixel = at % outPlane;
@@ -104,7 +110,7 @@ function fold(
     let folded = start, count = 0;
     for (let r = Math.max(0, top); r < Math.min(h, top + window[0]); r++) {
       for (let k = Math.max(0, left); k < Math.min(w, left + window[1]); k++) {
-        folded = step(folded, x[base + r * w + k]);
+        folded = step(folded, x[base + r * pitch + k]);
         count++;
       }
     }
@@ -120,6 +126,13 @@ const CASES: [name: string, shape: number[], attrs: Attrs][] = [
   ["whole plane", [2, 3, 8, 5], { window: [8, 5], stride: 1, padding: 0 }],
   ["flat", [2, 3, 1, 36], { window: [3, 3], stride: 2, padding: 1, flat: [5, 7] }],
   ["flat, padded", [2, 3, 1, 32], { window: [3, 3], stride: 2, padding: 1, flat: [5, 6] }],
+  ["rows with gaps", [1, 3, 1, 48], {
+    window: [3, 3],
+    stride: 2,
+    padding: 0,
+    flat: [5, 7],
+    pitch: 9,
+  }],
   ["one pixel", [1, 1, 1, 1], { window: [1, 1], stride: 1, padding: 0 }],
 ];
 
@@ -135,7 +148,7 @@ function pool(name: OpName & `${string}_pool2d`, text: string, file: string, res
     reference: rest.reference,
     lower({ inputs: [x], outputs: [y], attrs }) {
       const { window, stride, padding } = attrs as Attrs;
-      const { h, w, height, width, plane, outPlane } = sizes(x, attrs as Attrs);
+      const { h, w, height, width, pitch, plane, outPlane } = sizes(x, attrs as Attrs);
       const count = sizeOf(y.shape);
       return only("window", () => ({
         calls: [{
@@ -144,6 +157,7 @@ function pool(name: OpName & `${string}_pool2d`, text: string, file: string, res
             count,
             height: h,
             width: w,
+            pitch,
             plane,
             out_pixels: height * width,
             out_width: width,

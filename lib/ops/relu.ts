@@ -1,6 +1,6 @@
 /** max(x, 0). Inference only: the networks that measure images are never trained here. */
 
-import { gridFor, input, output } from "../graph/kernel_call.ts";
+import { type BufferRef, gridFor, input, type KernelCall, output } from "../graph/kernel_call.ts";
 import { type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { ELEMENTWISE, f32, kernel, only, requireFloat } from "./common.ts";
@@ -21,14 +21,8 @@ export const reluOp: OpDef = {
   vjp: "non-differentiable",
   reference: ([x]) => [x.map((v) => v < 0 ? 0 : v)],
   lower({ inputs: [x] }) {
-    const count4 = Math.ceil(sizeOf(x.shape) / 4);
     return only("vec4", () => ({
-      calls: [{
-        kernel: FORWARD,
-        params: { count4 },
-        bindings: { x: input(0), y: output() },
-        workgroups: gridFor(count4, ELEMENTWISE),
-      }],
+      calls: [reluCall(sizeOf(x.shape), { x: input(0), y: output() })],
     }));
   },
   cost: (inputs, outputs) => ({
@@ -40,3 +34,17 @@ export const reluOp: OpDef = {
     { name: "one", inputs: [f32(1)], attrs: {}, tolerance: 0 },
   ],
 };
+
+/** Over `count` elements. */
+export function reluCall(
+  count: number,
+  bindings: { readonly x: BufferRef; readonly y: BufferRef },
+): KernelCall {
+  const count4 = Math.ceil(count / 4);
+  return {
+    kernel: FORWARD,
+    params: { count4 },
+    bindings,
+    workgroups: gridFor(count4, ELEMENTWISE),
+  };
+}

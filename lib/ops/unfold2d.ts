@@ -1,6 +1,6 @@
 /** The pixels that a convolution sums, laid out one under another (im2col). Inference only. */
 
-import { gridFor, input, output } from "../graph/kernel_call.ts";
+import { type BufferRef, gridFor, input, type KernelCall, output } from "../graph/kernel_call.ts";
 import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
 import { ELEMENTWISE, f32, kernel, only, requireFloat, requireRank } from "./common.ts";
@@ -76,29 +76,9 @@ export const unfold2dOp: OpDef = {
     return [y];
   },
   lower({ inputs: [x], outputs: [y], attrs }) {
-    const { size, window, stride, padding } = attrs as Unfold2dOptions;
-    const [height, width] = convolvedSize(attrs as Unfold2dOptions);
-    const count4 = sizeOf(y.shape) / 4;
+    const options = attrs as Unfold2dOptions;
     return only("vec4", () => ({
-      calls: [{
-        kernel: FORWARD,
-        params: {
-          count4,
-          height: size[0],
-          width: size[1],
-          plane: x.shape[2] * x.shape[3],
-          out_pixels: height * width,
-          out_width: width,
-          out_plane4: y.shape[3] / 4,
-          window_height: window[0],
-          window_width: window[1],
-          stride,
-          top: padding[0],
-          left: padding[1],
-        },
-        bindings: { x: input(0), y: output() },
-        workgroups: gridFor(count4, ELEMENTWISE),
-      }],
+      calls: [unfoldCall(x, y, options, { x: input(0), y: output() })],
     }));
   },
   cost: (inputs, outputs) => ({ flops: 0, bytes: trafficOf(inputs, outputs) }),
@@ -115,3 +95,39 @@ export const unfold2dOp: OpDef = {
     tolerance: 0, // copies
   })),
 };
+
+/**
+ * From x to y. With `pitch` rows of both have that many elements, and what lies past the pixels of a
+ * row or plane of y holds what the equation gives there.
+ */
+export function unfoldCall(
+  x: TensorType,
+  y: TensorType,
+  { size: [height, width], window, stride, padding, pitch }: Unfold2dOptions & {
+    readonly pitch?: number;
+  },
+  bindings: { readonly x: BufferRef; readonly y: BufferRef },
+): KernelCall {
+  const [outHeight, outWidth] = convolvedSize({ size: [height, width], window, stride, padding });
+  const count4 = sizeOf(y.shape) / 4;
+  return {
+    kernel: FORWARD,
+    params: {
+      count4,
+      height,
+      width,
+      pitch: pitch ?? width,
+      plane: x.shape[2] * x.shape[3],
+      out_pixels: pitch ? y.shape[3] : outHeight * outWidth,
+      out_pitch: pitch ?? outWidth,
+      out_plane4: y.shape[3] / 4,
+      window_height: window[0],
+      window_width: window[1],
+      stride,
+      top: padding[0],
+      left: padding[1],
+    },
+    bindings,
+    workgroups: gridFor(count4, ELEMENTWISE),
+  };
+}

@@ -1,9 +1,8 @@
-"""The benchmark's peer in diffusers + PyTorch: one line of JSON in, one out (see lib/bench/peers.ts).
+"""The benchmark's peer in diffusers + PyTorch.
 
 Usage: torch_peer.py eager|compile. Runs on CUDA where there is one, else on all CPU cores.
 """
 
-import json
 import sys
 import time
 
@@ -11,7 +10,8 @@ import diffusers
 import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
-MARK = "@bench "
+from serve import serve
+
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 state = {}
 
@@ -122,16 +122,5 @@ def output(**_):
     return {}
 
 
-def main():
-    state["compile"] = sys.argv[1:] == ["compile"]
-    actions = {"setup": setup, "prepare": prepare, "run": run, "output": output}
-    for line in sys.stdin:
-        question = json.loads(line)
-        try:
-            answer = actions[question.pop("do")](**question)
-        except Exception as error:  # told to the benchmark, which goes on without
-            answer = {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
-        print(MARK + json.dumps(answer), flush=True)
-
-
-main()
+state["compile"] = sys.argv[1:] == ["compile"]
+serve({"setup": setup, "prepare": prepare, "run": run, "output": output})

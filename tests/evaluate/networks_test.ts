@@ -8,10 +8,10 @@ import { openGpu } from "../../lib/gpu/device.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { alexnet } from "../../lib/metrics/alexnet.ts";
 import { InceptionExtractor, LpipsExtractor } from "../../lib/metrics/extract.ts";
-import { inception } from "../../lib/metrics/inception.ts";
+import { fidelityShapes, inception } from "../../lib/metrics/inception.ts";
 import { LPIPS_CHANNELS } from "../../lib/metrics/lpips.ts";
 import { PhiloxStream } from "../../lib/random/philox.ts";
-import { fidelityShapes, fill, image } from "../metrics/seeded.ts";
+import { fill, image } from "../metrics/seeded.ts";
 
 const SIDE = 48;
 
@@ -30,7 +30,7 @@ Deno.test("a report's scores of networks: equal sets, then different ones", asyn
   const config = { divisor: 16, classes: 20, channels: 3 } as const;
   const graph = new Graph();
   inception(graph, graph.input("x", { shape: [1, 3, 299, 299], dtype: "f32" }), config);
-  const seeded = fill(fidelityShapes(graph, config.classes));
+  const seeded = fill(fidelityShapes(graph));
   const alex = new Graph();
   alexnet(alex, alex.input("x", { shape: [1, 3, SIDE, SIDE], dtype: "f32" }));
   const heads = new Map(LPIPS_CHANNELS.map((channels, layer) => [

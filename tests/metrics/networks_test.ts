@@ -7,9 +7,11 @@ import { Executable } from "../../lib/gpu/runtime.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { alexnet, alexnetStates, lpipsHeads, lpipsInput } from "../../lib/metrics/alexnet.ts";
 import {
+  fidelityShapes,
   foldInception,
   inception,
   type NamedTensors,
+  ONE_PIXEL,
   planePixels,
 } from "../../lib/metrics/inception.ts";
 import { LPIPS_CHANNELS, lpipsDistance } from "../../lib/metrics/lpips.ts";
@@ -17,7 +19,7 @@ import { InceptionExtractor, inceptionInput } from "../../lib/metrics/extract.ts
 import { frechetDistance } from "../../lib/metrics/fid.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import golden from "../fixtures/metrics/networks.json" with { type: "json" };
-import { fidelityShapes, fill, image } from "./seeded.ts";
+import { fill, image } from "./seeded.ts";
 import { uniforms } from "./shared.ts";
 
 const TOLERANCE = 1e-4;
@@ -60,7 +62,7 @@ Deno.test("Inception agrees with torch-fidelity's in every stage, narrow and who
       for (const [name, { tensor }] of built.stages) graph.output(name, tensor);
       graph.output("features", built.features);
       graph.output("logits", built.logits);
-      const weights = filled.get(divisor) ?? fill(fidelityShapes(graph, classes));
+      const weights = filled.get(divisor) ?? fill(fidelityShapes(graph));
       filled.set(divisor, weights);
       const states = foldInception(graph, weights, config);
       const exe = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile }));
@@ -75,8 +77,7 @@ Deno.test("Inception agrees with torch-fidelity's in every stage, narrow and who
       assert.equal(expected.length, 18);
       let worst = 0;
       for (const [name, summary] of expected) {
-        const [h, w] = built.stages.get(name)?.size ?? [1, 1];
-        const pixels = planePixels(await exe.read(name), h * w);
+        const pixels = planePixels(await exe.read(name), built.stages.get(name) ?? ONE_PIXEL);
         worst = Math.max(worst, compare(pixels, summary, name));
       }
       console.log(`    largest relative error ${worst.toExponential(1)}`);
@@ -134,7 +135,7 @@ Deno.test("FID from pixels on: mask, resize, bytes and network as torchmetrics h
   // The names and shapes of the weights come from a graph that is not run.
   const graph = new Graph();
   inception(graph, graph.input("x", { shape: [1, 3, 299, 299], dtype: "f32" }), config);
-  const weights = fill(fidelityShapes(graph, config.classes));
+  const weights = fill(fidelityShapes(graph));
   const folder = await Deno.makeTempDir();
   const cache = { folder, weights: "narrow" };
   const extractor = await InceptionExtractor.create(gpu, weights, { batch: 2, config, cache });

@@ -2,10 +2,18 @@
 
 import assert from "node:assert/strict";
 import { abovePeak } from "../../lib/bench/kernels.ts";
+import type { FeatureReport } from "../../lib/bench/features.ts";
 import { benchPage } from "../../lib/bench/page.ts";
 import type { BenchReport } from "../../lib/bench/report.ts";
 import { Budget, median, quantile, timing } from "../../lib/bench/statistics.ts";
-import { benchMarkdown, benchTables, replaceMeasured, short } from "../../lib/bench/tables.ts";
+import {
+  benchMarkdown,
+  benchTables,
+  featureMarkdown,
+  featureTable,
+  replaceMeasured,
+  short,
+} from "../../lib/bench/tables.ts";
 
 Deno.test("bench: median and quartiles as numpy has them", () => {
   assert.equal(median([3, 1, 2]), 2);
@@ -106,7 +114,29 @@ const REPORT: BenchReport = {
   },
 };
 
+const FEATURES: FeatureReport = {
+  slices: 256,
+  side: 128,
+  batch: 8,
+  turn: 16,
+  versions: { PyTorch: "PyTorch 2" },
+  rows: [
+    { name: "this project", total: 80, time: timing([312.5]), ratio: 1, firstMilliseconds: 4000 },
+    {
+      name: "PyTorch",
+      total: 40,
+      time: timing([156.25]),
+      ratio: 0.5,
+      firstMilliseconds: 3000,
+      difference: 1e-6,
+    },
+    { name: "other", failed: "no such file" },
+  ],
+};
+
 Deno.test("bench: every row of a table has a cell for every column", () => {
+  const { head, rows } = featureTable(FEATURES);
+  for (const row of rows) assert.equal(row.length, head.length);
   const tables = benchTables(REPORT);
   assert.ok(tables.length >= 9);
   for (const { title, head, rows } of tables) {
@@ -122,6 +152,12 @@ Deno.test("bench: tables go between the markers of a document, and nothing else 
   assert.doesNotMatch(text, /\bold\b/);
   assert.match(text, /not checked/);
   assert.throws(() => replaceMeasured("none", ""), /lacks/);
+
+  const both = "<!-- features: begin -->\n<!-- features: end -->\n" + document;
+  const features = replaceMeasured(both, featureMarkdown(REPORT, FEATURES), "features");
+  assert.ok(features.endsWith(document));
+  assert.match(features, /\| PyTorch \| 40\.0 \| 156 \| ±0% \| 0\.50 \| 3\.0 \| 1\.0e-6 \|/);
+  assert.match(features, /\| other \| no such file \|/);
 });
 
 Deno.test("bench: the page stands alone and escapes what it shows", () => {

@@ -1,6 +1,13 @@
 /** Convolutions as implicit matrix products with tiles in workgroup memory: for real GPUs. */
 
-import { input, type Lowering, output, scratch } from "../../graph/kernel_call.ts";
+import {
+  type BufferRef,
+  input,
+  type KernelCall,
+  type Lowering,
+  output,
+  scratch,
+} from "../../graph/kernel_call.ts";
 import type { Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
 import { kernel, storedAs } from "../common.ts";
@@ -30,33 +37,39 @@ export const backwardDataGemm = (g: Geometry, dy: DType, epilogue: Epilogue): Va
     buildGemm({ ...g, ci: g.co, h: g.ho, w: g.wo, co: g.ci, ho: g.h, wo: g.w }, true, dy, epilogue),
 });
 
+const buildGemm = (...form: Parameters<typeof gemmCall>): Lowering => ({
+  calls: [gemmCall(...form)],
+});
+
 /** `g` as the kernel sees it: from x [n,ci,h,w], of a type of its own, to [n,co,ho,wo]. */
-function buildGemm(g: Geometry, transposed: boolean, x: DType, epilogue: Epilogue): Lowering {
-  const { bias, channel, residual, dtype } = epilogue;
+export function gemmCall(
+  g: Geometry,
+  transposed: boolean,
+  x: DType,
+  { bias, channel, residual, dtype }: Epilogue,
+  refs: { readonly x: BufferRef; readonly y: BufferRef } = { x: input(0), y: output() },
+): KernelCall {
   const tiles = Math.ceil(g.n * g.ho * g.wo / TILE);
   const wide = Math.min(tiles, 32768);
   return {
-    calls: [{
-      kernel: GEMM,
-      specialize: { StoredX: x, ...storedAs(dtype, 1) },
-      params: {
-        ...geometryParams(g),
-        wide,
-        transposed: transposed ? 1 : 0,
-        has_bias: bias ? 1 : 0,
-        has_channel: channel ? 1 : 0,
-        has_residual: residual ? 1 : 0,
-      },
-      bindings: {
-        x: input(0),
-        weight: input(1),
-        bias: bias ?? input(1),
-        channel: channel ?? input(1),
-        residual: residual ?? input(1),
-        y: output(),
-      },
-      workgroups: [wide, Math.ceil(g.co / TILE), Math.ceil(tiles / wide)],
-    }],
+    kernel: GEMM,
+    specialize: { StoredX: x, ...storedAs(dtype, 1) },
+    params: {
+      ...geometryParams(g),
+      wide,
+      transposed: transposed ? 1 : 0,
+      has_bias: bias ? 1 : 0,
+      has_channel: channel ? 1 : 0,
+      has_residual: residual ? 1 : 0,
+    },
+    bindings: {
+      ...refs,
+      weight: input(1),
+      bias: bias ?? input(1),
+      channel: channel ?? input(1),
+      residual: residual ?? input(1),
+    },
+    workgroups: [wide, Math.ceil(g.co / TILE), Math.ceil(tiles / wide)],
   };
 }
 
