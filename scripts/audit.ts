@@ -31,10 +31,10 @@ import {
   totalsTable,
 } from "../lib/audit/text.ts";
 import { measurePeaks, type Peaks } from "../lib/bench/peaks.ts";
-import { newCommand } from "../lib/cli/command.ts";
+import { newCommand, precisionOption } from "../lib/cli/command.ts";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";
-import { openGpu } from "../lib/gpu/device.ts";
+import { openGpu, requirePrecision } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
 import type { RunConfig } from "../lib/train/config.ts";
 import { tunedChoice } from "../lib/tune/choice_files.ts";
@@ -48,6 +48,7 @@ const program = newCommand(
   .option("--step <name>", "train or sample", "train")
   .option("--preset <name>", "demo or seed", "demo")
   .option("--device <name>", `plan for ${Object.keys(AUDIT_PROFILES).join(", ")}`, "software")
+  .addOption(precisionOption())
   .option("--check", "replay a real step on the GPU, each result against float64")
   .option("--time", "time each dispatch on the GPU")
   .option("--json <file>", "write everything as JSON")
@@ -150,8 +151,9 @@ await main(async () => {
       `--device ${options.device}: there is ${Object.keys(AUDIT_PROFILES).join(", ")}`,
     );
   }
+  requirePrecision(options.precision, { name: `"${options.device}"`, profile: device });
   const { preset } = options;
-  const config = presetConfig(preset);
+  const config = presetConfig(preset, options.precision);
   const { step, checks, times, peaks } = options.check || options.time
     ? await measure(kind, preset, config, options)
     : { step: auditedStep(kind, preset, config, device), peaks: undefined };

@@ -2,6 +2,7 @@
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
+import { precisionOption } from "../lib/cli/command.ts";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { PHANTOM_FIELD_MM } from "../lib/data/phantom.ts";
 import { openFolder } from "../lib/data/open_folder.ts";
@@ -75,6 +76,7 @@ const program = new Command("sample")
   .option("--no-ema", "plain weights of the run instead of the averaged ones")
   .option("--resolution <HxW>", "image size (default: as trained)")
   .option("--exact", "only kernels that sum as written")
+  .addOption(precisionOption())
   .option("--locked", "refuse kernels that are not in audit.lock.json")
   .optionsGroup("What to make:")
   .option("--class <which>", "1 nodule, 0 none, both, own (the mask's label), or a value between")
@@ -238,6 +240,7 @@ await main(async () => {
     rescaled: o.guidanceRescale > 0,
     inpaint: inpainting !== undefined,
     exact: o.exact,
+    precision: o.precision,
     choose: await tunedChoice(gpu),
     onPipeline: (done, total) => compiling.update(done / total),
   });

@@ -85,7 +85,8 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
           say(
             `adapter: ${trainer.gpu.name}\nmodel: ${trainer.layout.count} parameters, ` +
               `${config.resolution.join("×")}, ` +
-              `batch ${config.train_batch_size}×${config.gradient_accumulation_steps}; ` +
+              `batch ${config.train_batch_size}×${config.gradient_accumulation_steps}, ` +
+              `${config.precision}; ` +
               `peak GPU memory of a training step ${mebibytes} MiB; ready in ${seconds} s`,
           );
           if (team) say(`processes: ${team.size}`);
@@ -103,9 +104,10 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
         },
       },
       {
-        onStep(step, loss, speed) {
+        onStep(step, loss, speed, skipped) {
           rate = speed;
-          bar!.update(step, { loss: loss?.toFixed(4) ?? "…", speed: speed.toFixed(2), what: "" });
+          const what = skipped ? `${skipped} skipped` : "";
+          bar!.update(step, { loss: loss?.toFixed(4) ?? "…", speed: speed.toFixed(2), what });
         },
         onNote: (text) => notes.push(text),
         onSampling: (done, total) =>

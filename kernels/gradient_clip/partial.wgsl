@@ -1,7 +1,8 @@
-// Equation: partials[j] = sum of g^2 over the j-th run of 32 * WORKGROUP blocks of 64 elements
+// Equation: partials[j] = sum of x^2 over the j-th run of 32 * WORKGROUP blocks of 64 elements
 // Source: torch.nn.utils.clip_grad_norm_ (norm_type 2), first half.
+// Joins: kernels/lib/read_x_vec4.wgsl
 // Bindings:
-//   g: f32 [64 * blocks], read as vec4
+//   x: f32 [64 * blocks], the gradient, read as vec4
 //   filled: i32 [blocks]: elements of each block that count, from its start; the rest is a gap
 //     between parameters, where anything may stand
 //   partials: f32, one number a workgroup
@@ -17,7 +18,6 @@ struct Params {
 override WORKGROUP: u32 = 64;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> g: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> filled: array<i32>;
 @group(0) @binding(3) var<storage, read_write> partials: array<f32>;
 
@@ -30,7 +30,7 @@ fn square(block: u32) -> f32 {
   let count = vec4<i32>(filled[block]);
   var sum = vec4<f32>(0.0);
   for (var k = 0u; k < 16u; k++) {
-    let value = g[16u * block + k];
+    let value = x_at(16u * block + k);
     let place = vec4<i32>(i32(4u * k)) + vec4<i32>(0, 1, 2, 3);
     sum += select(vec4<f32>(0.0), value * value, place < count);
   }

@@ -17,13 +17,17 @@ export interface Lock {
   readonly shaders: Readonly<Record<string, string>>;
 }
 
-/** Every plan that is locked, by preset, step and kind of device. Needs no GPU. */
+/** Every plan that is locked, by preset, step, kind of device and precision. Needs no GPU. */
 export function* lockedPlans(): Generator<[name: string, plan: Plan]> {
   for (const preset of Object.keys(PRESETS)) {
     const config = presetConfig(preset);
+    const half = presetConfig(preset, "f16");
     for (const [profile, device] of Object.entries(AUDIT_PROFILES)) {
       for (const kind of STEP_KINDS) {
-        yield [`${preset} ${kind} ${profile}`, auditedStep(kind, preset, config, device).plan];
+        const name = `${preset} ${kind} ${profile}`;
+        yield [name, auditedStep(kind, preset, config, device).plan];
+        if (!device.features.includes("shader-f16")) continue;
+        yield [`${name} f16`, auditedStep(kind, preset, half, device).plan];
       }
       yield [`${preset} noise ${profile}`, noisePlan(config, device)];
     }

@@ -6,6 +6,7 @@ import type { Plan } from "../gpu/plan.ts";
 import { plan, type PlanOptions } from "../gpu/planner.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { DeviceProfile } from "../graph/op.ts";
+import type { Precision } from "../graph/precision.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { OPS } from "../ops/mod.ts";
 import { PRESETS, type RunConfig, runConfig } from "../train/config.ts";
@@ -26,19 +27,28 @@ export interface AuditedStep {
 }
 
 /** @throws InputError naming the presets there are. */
-export function presetConfig(preset: string): RunConfig {
+export function presetConfig(preset: string, precision: Precision = "f32"): RunConfig {
   const raw = PRESETS[preset];
   if (!raw) {
     throw new InputError(`--preset ${preset}: there is ${Object.keys(PRESETS).join(", ")}`);
   }
-  return runConfig(structuredClone(raw), `preset ${preset}`);
+  return runConfig({ ...structuredClone(raw), precision }, `preset ${preset}`);
 }
 
 /** What a preset's sampler is made with: guided, whole batches. */
 export function samplerOptions(config: RunConfig, batch = SAMPLE_BATCH) {
   const [height, width] = config.resolution;
   const layout = unet2DParameters(config.unet);
-  return { config: config.unet, layout, batch, height, width, guided: true, exact: config.exact };
+  return {
+    config: config.unet,
+    layout,
+    batch,
+    height,
+    width,
+    guided: true,
+    exact: config.exact,
+    precision: config.precision,
+  };
 }
 
 /**

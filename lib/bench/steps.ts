@@ -8,6 +8,7 @@ import { plan, type PlanOptions } from "../gpu/planner.ts";
 import { type Plan, planBytes } from "../gpu/plan.ts";
 import { Executable, type LoadOptions } from "../gpu/runtime.ts";
 import { Graph } from "../graph/graph.ts";
+import { type Precision, withPrecision } from "../graph/precision.ts";
 import { fuse } from "../graph/rewrite.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
 import { unet2D, unet2DParameters } from "../nn/unet_2d.ts";
@@ -16,6 +17,7 @@ import { CLIP_BLOCK } from "../ops/gradient_clip.ts";
 import { PhiloxStream } from "../random/philox.ts";
 import { adamwHyper } from "../train/adamw.ts";
 import { PRESETS, type RunConfig, runConfig } from "../train/config.ts";
+import { fromLossScale, INITIAL_LOSS_SCALE, logBetas } from "../train/loss_scale.ts";
 import { trainingGraph } from "../train/training_graph.ts";
 import { trainingScheduler } from "../train/training_step.ts";
 
@@ -33,13 +35,19 @@ export interface BenchStep {
  * The seed preset at another size. One micro-batch is a whole optimizer step here, as in the
  * programs that it is compared with.
  */
-export function benchConfig(batch: number, size: number, preset = "seed"): RunConfig {
+export function benchConfig(
+  batch: number,
+  size: number,
+  preset = "seed",
+  precision: Precision = "f32",
+): RunConfig {
   const raw = structuredClone(PRESETS[preset]);
   return {
     ...runConfig(raw, `preset ${preset}`),
     resolution: [size, size],
     train_batch_size: batch,
     gradient_accumulation_steps: 1,
+    precision,
   };
 }
 
@@ -48,7 +56,8 @@ export function benchStep(kind: StepKind, config: RunConfig, options: PlanOption
   const layout = unet2DParameters(config.unet);
   const [height, width] = config.resolution;
   const batch = config.train_batch_size;
-  const shared = { config: config.unet, layout, batch, height, width };
+  const { precision } = config;
+  const shared = { config: config.unet, layout, batch, height, width, precision };
   const graph = kind === "train"
     ? trainingGraph({
       ...shared,
@@ -74,7 +83,7 @@ function forwardGraph(config: RunConfig, layout: ParameterLayout): Graph {
   const t = graph.input("t", { shape: [n], dtype: "i32" });
   const params = graph.state("params", { shape: [layout.size], dtype: "f32" });
   graph.output("y", unet2D(config.unet, new FlatParameters(params, layout), sample, t));
-  return fuse(graph, OPS).graph;
+  return withPrecision(fuse(graph, OPS).graph, OPS, config.precision);
 }
 
 /** The weights that every step, here and in other programs, is timed with. */
@@ -110,6 +119,8 @@ export class LoadedStep {
     for (const [name, slot] of Object.entries(plan.states)) {
       const data = name === "params" || name === "ema"
         ? weights
+        : name === "loss_scale"
+        ? fromLossScale(INITIAL_LOSS_SCALE)
         : name === "x"
         ? benchNoise(slot.bytes / 4)
         : new Float32Array(slot.bytes / 4);
@@ -123,6 +134,7 @@ export class LoadedStep {
     set("table", () => qSampleTable(alphas));
     set("filled", () => layout.filledBlocks(CLIP_BLOCK));
     set("loss_gradient", () => new Float32Array([1]));
+    set("log_betas", () => logBetas(config.adam_beta1, config.adam_beta2));
     set("control", () => new Float32Array([0, 1]));
     set("coefficients", (n) => new Float32Array(n).fill(0.5));
     set("strength", () => new Float32Array([2]));

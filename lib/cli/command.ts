@@ -1,9 +1,15 @@
 /** Command lines of the scripts, and the values in them, checked as they come. */
 
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 
 export function newCommand(name: string, description: string): Command {
   return new Command(name).description(description);
+}
+
+/** `--precision f32` or `f16`; f32 by default. */
+export function precisionOption(): Option {
+  return new Option("--precision <name>", "how activations are stored").choices(["f32", "f16"])
+    .default("f32");
 }
 
 /** For an option: a number in [low, high]. */

@@ -2,7 +2,8 @@
 
 import { InputError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
-import type { Gpu } from "../gpu/device.ts";
+import type { Precision } from "../graph/precision.ts";
+import { type Gpu, requirePrecision } from "../gpu/device.ts";
 import { plan, type PlanOptions } from "../gpu/planner.ts";
 import { Executable, type TypedData } from "../gpu/runtime.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
@@ -37,6 +38,8 @@ export interface SamplerOptions {
   /** Parts of known images are kept: {@link SampleRequest.keep}. */
   readonly inpaint?: boolean;
   readonly exact?: boolean;
+  /** How activations are stored; f32 by default. */
+  readonly precision?: Precision;
   /** Picks among variants, as `tunedChoice` has it for an adapter; the first by default. */
   readonly choose?: PlanOptions["choose"];
   /** Use the weights in a state of another executable instead of own ones. */
@@ -100,6 +103,7 @@ export class Sampler {
   private constructor(readonly options: SamplerOptions, readonly plans: Plans) {}
 
   static async create(gpu: Gpu, options: SamplerOptions): Promise<Sampler> {
+    requirePrecision(options.precision, gpu);
     const { batch, height, width, exact, choose, share, onPipeline, guided } = options;
     const load = (graph: Graph, shared: Record<string, State>) =>
       Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact, choose }), {

@@ -1,6 +1,7 @@
 /** One reverse step of sampling as graphs: model, guidance, scheduler, and what is kept of an image. */
 
 import { Graph } from "../graph/graph.ts";
+import { type Precision, withPrecision } from "../graph/precision.ts";
 import { fuse } from "../graph/rewrite.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { OPS } from "../ops/mod.ts";
@@ -25,6 +26,8 @@ export interface SamplingGraphOptions {
   readonly rescaled?: boolean;
   /** Where the noise comes from: made on the device, or an input `noise` (for reference cases). */
   readonly noise: "device" | "input";
+  /** How activations are stored; f32 by default. */
+  readonly precision?: Precision;
 }
 
 /** Told apart from other draws with the same seed and step. */
@@ -33,7 +36,7 @@ const RENOISE_STREAM = 7;
 
 type ModelOptions = Pick<
   SamplingGraphOptions,
-  "config" | "layout" | "batch" | "height" | "width"
+  "config" | "layout" | "batch" | "height" | "width" | "precision"
 >;
 
 const imageType = ({ batch, height, width }: ModelOptions) =>
@@ -106,7 +109,7 @@ export function samplingGraph(options: SamplingGraphOptions): Graph {
   const graph = new Graph();
   const { x, run } = modelParts(graph, options, guided ? 2 * batch : batch);
   guidedStep(graph, run(guided ? ["class_map", "null_map"] : ["class_map"]), options, x);
-  return fuse(graph, OPS).graph;
+  return withPrecision(fuse(graph, OPS).graph, OPS, options.precision);
 }
 
 /**
@@ -118,7 +121,7 @@ export function modelGraph(options: ModelOptions): Graph {
   const { image, run } = modelParts(graph, options, options.batch);
   graph.state("e", image);
   graph.update("e", run(["class_map"]));
-  return fuse(graph, OPS).graph;
+  return withPrecision(fuse(graph, OPS).graph, OPS, options.precision);
 }
 
 /** Between two passes: state `conditional` becomes `e`. */

@@ -93,7 +93,7 @@ export class NoduleClassifier {
       network(parameters, x),
       graph.input("label", { shape: [batch, 1], dtype: "f32" }),
     );
-    const gradient = flatGradient(graph, parameters, loss);
+    const gradient = flatGradient(graph, parameters, loss, graph.input("loss_gradient", loss));
     const hyper = graph.input("hyper", { shape: [ADAMW_HYPER], dtype: "f32" });
     const [p, m, v, ema] = states;
     adamw(gradient, hyper, [p, m, v, ema])

@@ -2,6 +2,7 @@
 
 import { DeviceLostError, NoGpuError } from "../errors.ts";
 import type { DeviceProfile } from "../graph/op.ts";
+import type { Precision } from "../graph/precision.ts";
 import type { PlanShader } from "./plan.ts";
 
 export interface Gpu {
@@ -110,6 +111,19 @@ export async function openGpu(accept?: Gpu["accept"]): Promise<Gpu> {
       device.destroy();
     },
   };
+}
+
+/** @throws NoGpuError where the adapter cannot store activations as asked. */
+export function requirePrecision(
+  precision: Precision | undefined,
+  { name, profile }: Pick<Gpu, "name" | "profile">,
+): void {
+  if (precision === "f16" && !profile.features.includes("shader-f16")) {
+    throw new NoGpuError(
+      `--precision f16 needs the feature shader-f16, which the adapter ${name} lacks: ` +
+        "use --precision f32",
+    );
+  }
 }
 
 /** A profile with WebGPU's default limits, for planning without a device. */

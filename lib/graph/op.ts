@@ -114,6 +114,7 @@ export type OpName =
   | "mse_backward"
   | "scale_images"
   | "gradient_clip"
+  | "loss_scale"
   | "attention"
   | "attention_backward";
 

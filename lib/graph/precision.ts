@@ -11,6 +11,13 @@ import type { Node, Tensor } from "./tensor.ts";
 /** How activations and their gradients are stored. */
 export type Precision = "f32" | "f16";
 
+/** The graph, with images stored as the precision says. */
+export const withPrecision = (
+  graph: Graph,
+  registry: Registry,
+  precision: Precision = "f32",
+): Graph => precision === "f16" ? storeHalf(graph, registry) : graph;
+
 /** The graph with tensors as f16 where both the op that makes them and all that read them allow it. */
 export function storeHalf(graph: Graph, registry: Registry): Graph {
   const isHalf = chooseHalf(graph, registry);

@@ -1,15 +1,15 @@
 /** Clipping of all gradients by their global norm, without reading the norm back. */
 
-import { input, type Lowering, output, scratch } from "../graph/kernel_call.ts";
-import { type OpDef, trafficOf } from "../graph/op.ts";
-import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { f32, i32, kernel, only, requireFloat } from "./common.ts";
+import { input, type KernelCall, type Lowering, output, scratch } from "../graph/kernel_call.ts";
+import { type DeviceProfile, type OpDef, trafficOf } from "../graph/op.ts";
+import { sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
+import { f32, i32, kernel, requireFloat } from "./common.ts";
 import { ADAMW_HYPER } from "./optimizer.ts";
-import { reductionWorkgroup } from "./rows.ts";
+import { type Reading, readingKernels, readings, reductionWorkgroup, variantsOf } from "./rows.ts";
 import partialText from "../../kernels/gradient_clip/partial.wgsl" with { type: "text" };
 import factorText from "../../kernels/gradient_clip/factor.wgsl" with { type: "text" };
 
-const PARTIAL = kernel("gradient_clip/partial.wgsl", partialText);
+const PARTIAL = readingKernels("gradient_clip/partial.wgsl", partialText, "x");
 const FACTOR = kernel("gradient_clip/factor.wgsl", factorText);
 
 /** Elements of a flat gradient that share one entry of `filled`. */
@@ -36,59 +36,83 @@ export function gradientClip(
   return [clipped, norm];
 }
 
+/** @throws where the flat gradient, its `filled` and AdamW's hyper-parameters do not fit. */
+export function requireGradient(g: TensorType, filled: TensorType, hyper: TensorType): void {
+  requireFloat("g", g);
+  const size = sizeOf(g.shape);
+  if (filled.dtype !== "i32" || sizeOf(filled.shape) * CLIP_BLOCK !== size) {
+    throw new Error(
+      `filled [${filled.shape}] ${filled.dtype} must be i32 [${size / CLIP_BLOCK}] ` +
+        `for a gradient of ${size} elements`,
+    );
+  }
+  if (sizeOf(hyper.shape) !== ADAMW_HYPER) {
+    throw new Error(`hyper [${hyper.shape}] must be [${ADAMW_HYPER}]`);
+  }
+}
+
+/** Of the elements that count. */
+export function sumOfSquares(g: Float64Array, filled: Float64Array): number {
+  return g.reduce(
+    (total, v, i) => total + (i % CLIP_BLOCK < filled[Math.floor(i / CLIP_BLOCK)] ? v * v : 0),
+    0,
+  );
+}
+
+/** Sums of squares of the gradient (inputs 0 and 1) into scratch 0, then a call on so many of them. */
+export function withSquares(
+  filled: TensorType,
+  device: DeviceProfile,
+  { name, x }: Reading,
+  then: (count: number) => KernelCall,
+): Lowering {
+  const blocks = sizeOf(filled.shape);
+  const workgroup = reductionWorkgroup(device);
+  const count = Math.ceil(blocks / (CHAIN * workgroup));
+  return {
+    scratch: [4 * count],
+    calls: [{
+      kernel: PARTIAL[name],
+      constants: { WORKGROUP: workgroup },
+      specialize: x,
+      params: { blocks },
+      bindings: { x: input(0), filled: input(1), partials: scratch() },
+      workgroups: [count, 1, 1],
+      note: "partial sums",
+    }, then(count)],
+  };
+}
+
 export const gradientClipOp: OpDef = {
   name: "gradient_clip",
   infer([g, filled, hyper]) {
-    requireFloat("g", g);
-    const size = sizeOf(g.shape);
-    if (filled.dtype !== "i32" || sizeOf(filled.shape) * CLIP_BLOCK !== size) {
-      throw new Error(
-        `filled [${filled.shape}] ${filled.dtype} must be i32 [${size / CLIP_BLOCK}] ` +
-          `for a gradient of ${size} elements`,
-      );
-    }
-    if (sizeOf(hyper.shape) !== ADAMW_HYPER) {
-      throw new Error(`hyper [${hyper.shape}] must be [${ADAMW_HYPER}]`);
-    }
+    requireGradient(g, filled, hyper);
     return [f32(ADAMW_HYPER), f32(1)];
   },
   vjp: "non-differentiable",
   reference([g, filled, hyper], { maxNorm }) {
-    const sum = g.reduce(
-      (total, v, i) => total + (i % CLIP_BLOCK < filled[Math.floor(i / CLIP_BLOCK)] ? v * v : 0),
-      0,
-    );
-    const norm = Math.abs(hyper[11]) * Math.sqrt(sum);
+    const norm = Math.abs(hyper[11]) * Math.sqrt(sumOfSquares(g, filled));
     const clipped = hyper.slice();
     clipped[11] *= Math.min(1, maxNorm / (norm + 1e-6));
     return [clipped, Float64Array.of(norm)];
   },
-  lower({ inputs: [, filled], attrs: { maxNorm }, device }) {
-    const blocks = sizeOf(filled.shape);
-    const workgroup = reductionWorkgroup(device);
-    const count = Math.ceil(blocks / (CHAIN * workgroup));
-    return only("two passes", (): Lowering => ({
-      scratch: [4 * count],
-      calls: [{
-        kernel: PARTIAL,
-        constants: { WORKGROUP: workgroup },
-        params: { blocks },
-        bindings: { g: input(0), filled: input(1), partials: scratch() },
-        workgroups: [count, 1, 1],
-        note: "partial sums",
-      }, {
-        kernel: FACTOR,
-        params: { count, most: maxNorm },
-        bindings: {
-          partials: scratch(),
-          hyper: input(2),
-          clipped: output(0),
-          norm: output(1),
-        },
-        workgroups: [1, 1, 1],
-        note: "factor",
-      }],
-    }));
+  lower({ inputs: [g, filled], attrs: { maxNorm }, device }) {
+    return variantsOf(
+      readings(device, g, CLIP_BLOCK),
+      (reading) =>
+        withSquares(filled, device, reading, (count) => ({
+          kernel: FACTOR,
+          params: { count, most: maxNorm },
+          bindings: {
+            partials: scratch(),
+            hyper: input(2),
+            clipped: output(0),
+            norm: output(1),
+          },
+          workgroups: [1, 1, 1],
+          note: "factor",
+        })),
+    );
   },
   cost: (inputs, outputs) => ({
     flops: 2 * sizeOf(inputs[0].shape),

@@ -28,6 +28,7 @@ import { timestepEmbeddingOp } from "./embedding.ts";
 import { mseBackwardOp, mseOp } from "./mse.ts";
 import { scaleImagesOp } from "./scale_images.ts";
 import { gradientClipOp } from "./gradient_clip.ts";
+import { lossScaleOp } from "./loss_scale.ts";
 import { attentionOp } from "./attention.ts";
 import { attentionBackwardOp } from "./attention_backward.ts";
 
@@ -77,6 +78,7 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   mse_backward: mseBackwardOp,
   scale_images: scaleImagesOp,
   gradient_clip: gradientClipOp,
+  loss_scale: lossScaleOp,
   attention: attentionOp,
   attention_backward: attentionBackwardOp,
 };

@@ -17,6 +17,7 @@ import { asWriteError } from "../io/write_error.ts";
 import { readFileBounded } from "../io/read.ts";
 import { type SafeTensor, toFloat32 } from "../io/safetensors.ts";
 import { readSafetensors, writeSafetensors } from "../io/safetensors_file.ts";
+import { isLossScale, type LossScale } from "./loss_scale.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
 import {
@@ -35,6 +36,8 @@ export interface Progress {
   readonly microStep: number;
   /** Hash of the kernels that made it, see `Trainer.kernels`. */
   readonly kernels?: string;
+  /** Of a run with precision f16. */
+  readonly lossScale?: LossScale;
   readonly sampler: SamplerState;
 }
 
@@ -173,9 +176,12 @@ export async function loadCheckpoint(
       throw new InputError(`${join(folder, file)}: its SHA-256 is not the one in ${STATE_NAME}`);
     }
   }
-  const { step, microStep, sampler, kernels } = record as unknown as Progress;
+  const { step, microStep, sampler, kernels, lossScale } = record as unknown as Progress;
   if (!Number.isInteger(step) || !Number.isInteger(microStep) || typeof sampler !== "object") {
     throw new InputError(`${statePath}: step, microStep or sampler is missing`);
+  }
+  if (lossScale !== undefined && !isLossScale(lossScale)) {
+    throw new InputError(`${statePath}: lossScale ${JSON.stringify(lossScale)} is damaged`);
   }
   const read = async (part: string) => {
     const model = await loadPretrained(join(folder, part));
@@ -195,7 +201,7 @@ export async function loadCheckpoint(
     return Float32Array.from(values);
   };
   return {
-    progress: { step, microStep, sampler, kernels },
+    progress: { step, microStep, sampler, kernels, lossScale },
     params: await read("unet"),
     ema: await read("unet_ema"),
     m: flat("m"),

@@ -1,6 +1,7 @@
 /** Everything that decides a training run, in one JSON file; every key is a command-line flag too. */
 
 import { InputError } from "../errors.ts";
+import type { Precision } from "../graph/precision.ts";
 import type { BetaSchedule } from "../diffusion/noise_schedule.ts";
 import type { PredictionType } from "../diffusion/scheduler.ts";
 import { type UNet2DConfig, unet2DConfig } from "../nn/config.ts";
@@ -66,6 +67,8 @@ export interface RunConfig {
   exact: boolean;
   /** Compute cheap activations again for the backward pass: half of their memory, a little slower. */
   recompute: boolean;
+  /** How activations and their gradients are stored; weights, moments and sums are always f32. */
+  precision: Precision;
   /** diffusers' UNet2DModel configuration. */
   unet: UNet2DConfig;
 }
@@ -154,10 +157,11 @@ export const RUN_RULES: Readonly<Record<Exclude<keyof RunConfig, "unet" | "resol
   phantom_slices: whole("slices of the built-in phantom, without --data", 4, 1_000_000),
   exact: flag("only kernels that sum as written (no Winograd)"),
   recompute: flag("less memory, a little slower: cheap activations are computed twice"),
+  precision: choice("how activations and their gradients are stored", ["f32", "f16"]),
 };
 
 /** Keys that came later, with what files from before them mean. */
-const NEWER: Partial<RunConfig> = { recompute: false };
+const NEWER: Partial<RunConfig> = { recompute: false, precision: "f32" };
 
 const SEED_UNET = {
   in_channels: 3,
@@ -197,6 +201,7 @@ const SHARED = {
   seed: 42,
   exact: false,
   recompute: false,
+  precision: "f32",
 };
 
 /** `seed` is the original project's setting; `demo` shows lungs within minutes on two CPU cores. */

@@ -14,6 +14,8 @@ export class DivergedError extends Error {
   }
 }
 
+/** A loss scale below this does not help any more: gradients overflow by themselves. */
+const LEAST_SCALE = 2 ** -20;
 /** Losses that the judgement of growth rests on. */
 const WINDOW = 20;
 /** A mean loss this many times that of the first losses counts as diverging. */
@@ -23,6 +25,13 @@ const GROWTH = 10;
 export class DivergenceWatch {
   readonly #first: number[] = [];
   readonly #last: number[] = [];
+
+  /** @param scale of the loss, with f16. @throws DivergedError */
+  checkScale(scale: number | undefined, step: number): void {
+    if (scale !== undefined && scale < LEAST_SCALE) {
+      throw new DivergedError(`gradients overflow f16 at any loss scale by step ${step}`, step);
+    }
+  }
 
   /** @throws DivergedError */
   check(loss: number, step: number): void {
@@ -90,12 +99,15 @@ export async function firstBadTensor(
 async function runSlowly(trainer: Trainer): Promise<Omit<BadTensor, "step"> | undefined> {
   const { executable, layout } = trainer;
   const { dispatches, tensors } = executable.plan;
+  // Scaled gradients that overflow are no fault: the step is skipped.
+  const scales = trainer.config.precision === "f16";
   for (const [i, { node, op, scope, phase }] of dispatches.entries()) {
     executable.run(i, i + 1);
+    if (scales && phase !== "forward" && op !== "adamw") continue;
     if (dispatches[i + 1]?.node === node) continue; // its outputs are not whole yet
     for (let k = 0; tensors[`${node}:${k}`]; k++) {
       const { shape, dtype } = tensors[`${node}:${k}`];
-      if (dtype !== "f32") continue;
+      if (dtype !== "f32" && dtype !== "f16") continue;
       let values: Float32Array = await executable.read(`${node}:${k}`);
       if (values.length === layout.size) values = layout.clearGaps(values);
       const index = values.findIndex((v) => !Number.isFinite(v));

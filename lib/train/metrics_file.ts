@@ -15,6 +15,8 @@ const COLUMNS = [
   "psnr",
   "ssim",
   "mse",
+  "loss_scale",
+  "skipped_steps",
 ] as const;
 
 export type MetricsRow = Partial<Record<(typeof COLUMNS)[number], number>> & { step: number };

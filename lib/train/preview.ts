@@ -61,6 +61,7 @@ export class Preview {
       width,
       guided: config.cfg_scale !== 1,
       exact: config.exact,
+      precision: config.precision,
       choose: await tunedChoice(gpu),
       share: { from: trainer.executable, state: "ema" },
       onPipeline,

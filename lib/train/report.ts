@@ -2,6 +2,7 @@
 
 import { basename, join } from "node:path";
 import type { Dataset } from "../data/dataset.ts";
+import type { Precision } from "../graph/precision.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { readJsonObject } from "../nn/pretrained.ts";
 import { listCheckpoints } from "./checkpoint.ts";
@@ -28,6 +29,7 @@ const CHARTS: readonly [column: keyof MetricsRow, title: string, log: boolean][]
   ["learning_rate", "learning rate", false],
   ["gradient_norm", "gradient norm before clipping", true],
   ["images_per_second", "slices per second", false],
+  ["loss_scale", "loss scale (logarithmic)", true],
   ["psnr", "PSNR of generated against real, in the lung (dB)", false],
   ["ssim", "SSIM of generated against real, in the lung", false],
   ["mse", "MSE of generated against real, in the lung", false],
@@ -87,6 +89,7 @@ async function factsOf(
     ["written", new Date().toISOString()],
     ["step", `${trainer.step} of ${trainer.totalSteps}`],
     ["loss", last ? `${last.loss!.toPrecision(4)} (step ${last.step})` : "none yet"],
+    ...skippedSteps(config.precision, rows),
     [
       "best",
       best ? `${best.metric} ${best.value.toPrecision(5)} at step ${best.step}` : "none yet",
@@ -106,6 +109,14 @@ async function factsOf(
       hash,
     ]),
   ];
+}
+
+/** Of a run with f16. */
+function skippedSteps(precision: Precision, rows: readonly MetricsRow[]): [string, unknown][] {
+  const last = rows.findLast((r) => r.skipped_steps !== undefined);
+  return precision === "f16" && last
+    ? [["steps skipped for an overflow", `${last.skipped_steps} (by step ${last.step})`]]
+    : [];
 }
 
 /** Sample grids by epoch, as data URLs. */

@@ -27,8 +27,8 @@ const ROW_STEPS = 10;
 const LOOK = 500;
 
 export interface RunEvents {
-  /** Progress within the run; `loss` is the mean of the last steps known. */
-  onStep(step: number, loss: number | undefined, stepsPerSecond: number): void;
+  /** Progress within the run; `loss` is the mean of the last steps known; `skipped` with f16. */
+  onStep(step: number, loss: number | undefined, stepsPerSecond: number, skipped?: number): void;
   /** Something worth a line of its own. */
   onNote(text: string): void;
   /** A sample grid is being made. */
@@ -97,6 +97,8 @@ class Run {
   #speed: number | undefined;
   #row: LossRecord[] = [];
   readonly #recent: number[] = [];
+  /** With f16: optimizer steps skipped, as far as is known. */
+  #skipped: number | undefined;
   #saved: number;
 
   private constructor(
@@ -149,13 +151,14 @@ class Run {
         looked = performance.now();
       }
       const speed = (trainer.step - firstStep) / ((performance.now() - this.#start) / 1000);
-      events.onStep(trainer.step, this.#loss, speed);
+      events.onStep(trainer.step, this.#loss, speed, this.#skipped);
 
       if (this.#epochEnded || trainer.step >= total) await this.#endEpoch();
       else if (trainer.step % (config.checkpointing_steps ?? Infinity) === 0) await this.#save();
     }
     await this.#take(await trainer.flushLosses());
     await this.#save();
+    if (this.#skipped) events.onNote(`${this.#skipped} optimizer steps skipped for an overflow`);
     return trainer.step >= total;
   }
 
@@ -188,14 +191,16 @@ class Run {
     }
     const accumulation = config.gradient_accumulation_steps;
     for (const record of losses) {
-      const { microStep, loss } = record;
+      const { microStep, loss, lossScale, skippedSteps } = record;
       const step = Math.floor(microStep / accumulation) + 1;
+      this.#skipped = skippedSteps;
+      this.#watch.checkScale(lossScale, step);
       this.#watch.check(loss, step);
       this.#row.push(record);
       this.#recent.push(loss);
       if (this.#recent.length > 20 * accumulation) this.#recent.shift();
       if ((microStep + 1) % (ROW_STEPS * accumulation)) continue;
-      const norms = this.#row.flatMap((r) => r.gradientNorm ?? []);
+      const norms = this.#row.flatMap((r) => r.gradientNorm ?? []).filter(Number.isFinite);
       await this.metrics.append({
         step,
         epoch: this.#epochOf(microStep + 1),
@@ -203,6 +208,8 @@ class Run {
         learning_rate: this.trainer.rateAt(step - 1),
         gradient_norm: norms.length ? mean(norms) : undefined,
         images_per_second: this.#speed,
+        loss_scale: lossScale,
+        skipped_steps: skippedSteps,
         seconds: (now - this.#start) / 1000,
       });
       this.#row = [];

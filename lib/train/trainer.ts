@@ -3,9 +3,10 @@
 import type { AugmentOptions } from "../data/augment.ts";
 import type { SliceCache, SliceRecord } from "../data/dataset.ts";
 import { BalancedSampler, type SamplerState } from "../data/sampler.ts";
+import { InputError } from "../errors.ts";
 import { qSampleTable } from "../diffusion/noise_schedule.ts";
 import { schedulerAlphas, schedulerConfig } from "../diffusion/scheduler.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { type Gpu, requirePrecision } from "../gpu/device.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { CLIP_BLOCK } from "../ops/gradient_clip.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
@@ -16,6 +17,13 @@ import { type Batches, MemoryBatches, PackedBatches } from "./batches.ts";
 import type { TrainingState } from "./checkpoint.ts";
 import type { RunConfig } from "./config.ts";
 import { learningRate } from "./learning_rate.ts";
+import {
+  fromLossScale,
+  INITIAL_LOSS_SCALE,
+  logBetas,
+  type LossScale,
+  toLossScale,
+} from "./loss_scale.ts";
 import { sha256 } from "./provenance.ts";
 import { minSnrWeights, targetTable } from "./target.ts";
 import type { Team } from "./team.ts";
@@ -29,8 +37,11 @@ const WEIGHTS_STREAM = 4 * 2 ** 32;
 export interface LossRecord {
   readonly microStep: number;
   readonly loss: number;
-  /** Global norm of the gradient, where it is clipped. */
+  /** Global norm of the gradient, where it is clipped or f16; not finite at an overflow. */
   readonly gradientNorm?: number;
+  /** With f16: optimizer steps skipped up to here, and the loss scale when the losses were read. */
+  readonly skippedSteps?: number;
+  readonly lossScale?: number;
 }
 
 export interface TrainerOptions {
@@ -55,6 +66,7 @@ export class Trainer {
   /** For a team: one of its members has asked to stop. All learn it at the same step. */
   stopAgreed = false;
   #read = 0; // micro-batches whose loss was asked for
+  #skipped = 0; // optimizer steps among those
   #pending: Promise<LossRecord[]> = Promise.resolve([]);
 
   private constructor(
@@ -85,6 +97,7 @@ export class Trainer {
     cache: SliceCache,
     { onPipeline, team, packed }: TrainerOptions = {},
   ): Promise<Trainer> {
+    requirePrecision(config.precision, gpu);
     const choose = await tunedChoice(gpu);
     const { layout, plan: laidOut } = trainingStep(config, gpu.profile, team?.size, choose);
     const executable = await Executable.load(gpu, laidOut, { onPipeline });
@@ -99,10 +112,20 @@ export class Trainer {
       const weights = minSnrWeights(prediction_type, alphas, snr_gamma);
       executable.write("root_weights", Float32Array.from(weights, Math.sqrt));
     }
-    if (config.max_grad_norm !== null) executable.write("filled", layout.filledBlocks(CLIP_BLOCK));
-    executable.write("loss_gradient", new Float32Array([1]));
+    if (trainer.#measuresNorm) executable.write("filled", layout.filledBlocks(CLIP_BLOCK));
+    if (trainer.#scalesLoss) {
+      executable.write("log_betas", logBetas(config.adam_beta1, config.adam_beta2));
+    } else executable.write("loss_gradient", new Float32Array([1]));
     trainer.initialise();
     return trainer;
+  }
+
+  get #scalesLoss(): boolean {
+    return this.config.precision === "f16";
+  }
+
+  get #measuresNorm(): boolean {
+    return this.#scalesLoss || this.config.max_grad_norm !== null;
   }
 
   /** Fresh weights and moments: the state before the first step. */
@@ -111,10 +134,16 @@ export class Trainer {
     const weights = layout.initialise(new PhiloxStream(config.seed, WEIGHTS_STREAM));
     for (const name of ["params", "ema"]) executable.write(name, weights);
     for (const name of ["m", "v"]) executable.write(name, new Float32Array(layout.size));
+    this.#setLossScale(INITIAL_LOSS_SCALE);
     this.sampler.rewind();
     this.batches.restart();
     this.#position = this.sampler.state();
     this.step = this.microStep = this.#read = 0;
+  }
+
+  #setLossScale(value: LossScale): void {
+    if (this.#scalesLoss) this.executable.write("loss_scale", fromLossScale(value));
+    this.#skipped = value.skipped;
   }
 
   get batchesPerEpoch(): number {
@@ -233,15 +262,21 @@ export class Trainer {
     const before = await this.#pending;
     const [from, to] = [this.#read, this.microStep];
     this.#read = to;
-    const clips = this.config.max_grad_norm !== null;
-    const logs = [this.executable.read("losses")];
-    if (clips) logs.push(this.executable.read("norms"));
-    this.#pending = Promise.all(logs).then(([losses, norms]) =>
-      Array.from({ length: to - from }, (_, i) => ({
-        microStep: from + i,
-        loss: losses[(from + i) % LOG_SIZE],
-        gradientNorm: norms?.[(from + i) % LOG_SIZE],
-      }))
+    const accumulation = this.config.gradient_accumulation_steps;
+    const read = (name: string, wanted = true) => wanted ? this.executable.read(name) : undefined;
+    this.#pending = Promise.all([
+      read("losses"),
+      read("norms", this.#measuresNorm),
+      read("loss_scale", this.#scalesLoss),
+    ]).then(([losses, norms, scale]) =>
+      Array.from({ length: to - from }, (_, i) => {
+        const microStep = from + i, at = microStep % LOG_SIZE;
+        const record = { microStep, loss: losses![at], gradientNorm: norms?.[at] };
+        if (!scale) return record;
+        const isDue = (microStep + 1) % accumulation === 0;
+        if (isDue && !Number.isFinite(record.gradientNorm)) this.#skipped++;
+        return { ...record, skippedSteps: this.#skipped, lossScale: scale[0] };
+      })
     );
     this.#pending.catch(() => {}); // told to whoever asks for these losses
     return before;
@@ -266,8 +301,11 @@ export class Trainer {
   async state(): Promise<TrainingState> {
     const read = async (name: string) => this.layout.clearGaps(await this.executable.read(name));
     const { step, microStep } = this;
+    const lossScale = this.#scalesLoss
+      ? toLossScale(await this.executable.read("loss_scale"))
+      : undefined;
     return {
-      progress: { step, microStep, kernels: this.kernels, sampler: this.#position },
+      progress: { step, microStep, kernels: this.kernels, lossScale, sampler: this.#position },
       params: await read("params"),
       ema: await read("ema"),
       m: await read("m"),
@@ -275,8 +313,15 @@ export class Trainer {
     };
   }
 
-  /** Goes on from a state that {@link state} gave. */
+  /** Goes on from a state that {@link state} gave. @throws InputError if f16 made one, not both. */
   restore({ progress, params, ema, m, v }: TrainingState): void {
+    if (this.#scalesLoss !== (progress.lossScale !== undefined)) {
+      throw new InputError(
+        `the checkpoint of step ${progress.step} ${progress.lossScale ? "has" : "lacks"} ` +
+          `a lossScale, the run's precision is ${this.config.precision}`,
+      );
+    }
+    this.#setLossScale(progress.lossScale ?? INITIAL_LOSS_SCALE);
     for (const [name, data] of Object.entries({ params, ema, m, v })) {
       this.executable.write(name, data);
     }

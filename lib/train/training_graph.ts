@@ -2,6 +2,7 @@
 
 import { gradients } from "../graph/autograd.ts";
 import { Graph } from "../graph/graph.ts";
+import { type Precision, withPrecision } from "../graph/precision.ts";
 import { recompute } from "../graph/recompute.ts";
 import { fuse } from "../graph/rewrite.ts";
 import type { Tensor } from "../graph/tensor.ts";
@@ -13,10 +14,12 @@ import { qSample } from "../ops/diffusion.ts";
 import { mse } from "../ops/mse.ts";
 import { OPS } from "../ops/mod.ts";
 import { CLIP_BLOCK, gradientClip } from "../ops/gradient_clip.ts";
+import { LOSS_SCALE_STATE, lossScale } from "../ops/loss_scale.ts";
 import { accumulate, adamw, ADAMW_HYPER, logScalar } from "../ops/optimizer.ts";
 import { randomNormal } from "../ops/random.ts";
 import { scaleImages } from "../ops/scale_images.ts";
-import { pack } from "../ops/view.ts";
+import { pack, view } from "../ops/view.ts";
+import { GRAD_SCALER } from "./loss_scale.ts";
 
 export interface TrainingGraphOptions {
   readonly config: UNet2DConfig;
@@ -41,6 +44,8 @@ export interface TrainingGraphOptions {
   readonly recompute?: boolean;
   /** Hands out the flat gradient before the optimizer, for whom sums it with others. */
   readonly exposeGradient?: boolean;
+  /** f16: activations and their gradients are stored so, and the loss is scaled. */
+  readonly precision?: Precision;
 }
 
 /** Told apart from other draws with the same seed and step. */
@@ -52,8 +57,10 @@ export const TRAINING_NOISE_STREAM = 1;
  * accumulation > 1; `log_index` i32 [1]; `loss_gradient` [1], dL/dloss, 1.
  * Also `targets` [T,2] unless the model predicts the noise, `root_weights` [T] where timesteps are
  * weighted (the square roots of the weights), `filled` i32 of gradient_clip where it is clipped.
+ * With f16 `filled` always and `log_betas` [2], but no `loss_gradient`.
  * States: `params`, `m`, `v`, `ema` (flat, see ParameterLayout), `sum`, `losses` [logSize],
- * `norms` [logSize] (global norms of the gradient, where it is clipped).
+ * `norms` [logSize] (global norms of the gradient, where it is clipped or f16), with f16
+ * `loss_scale` [4] of the op of that name.
  * Outputs: `loss` [1], and `gradient` (flat) where it is exposed.
  */
 export function trainingGraph(options: TrainingGraphOptions): Graph {
@@ -95,7 +102,12 @@ export function trainingGraph(options: TrainingGraphOptions): Graph {
   });
   graph.output("loss", loss);
 
-  const gradient = flatGradient(graph, parameters, loss);
+  const isHalf = options.precision === "f16";
+  const lossScales = isHalf
+    ? graph.state("loss_scale", { shape: [LOSS_SCALE_STATE], dtype: "f32" })
+    : undefined;
+  const seed = lossScales ? view(lossScales, [1]) : graph.input("loss_gradient", loss);
+  const gradient = flatGradient(graph, parameters, loss, seed);
   if (options.exposeGradient) graph.output("gradient", gradient);
   graph.within("optimizer", "update", () => {
     let total = gradient;
@@ -107,15 +119,20 @@ export function trainingGraph(options: TrainingGraphOptions): Graph {
     const log = { shape: [options.logSize], dtype: "f32" } as const;
     const index = graph.input("log_index", { shape: [1], dtype: "i32" });
     let hyper = graph.input("hyper", { shape: [ADAMW_HYPER], dtype: "f32" });
-    if (typeof options.maxGradNorm === "number") {
+    const maxNorm = options.maxGradNorm ?? undefined;
+    if (lossScales || maxNorm !== undefined) {
       const blocks = { shape: [layout.size / CLIP_BLOCK], dtype: "i32" } as const;
-      const [clipped, norm] = gradientClip(
-        total,
-        graph.input("filled", blocks),
-        hyper,
-        options.maxGradNorm,
-      );
-      hyper = clipped;
+      const filled = graph.input("filled", blocks);
+      let norm: Tensor;
+      if (lossScales) {
+        const betas = graph.input("log_betas", { shape: [2], dtype: "f32" });
+        const scaling = { ...GRAD_SCALER, maxNorm };
+        let next: Tensor;
+        [hyper, norm, next] = lossScale(total, filled, hyper, betas, lossScales, scaling);
+        graph.update("loss_scale", next);
+      } else {
+        [hyper, norm] = gradientClip(total, filled, hyper, maxNorm!);
+      }
       graph.update("norms", logScalar(norm, index, graph.state("norms", log)));
     }
     const [p, m, v, ema] = states;
@@ -124,12 +141,21 @@ export function trainingGraph(options: TrainingGraphOptions): Graph {
     graph.update("losses", logScalar(loss, index, graph.state("losses", log)));
   });
   const fused = fuse(graph, OPS).graph;
-  return options.recompute ? recompute(fused, OPS) : fused;
+  const shortened = options.recompute ? recompute(fused, OPS) : fused;
+  return withPrecision(shortened, OPS, options.precision);
 }
 
-/** Gradients of all parameters in one flat tensor, at the parameters' own offsets. */
-export function flatGradient(graph: Graph, parameters: FlatParameters, loss: Tensor): Tensor {
-  const seed = graph.input("loss_gradient", loss);
+/**
+ * Gradients of all parameters in one flat tensor, at the parameters' own offsets.
+ *
+ * @param seed [1], what they are multiplied by.
+ */
+export function flatGradient(
+  graph: Graph,
+  parameters: FlatParameters,
+  loss: Tensor,
+  seed: Tensor,
+): Tensor {
   const { layout, views } = parameters;
   const wrt = layout.specs.map((s) => views.get(s.name)!);
   const grads = gradients(graph, OPS, loss, seed, wrt);

@@ -51,6 +51,7 @@ export function trainingStep(
     maxGradNorm: config.max_grad_norm,
     exposeGradient: teamSize > 1,
     recompute: config.recompute,
+    precision: config.precision,
   });
   return { layout, graph, plan: plan(graph, OPS, { device, exact: config.exact, choose }) };
 }

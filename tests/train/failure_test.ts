@@ -7,17 +7,10 @@ import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { latestCheckpoint, listCheckpoints } from "../../lib/train/checkpoint.ts";
 import type { RunConfig } from "../../lib/train/config.ts";
 import { describeBadTensor, DivergenceWatch, firstBadTensor } from "../../lib/train/divergence.ts";
-import { type RunEvents, trainRun } from "../../lib/train/run.ts";
+import { trainRun } from "../../lib/train/run.ts";
 import { trainSession } from "../../lib/train/session.ts";
 import { Trainer } from "../../lib/train/trainer.ts";
-import { tinyConfig, tinyData, withFolder } from "./tiny.ts";
-
-const QUIET: RunEvents = {
-  onStep() {},
-  onNote() {},
-  onSampling() {},
-  stopRequested: () => false,
-};
+import { QUIET, tinyConfig, tinyData, withFolder } from "./tiny.ts";
 
 async function withTrainer(config: RunConfig, body: (trainer: Trainer) => Promise<void>) {
   const { dataset, cache } = tinyData(config);

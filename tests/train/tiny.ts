@@ -1,6 +1,7 @@
 /** A run small enough for tests. */
 
 import { type Dataset, openPhantomDataset, SliceCache } from "../../lib/data/dataset.ts";
+import type { RunEvents } from "../../lib/train/run.ts";
 import { PRESETS, type RunConfig, runConfig } from "../../lib/train/config.ts";
 
 export function tinyConfig(changes: Partial<Omit<RunConfig, "unet">> = {}): RunConfig {
@@ -23,6 +24,14 @@ export function tinyConfig(changes: Partial<Omit<RunConfig, "unet">> = {}): RunC
     },
   }, "test");
 }
+
+/** Events of a run that nobody watches. */
+export const QUIET: RunEvents = {
+  onStep() {},
+  onNote() {},
+  onSampling() {},
+  stopRequested: () => false,
+};
 
 export function tinyData(config: RunConfig): { dataset: Dataset; cache: SliceCache } {
   const [height, width] = config.resolution;
