@@ -51,16 +51,18 @@ export class Peer {
   readonly #process: Deno.ChildProcess;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #lines: AsyncGenerator<string>;
+  readonly #lastWord: Promise<string>;
 
   constructor(readonly spec: PeerSpec) {
     this.#process = new Deno.Command(spec.command, {
       args: [...spec.args],
       stdin: "piped",
       stdout: "piped",
-      stderr: "null",
+      stderr: "piped",
     }).spawn();
     this.#writer = this.#process.stdin.getWriter();
     this.#lines = lines(this.#process.stdout);
+    this.#lastWord = lastLine(this.#process.stderr);
   }
 
   /** @throws on an error that it tells, and where it dies or is given up. */
@@ -87,7 +89,7 @@ export class Peer {
   async #answer(): Promise<Answer> {
     for (;;) {
       const { value, done } = await this.#lines.next();
-      if (done) throw new Error("it ended");
+      if (done) throw new Error(["it ended", await this.#lastWord].filter(Boolean).join(": "));
       if (value.startsWith(MARK)) return JSON.parse(value.slice(MARK.length));
     }
   }
@@ -112,6 +114,13 @@ async function* lines(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGen
     rest = parts.pop()!;
     yield* parts;
   }
+}
+
+/** The last line that is not empty: of an error, what it was. */
+async function lastLine(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {
+  let last = "";
+  for await (const line of lines(stream)) last = line.trim() || last;
+  return last.slice(0, 200);
 }
 
 const ROUNDS = 7;
