@@ -32,6 +32,7 @@ import {
 import {
   FORMATS,
   parseFormats,
+  pictureText,
   runName,
   shardFile,
   writeImage,
@@ -254,6 +255,7 @@ await main(async () => {
     ...{ out, formats, height, width, window, seed },
     fieldMm: o.fieldMm,
     run: runName(model.params, settings),
+    provenance: o.run ? await provenanceHash(o.run) : undefined,
   };
   const rows = new GridRows();
   if (inpainting) {
@@ -295,10 +297,9 @@ await main(async () => {
   const file = (name: string, extension: string) => join(out, shardFile(name, extension, shard));
   await writeSchedulerFile(join(out, "scheduler_config.json"), scheduler);
   await writeList(file("images", "csv"), jobs, seed);
-  if (strip) await writeFileAtomic(file("strip", "png"), strip.draw().toPng());
+  if (strip) await writeFileAtomic(file("strip", "png"), strip.draw().toPng(pictureText(output)));
   const caption = `${scheduler._class_name} ${o.steps} steps, cfg ${o.cfg}, seed ${seed}`;
-  const source = o.run ? await provenanceHash(o.run) : undefined;
-  const text = { Description: caption, Run: output.run, ...(source && { Provenance: source }) };
+  const text = { Description: caption, ...pictureText(output) };
   const grid = drawGrid(rows.list(), height, width, caption);
   await writeFileAtomic(file("grid", "png"), grid.toPng(text));
   console.log(

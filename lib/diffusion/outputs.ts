@@ -36,6 +36,8 @@ export interface OutputOptions {
   /** Stands for the model and all settings; the same for all shards of a run. */
   readonly run: string;
   readonly seed: number;
+  /** SHA-256 of the training run's provenance.json. */
+  readonly provenance?: string;
 }
 
 /** A name for a model and its settings, told apart from any other. */
@@ -80,7 +82,10 @@ export async function writeImage(
   }
   if (formats.includes("png16")) {
     const data = Uint16Array.from(hu, (v) => Math.min(65535, Math.max(0, Math.round(v) + 1024)));
-    const text = { Description: `synthetic CT, HU + 1024; ${description}` };
+    const text = {
+      Description: `synthetic CT, HU + 1024; ${description}`,
+      ...pictureText(options),
+    };
     await writeFileAtomic(path("png"), encodePng({ width, height, channels: 1, data, text }));
   }
   const plane = {
@@ -95,10 +100,17 @@ export async function writeImage(
     await writeFileAtomic(path("nii.gz"), bytes);
   }
   if (formats.includes("dicom")) {
-    const { run, window } = options;
-    const bytes = encodeSyntheticFile({ ...plane, name, run, description, window });
+    const { run, window, provenance } = options;
+    const bytes = encodeSyntheticFile({ ...plane, name, run, provenance, description, window });
     await writeFileAtomic(path("dcm"), bytes);
   }
+}
+
+/** What a picture's text says about where it comes from. */
+export function pictureText(
+  { run, provenance }: Pick<OutputOptions, "run" | "provenance">,
+): Record<string, string> {
+  return { Run: run, ...(provenance && { Provenance: provenance }) };
 }
 
 /** The lungs, or everything where there are none: never too small to make the slice positive. */

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { sha256 } from "../../lib/audit/hash.ts";
 import { openNpyDataset } from "../../lib/data/npy_dataset.ts";
 import { parseNifti } from "../../lib/data/nifti.ts";
 import { readNpy, writeNpy } from "../../lib/io/npy_file.ts";
@@ -124,6 +125,12 @@ Deno.test("sample in all its modes, from a tiny model", async (t) => {
     assert.deepEqual([...pixels], [...nifti.values]);
     const strip = decodePng(await Deno.readFile(join(to("formats"), "strip.png")));
     assert.ok(strip.width > 8 * SIZE);
+
+    const provenance = await sha256(await Deno.readFile(join(to("run"), "provenance.json")));
+    for (const name of ["GEN1-0_slice_0.png", "GEN1-0_slice_0.dcm", "grid.png", "strip.png"]) {
+      const bytes = await Deno.readFile(join(to("formats"), name));
+      assert.ok(new TextDecoder("latin1").decode(bytes).includes(provenance), name);
+    }
 
     const file = join(to("formats"), "scheduler_config.json");
     assert.match(await Deno.readTextFile(file), /"DPMSolverMultistepScheduler"/);

@@ -27,6 +27,7 @@ Deno.test("a slice as DICOM: values, the synthetic mark, no patient, UIDs of its
     name: "GEN1-0_slice_0",
     run: "run",
     description: "nodule",
+    provenance: "0123abcd".repeat(8),
     window: { level: -600, width: 1500 },
   };
   const bytes = encodeSyntheticFile(file);
@@ -43,6 +44,11 @@ Deno.test("a slice as DICOM: values, the synthetic mark, no patient, UIDs of its
   assert.equal(data.string("x00100010"), "Synthetic^Image");
   assert.match(data.string("x00100020")!, /^SYNTHETIC-[0-9a-f]{12}$/);
   assert.equal(data.string("x00280301"), "NO");
+  const [equipment, ...others] = data.elements.x0018a001.items!.map((item) => item.dataSet!);
+  assert.equal(others.length, 0);
+  assert.match(equipment.string("x0018a003")!, new RegExp(`: ${file.provenance}\\. Run: run\\.$`));
+  const purpose = equipment.elements.x0040a170.items![0].dataSet!;
+  assert.equal(purpose.string("x00080100"), "109102");
   const uids = (d: dicomParser.DataSet) =>
     ["x00080018", "x0020000d", "x0020000e", "x00200052"].map((tag) => d.string(tag)!);
   assert.ok(uids(data).every((u) => /^2\.25\.[1-9]\d{0,38}$/.test(u)));

@@ -14,6 +14,7 @@ export type Vr =
   | "OW"
   | "PN"
   | "SH"
+  | "SQ"
   | "SS"
   | "ST"
   | "TM"
@@ -21,12 +22,15 @@ export type Vr =
   | "UL"
   | "US";
 
-export type Value = string | number | readonly number[] | Uint8Array;
+/** A sequence is a list of items, each of elements. */
+export type Value = string | number | readonly number[] | Uint8Array | readonly Item[];
+export type Item = readonly Element[];
 
 /** Tag as 0xGGGGEEEE, its representation and its value; text values may hold `\`. */
 export type Element = readonly [tag: number, vr: Vr, value: Value];
 
-const LONG = new Set<Vr>(["OB", "OW"]);
+const LONG = new Set<Vr>(["OB", "OW", "SQ"]);
+const ITEM = 0xfffee000;
 
 function valueBytes(vr: Vr, value: Value): Uint8Array {
   if (value instanceof Uint8Array) return value.length % 2 ? padded(value, 0) : value;
@@ -35,7 +39,8 @@ function valueBytes(vr: Vr, value: Value): Uint8Array {
     // UIDs are padded with a zero byte, other text with a space (PS3.5 section 6.2).
     return bytes.length % 2 ? padded(bytes, vr === "UI" ? 0 : 0x20) : bytes;
   }
-  const numbers = typeof value === "number" ? [value] : value;
+  if (vr === "SQ") return join((value as readonly Item[]).map(itemBytes));
+  const numbers = typeof value === "number" ? [value] : value as readonly number[];
   if (vr === "US" || vr === "SS") {
     const out = new DataView(new ArrayBuffer(2 * numbers.length));
     numbers.forEach((n, i) => out.setUint16(2 * i, n & 0xffff, true));
@@ -47,6 +52,16 @@ function valueBytes(vr: Vr, value: Value): Uint8Array {
     return new Uint8Array(out.buffer);
   }
   return valueBytes(vr, numbers.map((n) => decimalString(n)).join("\\"));
+}
+
+/** An item of a sequence, of explicit length (PS3.5 section 7.5). */
+function itemBytes(item: Item): Uint8Array {
+  const bytes = encodeElements(item);
+  const head = new DataView(new ArrayBuffer(8));
+  head.setUint16(0, ITEM >>> 16, true);
+  head.setUint16(2, ITEM & 0xffff, true);
+  head.setUint32(4, bytes.length, true);
+  return join([new Uint8Array(head.buffer), bytes]);
 }
 
 function padded(bytes: Uint8Array, by: number): Uint8Array {
