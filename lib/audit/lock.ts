@@ -1,11 +1,9 @@
 /** `audit.lock.json`: hashes of every shader and Plan of the presets, for each kind of device. */
 
 import { InputError } from "../errors.ts";
-import type { Plan, PlanShader } from "../gpu/plan.ts";
-import { PRESETS } from "../train/config.ts";
+import type { PlanShader } from "../gpu/plan.ts";
 import { planHash, shaderHash } from "./hash.ts";
-import { AUDIT_PROFILES } from "./profiles.ts";
-import { auditedStep, noisePlan, presetConfig, STEP_KINDS } from "./steps.ts";
+import { lockedPlans } from "./locked_plans.ts";
 
 export const LOCK_NAME = "audit.lock.json";
 
@@ -15,23 +13,6 @@ export interface Lock {
   readonly plans: Readonly<Record<string, string>>;
   /** SHA-256 of a shader's final text, constants and layout → its file. */
   readonly shaders: Readonly<Record<string, string>>;
-}
-
-/** Every plan that is locked, by preset, step, kind of device and precision. Needs no GPU. */
-export function* lockedPlans(): Generator<[name: string, plan: Plan]> {
-  for (const preset of Object.keys(PRESETS)) {
-    const config = presetConfig(preset);
-    const half = presetConfig(preset, "f16");
-    for (const [profile, device] of Object.entries(AUDIT_PROFILES)) {
-      for (const kind of STEP_KINDS) {
-        const name = `${preset} ${kind} ${profile}`;
-        yield [name, auditedStep(kind, preset, config, device).plan];
-        if (!device.features.includes("shader-f16")) continue;
-        yield [`${name} f16`, auditedStep(kind, preset, half, device).plan];
-      }
-      yield [`${preset} noise ${profile}`, noisePlan(config, device)];
-    }
-  }
 }
 
 export async function makeLock(): Promise<Lock> {

@@ -21,7 +21,7 @@ export const SAMPLE_BATCH = 8;
 export interface AuditedStep {
   readonly kind: StepKind;
   readonly preset: string;
-  readonly config: RunConfig;
+  readonly config: Pick<RunConfig, "unet" | "resolution">;
   readonly graph: Graph;
   readonly plan: Plan;
 }

@@ -133,17 +133,23 @@ interface Kept {
 
 /** Prepares records once each and keeps them, up to a limit; beyond it they are loaded each time. */
 export class SliceCache {
+  readonly size: Size;
+  readonly window: HuWindow;
+  readonly options: PrepareOptions;
   readonly #kept = new Map<SliceRecord, Kept>();
   readonly #classMaps: [Float32Array, Float32Array];
   #room: number;
 
   /** @param maxBytes memory to keep slices in; 2 GiB by default. */
   constructor(
-    readonly size: Size,
-    readonly window: HuWindow = LUNG_WINDOW,
-    readonly options: PrepareOptions = {},
+    size: Size,
+    window: HuWindow = LUNG_WINDOW,
+    options: PrepareOptions = {},
     maxBytes = 2 ** 31,
   ) {
+    this.size = size;
+    this.window = window;
+    this.options = options;
     const pixels = size.height * size.width;
     this.#classMaps = [new Float32Array(pixels), new Float32Array(pixels).fill(1)];
     this.#room = Math.floor(maxBytes / (6 * pixels));

@@ -126,8 +126,12 @@ export class SliceAnatomy {
   readonly sternumY: number;
   readonly tracheaX: number;
   readonly tracheaY: number;
+  readonly of: Anatomy;
+  readonly z: number;
 
-  constructor(readonly of: Anatomy, readonly z: number) {
+  constructor(of: Anatomy, z: number) {
+    this.of = of;
+    this.z = z;
     const t = Math.min(1, Math.max(0, (z + 6) / 125));
     const dome = Math.sqrt(1 - (1 - t) ** 2.2);
     this.bodyA = of.bodyHalfWidth * (0.9 + 0.1 * t);

@@ -100,7 +100,13 @@ interface Plans {
 const AGAIN = 2 ** 20;
 
 export class Sampler {
-  private constructor(readonly options: SamplerOptions, readonly plans: Plans) {}
+  readonly options: SamplerOptions;
+  readonly plans: Plans;
+
+  private constructor(options: SamplerOptions, plans: Plans) {
+    this.options = options;
+    this.plans = plans;
+  }
 
   static async create(gpu: Gpu, options: SamplerOptions): Promise<Sampler> {
     requirePrecision(options.precision, gpu);

@@ -72,15 +72,33 @@ async function createPipeline(gpu: Gpu, shader: PlanShader): Promise<GPUComputeP
   return result;
 }
 
+/** What the compiler has to say about a shader's text: errors and warnings, with their lines. */
+export async function compilerMessages(gpu: Gpu, { file, text }: PlanShader): Promise<string[]> {
+  const { device } = gpu;
+  device.pushErrorScope("validation");
+  const module = device.createShaderModule({ label: file, code: text });
+  const scope = device.popErrorScope();
+  const { messages } = await module.getCompilationInfo();
+  const error = await scope;
+  const lines = messages.filter(({ type }) => type !== "info")
+    .map(({ type, lineNum, message }) => `line ${lineNum}: ${type}: ${message}`);
+  return error && lines.length === 0 ? [error.message] : lines;
+}
+
 /** A plan with its pipelines, buffers and bind groups: ready to run any number of times. */
 export class Executable {
+  readonly gpu: Gpu;
+  readonly plan: Plan;
   readonly #steps: Step[] = [];
   readonly #buffers: GPUBuffer[] = [];
   readonly #owned: GPUBuffer[] = [];
   readonly #textures: GPUTexture[] = [];
   readonly #staging = new Map<number, GPUBuffer[]>();
 
-  private constructor(readonly gpu: Gpu, readonly plan: Plan) {}
+  private constructor(gpu: Gpu, plan: Plan) {
+    this.gpu = gpu;
+    this.plan = plan;
+  }
 
   /** Compiles the shaders and allocates the memory of a plan. */
   static async load(gpu: Gpu, plan: Plan, options: LoadOptions = {}): Promise<Executable> {

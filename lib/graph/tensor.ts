@@ -28,7 +28,15 @@ export interface Node {
 
 /** One output of one node. */
 export class Tensor implements TensorType {
-  constructor(readonly graph: Graph, readonly node: Node, readonly index: number) {}
+  readonly graph: Graph;
+  readonly node: Node;
+  readonly index: number;
+
+  constructor(graph: Graph, node: Node, index: number) {
+    this.graph = graph;
+    this.node = node;
+    this.index = index;
+  }
 
   get shape(): readonly number[] {
     return this.node.outputs[this.index].shape;

@@ -98,10 +98,15 @@ export interface ParameterSource {
 
 /** Parameters as views of one flat state or input of the graph. */
 export class FlatParameters implements ParameterSource {
+  readonly flat: Tensor;
+  readonly layout: ParameterLayout;
   /** The views handed out, by name. */
   readonly views = new Map<string, Tensor>();
 
-  constructor(readonly flat: Tensor, readonly layout: ParameterLayout) {}
+  constructor(flat: Tensor, layout: ParameterLayout) {
+    this.flat = flat;
+    this.layout = layout;
+  }
 
   get(name: string, shape: readonly number[]): Tensor {
     const full = `${this.flat.graph.scopeName}.${name}`;

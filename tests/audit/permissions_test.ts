@@ -23,6 +23,13 @@ Deno.test("training and sampling tasks ask for no network, no processes and no l
   }
 });
 
+Deno.test("the page's server may listen on this machine alone; only `weights` may leave it", () => {
+  const networked = Object.entries(tasks as Record<string, { command: string }>)
+    .filter(([, { command }]) => /--allow-(net|all)| -A\b/.test(command)).map(([name]) => name);
+  assert.deepEqual(networked.sort(), ["browser", "weights"]);
+  assert.match(tasks.browser.command, / --allow-net=127\.0\.0\.1 /);
+});
+
 Deno.test("under the training task's flags, a program that tries gets no way out", async () => {
   const flags = (tasks.train.command as string).split(" ").filter((w) => w.startsWith("--"));
   const probe = `

@@ -46,11 +46,16 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "lib/audit",
     "lib/bench",
     "lib/evaluate",
+    "lib/browser",
     "lib/cli",
     "lib/mpi",
     "lib/lint",
   ],
   "mod.ts": ["@program", "@machine", "lib/audit"],
+
+  // The page for browsers, a program like any other that uses the library; and what serves it.
+  "examples": ["mod.ts"],
+  "lib/browser": ["lib/diffusion", "lib/nn", "lib/errors.ts"],
 };
 
 const GROUPS: Record<string, readonly string[]> = {
@@ -156,7 +161,7 @@ function folderCycle(all: readonly Module[]): string[] | undefined {
   })));
 }
 
-const tree = ["lib", "scripts"].flatMap(modules);
+const tree = ["lib", "scripts", "examples"].flatMap(modules);
 
 Deno.test("imports point one way: scripts → program → nn → ops → graph", () => {
   assert.ok(tree.length > 10);

@@ -1,0 +1,123 @@
+/** The page in a browser: it samples the numbers that Deno samples, and asks for nothing outside. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { windowHu } from "../../lib/data/window.ts";
+import { readNpy } from "../../lib/io/npy_file.ts";
+import { CHROMIUM, ROOT, serveBrowser, visit } from "./chromium.ts";
+
+const MODEL = join(ROOT, "tests/fixtures/diffusers_tiny");
+const STEPS = 8;
+
+async function sampleInDeno(out: string): Promise<Float32Array> {
+  const { code, stderr } = await new Deno.Command("deno", {
+    args: ["task", "--quiet", "sample", "--model", MODEL, "--class", "1", "--seed", "3"]
+      .concat("--steps", String(STEPS), "--cfg", "2.5", "--out", out),
+    cwd: ROOT,
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  assert.equal(code, 0, new TextDecoder().decode(stderr));
+  return (await readNpy(join(out, "GEN1-3_slice_2.npy"))).data as Float32Array;
+}
+
+/** ‖a − b‖ / ‖b‖ of what the model gave, in [−1, 1]. */
+function difference(a: Float32Array, b: Float32Array): number {
+  const [x, y] = [windowHu(a), windowHu(b)];
+  const norm = (v: Float32Array) => Math.hypot(...v);
+  return norm(x.map((v, i) => v - y[i])) / norm(y);
+}
+
+Deno.test({
+  name: "the page samples as `deno task sample` does, checks itself, and tells what is missing",
+  ignore: !CHROMIUM,
+  async fn() {
+    const folder = await Deno.makeTempDir({ prefix: "page-" });
+    const served = await serveBrowser("--model", MODEL);
+    const saved = join(folder, "sample.npy");
+    const [sampled, without, blind] = await visit([
+      {
+        url: served.address,
+        steps: [
+          { wait: "#sample:enabled" },
+          { fill: "#seed", with: "3" },
+          { fill: "#mask", with: "2" },
+          { fill: "#cfg", with: "2.5" },
+          { fill: "#steps", with: String(STEPS) },
+          { click: "#sample" },
+          { wait: "#check:enabled" },
+          { download: "#save-npy", to: saved },
+          { click: "#check" },
+          { wait: "#check:enabled" },
+        ],
+        texts: {
+          adapter: "#adapter",
+          status: "#status",
+          check: "#check-status",
+          command: "#command",
+        },
+        counts: { canvases: "#strip canvas" },
+        screenshot: join(folder, "page.png"),
+      },
+      {
+        url: served.address,
+        before: "delete Navigator.prototype.gpu",
+        steps: [{ wait: "#message:visible" }],
+        texts: { message: "#message" },
+        counts: { off: "#sample:disabled" },
+      },
+      {
+        url: served.address,
+        before: "GPU.prototype.requestAdapter = async () => null",
+        steps: [{ wait: "#message:visible" }],
+        texts: { message: "#message" },
+      },
+    ]);
+    await served.stop();
+
+    assert.match(sampled.texts.adapter, /swiftshader.*software/);
+    assert.match(sampled.texts.status, new RegExp(`^step ${STEPS} of ${STEPS}, \\d+ ms each$`));
+    assert.match(sampled.texts.command, /--class 1 --seed 3 --cfg 2.5 --scheduler ddim --steps 8/);
+    assert.equal(sampled.counts.canvases, 2 * (STEPS + 1));
+    assert.match(sampled.texts.check, /^\d+ results, all within their tolerance$/);
+    for (const { requests } of [sampled, without, blind]) {
+      for (const url of requests) {
+        assert.ok(url.startsWith(served.address) || /^(blob|data):/.test(url), url);
+      }
+    }
+    assert.deepEqual(sampled.errors, []);
+    assert.match(without.texts.message, /This browser has no WebGPU/);
+    assert.equal(without.counts.off, 1);
+    assert.match(blind.texts.message, /no GPU that it can use/);
+
+    const page = (await readNpy(saved)).data as Float32Array;
+    const error = difference(page, await sampleInDeno(folder));
+    console.log(`browser and Deno differ by ${error.toExponential(1)}`);
+    assert.ok(error < 1e-4, String(error));
+    await Deno.remove(folder, { recursive: true });
+  },
+});
+
+Deno.test({
+  name: "Chromium's compiler takes every shader of the presets; ops run right in SwiftShader",
+  ignore: !CHROMIUM,
+  async fn() {
+    const served = await serveBrowser();
+    const [{ texts, errors }] = await visit([{
+      url: `${served.address}conformance.html`,
+      steps: [
+        { wait: "#run:enabled" },
+        { fill: "#only", with: "add silu group_norm_apply random_normal upsample_nearest_2x" },
+        { click: "#run" },
+        { wait: "#run:enabled" },
+      ],
+      texts: { status: "#status", message: "#message" },
+    }]);
+    await served.stop();
+    assert.equal(texts.message, "");
+    assert.deepEqual(errors, []);
+    const [shaders, plans, failures] = texts.status.match(/\d+/g)!.map(Number);
+    assert.ok(shaders > 40 && plans > 40, texts.status);
+    assert.equal(failures, 0, texts.status);
+  },
+});

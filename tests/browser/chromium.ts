@@ -1,0 +1,104 @@
+/**
+ * A headless Chromium with its software WebGPU adapter, SwiftShader, driven by playwright-core in a
+ * process of its own: Playwright reads /proc, which Deno grants under -A alone, and Chromium is not
+ * confined by Deno anyhow.
+ *
+ * On Debian: apt-get install -y --no-install-recommends chromium
+ */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+const PLACES = ["/usr/bin", "/usr/local/bin", "/snap/bin"].flatMap((folder) =>
+  ["chromium", "chromium-browser", "google-chrome"].map((name) => `${folder}/${name}`)
+);
+
+const isFile = (path: string) => {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+};
+
+/** The browser of this machine; undefined, and a line that says so, where it has none. */
+export const CHROMIUM = PLACES.find(isFile);
+if (!CHROMIUM) console.log("skipped: no Chromium (Debian: apt-get install chromium)");
+
+/** What a visit of a page does and brings back; see drive.ts. */
+export interface Visit {
+  readonly url: string;
+  /** Run in the page before its own program. */
+  readonly before?: string;
+  /** In this order: fill, choose, click, wait until an element is there, save a download. */
+  readonly steps: readonly (
+    | { readonly fill: string; readonly with: string }
+    | { readonly click: string }
+    | { readonly wait: string }
+    | { readonly download: string; readonly to: string }
+  )[];
+  /** Name → selector of an element whose text is wanted. */
+  readonly texts: Readonly<Record<string, string>>;
+  /** Name → selector of elements to be counted. */
+  readonly counts?: Readonly<Record<string, string>>;
+  readonly screenshot?: string;
+}
+
+export interface Visited {
+  readonly texts: Readonly<Record<string, string>>;
+  readonly counts: Readonly<Record<string, number>>;
+  /** Addresses asked for. */
+  readonly requests: readonly string[];
+  /** Errors of the page's program, and what it wrote as errors. */
+  readonly errors: readonly string[];
+}
+
+/** Visits pages one after the other, each in a browser of its own. */
+export async function visit(visits: readonly Visit[]): Promise<Visited[]> {
+  const folder = await Deno.makeTempDir({ prefix: "chromium-" });
+  const [job, result] = [join(folder, "job.json"), join(folder, "result.json")];
+  await Deno.writeTextFile(job, JSON.stringify({ executable: CHROMIUM, folder, visits }));
+  const { code, stderr } = await new Deno.Command("deno", {
+    args: ["run", "-A", "--no-check", join(ROOT, "tests/browser/drive.ts"), job, result],
+    cwd: ROOT,
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  assert.equal(code, 0, new TextDecoder().decode(stderr));
+  const visited = JSON.parse(await Deno.readTextFile(result));
+  await Deno.remove(folder, { recursive: true });
+  return visited;
+}
+
+export interface Served {
+  readonly address: string;
+  stop(): Promise<void>;
+}
+
+/** `deno task browser` as a user runs it, on a port that is free. */
+export async function serveBrowser(...args: string[]): Promise<Served> {
+  const child = new Deno.Command("deno", {
+    args: ["task", "--quiet", "browser", ...args, "--port", "0"],
+    cwd: ROOT,
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!/http:\S+/.test(text)) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error(`browser ended with ${(await child.status).code}`);
+    text += value;
+  }
+  return {
+    address: text.match(/http:\S+/)![0],
+    async stop() {
+      child.kill("SIGINT");
+      await reader.cancel();
+      await child.status;
+    },
+  };
+}
