@@ -116,7 +116,10 @@ export async function modelFromFiles(list: Iterable<File>): Promise<PageModel> {
   const scheduler = await json(beside(parent(folder), "scheduler/scheduler_config.json"));
   const bytes = new Uint8Array(await files.get(weights)!.arrayBuffer());
   const model = assemble(folder, config, bytes, scheduler ?? { _class_name: "DDPMScheduler" });
-  const run = await json(weights.replace(/checkpoints\/step-.*/, "config.json"));
+  const checkpoints = weights.search(/checkpoints\/step-\d+\//);
+  const run = checkpoints < 0
+    ? undefined
+    : await json(weights.slice(0, checkpoints) + "config.json");
   const preparation = run ? slicePreparation(run) : model.preparation;
   return { model: { ...model, schedulerKnown: Boolean(scheduler), preparation }, name: folder };
 }

@@ -180,7 +180,8 @@ async function sample(o: Settings): Promise<void> {
   button("check").disabled = false;
   $("command").querySelector("code")!.textContent = "./run sample " +
     `--run RUN --class ${o.classValue} --seed ${o.seed} --cfg ${o.cfgScale} ` +
-    `--scheduler ${o.scheduler} --steps ${o.steps}, ${fileName(job, "npy")}`;
+    `--scheduler ${o.scheduler} --steps ${o.steps}`;
+  $("command").querySelector("span")!.textContent = fileName(job, "npy");
 }
 
 const fileName = ({ prefix, number }: SamplingJob, extension: string) =>

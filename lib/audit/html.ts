@@ -4,7 +4,7 @@ import { byShare, type NodeCheck, shareOf } from "./check.ts";
 import { zeroGradients } from "./findings.ts";
 import type { FlopsComparison } from "./flops.ts";
 import { escapeHtml, PAGE_SCRIPT, PAGE_STYLE } from "./html_parts.ts";
-import { layOut, type NodePlace } from "./layout.ts";
+import { layOut, moduleOf, type NodePlace } from "./layout.ts";
 import type { AuditReport } from "./report.ts";
 import type { AuditedStep } from "./steps.ts";
 import { mebi, mega, role } from "./text.ts";
@@ -57,10 +57,10 @@ ${(report.flops / 1e9).toFixed(2)} GFLOP; Plan SHA-256 <code>${report.planSha256
 <section class="findings">${findings(step, report, measured)}</section>
 <section class="graph">
 <p class="legend">${legend()}<span>wheel: zoom; drag: move; click: equation, WGSL and numbers</span>
+<label>find <input id="find" list="names" size="40" placeholder="conv2d conv_in"></label>
 <button id="fit">whole graph</button></p>
-<div class="split">${
-    graphSvg(step, report, measured)
-  }<aside id="detail"><p>Click a node.</p></aside></div>
+<datalist id="names"></datalist>
+<div class="split">${graphSvg(step, report, measured)}<aside id="detail" hidden></aside></div>
 </section>
 <section><h2>Totals by op</h2>${totals(report)}</section>
 <script id="data" type="application/json">${json}</script>
@@ -81,18 +81,18 @@ function graphSvg(step: AuditedStep, report: AuditReport, { checks }: Measured):
   for (const c of checks ?? []) worst.set(c.node, Math.max(worst.get(c.node) ?? 0, shareOf(c)));
   const bands = layout.bands.map((b) =>
     `<g class="band"><rect x="${b.x}" y="${b.y}" width="${b.width}" height="${b.height}"/>` +
-    `<text x="${b.x + 8}" y="${b.y + 14}">${escapeHtml(b.name)}</text></g>`
+    [b.x + 8, layout.backward + 8].map((x) =>
+      `<text x="${x}" y="${b.y + 14}">${escapeHtml(b.name)}</text>`
+    ).join("") + `</g>`
   );
   const edges = layout.edges.map(({ from, to }) => {
-    const [x1, y1] = [from.x + from.width / 2, from.y + from.height];
-    const [x2, y2] = [to.x + to.width / 2, to.y];
-    const bend = Math.max(20, Math.min(200, Math.abs(y2 - y1) / 2));
     const kind = to.node.phase === "forward" ? "f" : from.node.phase === "forward" ? "x" : "b";
     return `<path class="${kind}" data-from="${from.node.id}" data-to="${to.node.id}" ` +
-      `d="M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}"/>`;
+      `d="${curve(from, to)}"/>`;
   });
   const box = ({ node, x, y, width, height }: NodePlace) => {
-    const last = node.scope.split(".").slice(4).join(".") || node.scope.split(".").at(-1)!;
+    const last = node.scope.slice(moduleOf(node.scope).length + 1) ||
+      node.scope.split(".").slice(-2).join(".");
     const share = worst.get(node.id);
     const mark = share === undefined ? "" : ` ${share <= 1 ? "✓" : "✗"}`;
     return `<g class="node" data-node="${node.id}" tabindex="0" ` +
@@ -106,9 +106,26 @@ function graphSvg(step: AuditedStep, report: AuditReport, { checks }: Measured):
   return `<svg id="graph" viewBox="0 0 ${layout.width} ${layout.height}" ` +
     `data-width="${layout.width}" data-height="${layout.height}">` +
     `<text class="head" x="40" y="14">forward ↓</text>` +
-    `<text class="head" x="${layout.width / 2 + 80}" y="14">backward and update</text>` +
+    `<text class="head" x="${layout.backward + 20}" y="14">backward and update</text>` +
     bands.join("") + `<g class="edges">${edges.join("")}</g>` +
     layout.nodes.map(box).join("") + `</svg>`;
+}
+
+/** From side to side within a row, else from below one node to the top of the other. */
+function curve(from: NodePlace, to: NodePlace): string {
+  const right = from.x + from.width;
+  if (from.y === to.y && right <= to.x) {
+    const y = from.y + from.height / 2;
+    const near = to.x - right < from.width;
+    // Over nodes between, in an arc.
+    return near
+      ? `M${right} ${y}H${to.x}`
+      : `M${right} ${y}C${right + 12} ${y - 30} ${to.x - 12} ${y - 30} ${to.x} ${y}`;
+  }
+  const [x1, y1] = [from.x + from.width / 2, from.y + from.height];
+  const [x2, y2] = [to.x + to.width / 2, to.y];
+  const bend = Math.max(20, Math.min(200, Math.abs(y2 - y1) / 2));
+  return `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`;
 }
 
 const short = (op: string) =>
@@ -118,55 +135,76 @@ const short = (op: string) =>
   )
     .slice(0, 22);
 
+const count = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`;
+
+/** A node's name that opens it. */
+const link = (node: number, name: string) =>
+  `<a href="#" data-open="${node}">${escapeHtml(name)}</a>`;
+
+/** @param rows cells as HTML. */
+const table = (head: readonly string[], rows: readonly (readonly string[])[]) =>
+  `<table><thead><tr>${head.map((h) => `<th>${escapeHtml(h)}</th>`).join("")}</tr></thead><tbody>` +
+  rows.map((r) => `<tr>${r.map((cell) => `<td>${cell}</td>`).join("")}</tr>`).join("") +
+  `</tbody></table>`;
+
 function findings(step: AuditedStep, report: AuditReport, measured: Measured): string {
-  const { memory, dispatches } = report;
-  const peak = dispatches[memory.peak.dispatch];
-  const alive = memory.tensors.filter((t) => t.first <= peak.index && peak.index <= t.last)
-    .sort((a, b) => b.bytes - a.bytes).slice(0, 5);
-  const zero = report.step === "train" ? zeroGradients(step) : [];
-  const parts = [
-    `<h3>Memory</h3><p>${mebi(report.bytes)} MiB are planned. Intermediate results peak at ` +
-    `${mebi(memory.peak.bytes)} MiB in dispatch ${peak.index}, ` +
-    `<a href="#" data-open="${peak.node}">${escapeHtml(`${peak.op} ${peak.scope}`)}</a>.</p>` +
-    memoryChart(memory.live) + `<p>Largest then alive:</p>` +
-    list(alive.map((t) => `${mebi(t.bytes)} MiB ${t.op} ${t.scope}`)),
-  ];
-  if (report.step === "train") {
-    parts.push(
-      `<h3>Gradients zero by construction: ${zero.length} parameters</h3>` +
-        list(zero.map((z) => `${z.parameter}: ${z.why}`)),
-    );
-  }
-  if (measured.checks?.length) {
-    const worst = byShare(measured.checks);
-    const bad = worst.filter((c) => !(shareOf(c) <= 1)).length;
-    const plain = worst.filter((c) => !c.conditioned);
-    parts.push(
-      `<h3>Errors against float64</h3><p>${worst.length} results, ${bad} beyond their ` +
-        `tolerance. Largest shares of the tolerance, sums that cancel to nothing left out:</p>` +
-        list(
-          plain.slice(0, 8).map((c) =>
-            `${(100 * shareOf(c)).toFixed(0)}% (${c.relative.toExponential(1)}) ${c.op} ${c.scope}`
-          ),
-        ),
-    );
-  }
-  if (measured.flops.length) {
-    parts.push(
-      `<h3>FLOPs beside PyTorch's counter</h3>` +
-        list(
-          measured.flops.map((f) =>
-            `${f.what}: ${mega(f.ours)} M here, ${mega(f.torch)} M there ` +
-            `(${(100 * f.difference).toFixed(2)}%)`
-          ),
-        ),
-    );
-  }
+  const parts = [memoryFinding(report)];
+  if (report.step === "train") parts.push(zeroFinding(step));
+  if (measured.checks?.length) parts.push(errorFinding(measured.checks));
+  if (measured.flops.length) parts.push(flopsFinding(measured.flops));
   return parts.map((p) => `<div>${p}</div>`).join("");
 }
 
-const list = (items: readonly string[]) =>
-  `<ul>${items.map((i) => `<li>${escapeHtml(i)}</li>`).join("")}</ul>`;
+function memoryFinding({ memory, dispatches, bytes }: AuditReport): string {
+  const peak = dispatches[memory.peak.dispatch];
+  const alive = memory.tensors.filter((t) => t.first <= peak.index && peak.index <= t.last)
+    .sort((a, b) => b.bytes - a.bytes).slice(0, 5);
+  return `<h3>Memory</h3><p>${mebi(bytes)} MiB are planned. Intermediate results peak at ` +
+    `${mebi(memory.peak.bytes)} MiB in dispatch ${peak.index}, ` +
+    `${link(peak.node, `${peak.op} ${peak.scope}`)}.</p>` + memoryChart(memory.live) +
+    table(
+      ["largest alive then", "MiB"],
+      alive.map((t) => [escapeHtml(`${t.op} ${t.scope}`), mebi(t.bytes)]),
+    );
+}
+
+function zeroFinding(step: AuditedStep): string {
+  const zero = zeroGradients(step);
+  const reasons = Map.groupBy(zero, (z) => z.why);
+  return `<h3>Gradients that are zero by construction: ${count(zero.length, "parameter")}</h3>` +
+    [...reasons].map(([why, all]) =>
+      `<p>${all.map((z) => `<code>${escapeHtml(z.parameter)}</code>`).join(", ")}: ` +
+      `${escapeHtml(why)}.</p>`
+    ).join("");
+}
+
+function errorFinding(checks: readonly NodeCheck[]): string {
+  const worst = byShare(checks);
+  const bad = worst.filter((c) => !(shareOf(c) <= 1)).length;
+  const plain = worst.filter((c) => !c.conditioned);
+  return `<h3>Errors against float64</h3><p>${count(worst.length, "result")}, ${bad} beyond ` +
+    `their tolerance. The largest shares of it, sums that cancel to nothing left out:</p>` +
+    table(
+      ["result", "error", "of tolerance"],
+      plain.slice(0, 8).map((c) => [
+        link(c.node, `${c.op} ${c.scope}`),
+        c.relative.toExponential(1),
+        `${(100 * shareOf(c)).toFixed(0)}%`,
+      ]),
+    );
+}
+
+const flopsFinding = (rows: readonly FlopsComparison[]) =>
+  `<h3>FLOPs beside PyTorch's counter</h3>` +
+  table(
+    ["", "here, M", "PyTorch, M", "difference"],
+    rows.map((f) => [
+      escapeHtml(f.what),
+      mega(f.ours),
+      mega(f.torch),
+      `${(100 * f.difference).toFixed(2)}%`,
+    ]),
+  );
 
 /** Bytes alive over the dispatches. */
 function memoryChart(live: readonly number[]): string {
@@ -180,13 +218,16 @@ function memoryChart(live: readonly number[]): string {
     `<text x="400" y="90" text-anchor="end">${live.length - 1}</text></svg>`;
 }
 
-function totals(report: AuditReport): string {
-  const rows = report.totals.map((t) =>
-    `<tr><td>${escapeHtml(t.op)}</td><td>${t.nodes}</td><td>${t.dispatches}</td>` +
-    `<td>${mega(t.flops)}</td><td>${(100 * t.flops / report.flops).toFixed(2)}%</td>` +
-    `<td>${mebi(t.idealBytes)}</td><td>${mebi(t.actualBytes)}</td></tr>`
+const totals = (report: AuditReport) =>
+  table(
+    ["op", "nodes", "dispatches", "MFLOP", "share", "ideal MiB", "bound MiB"],
+    report.totals.map((t) => [
+      escapeHtml(t.op),
+      String(t.nodes),
+      String(t.dispatches),
+      mega(t.flops),
+      `${(100 * t.flops / report.flops).toFixed(2)}%`,
+      mebi(t.idealBytes),
+      mebi(t.actualBytes),
+    ]),
   );
-  return `<table><thead><tr><th>op</th><th>nodes</th><th>dispatches</th><th>MFLOP</th>` +
-    `<th>share</th><th>ideal MiB</th><th>bound MiB</th></tr></thead>` +
-    `<tbody>${rows.join("")}</tbody></table>`;
-}

@@ -10,10 +10,14 @@ h1 { font-size: 22px; margin: 16px 0 4px; }
 h2 { font-size: 18px; }
 h3 { font-size: 15px; margin: 0 0 4px; }
 code, pre { font: 12px/1.4 ui-monospace, monospace; }
-.findings { display: flex; flex-wrap: wrap; gap: 16px; }
-.findings > div { flex: 1 1 380px; border: 1px solid #ddd; border-radius: 6px; padding: 10px 14px;
-  max-height: 330px; overflow: auto; }
-.findings ul { margin: 4px 0; padding-left: 18px; }
+.findings { columns: 420px; column-gap: 16px; }
+.findings > div { border: 1px solid #ddd; border-radius: 6px; padding: 10px 14px; margin-bottom: 16px;
+  break-inside: avoid; }
+.findings p { margin: 4px 0 8px; overflow-wrap: anywhere; }
+.findings table { width: 100%; } .findings td:first-child { overflow-wrap: break-word; }
+.findings :is(td, th) { white-space: nowrap; }
+.findings :is(td, th):first-child { padding-left: 0; white-space: normal; }
+.findings :is(td, th):last-child { padding-right: 0; }
 .chart { width: 100%; } .chart polygon { fill: #4c78a866; stroke: #4c78a8; }
 .chart text { font-size: 9px; fill: #666; }
 .legend { display: flex; flex-wrap: wrap; gap: 14px; align-items: center; font-size: 13px; }
@@ -21,6 +25,7 @@ code, pre { font: 12px/1.4 ui-monospace, monospace; }
 .split { display: flex; gap: 12px; height: 82vh; }
 #graph { flex: 1 1 60%; min-width: 0; border: 1px solid #ccc; border-radius: 6px; cursor: grab;
   background: #fff; touch-action: none; }
+#detail[hidden] { display: none; }
 #detail { flex: 0 1 40%; overflow: auto; border: 1px solid #ccc; border-radius: 6px;
   padding: 0 14px 14px; }
 #detail dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 12px; font-size: 13px; }
@@ -34,7 +39,8 @@ code, pre { font: 12px/1.4 ui-monospace, monospace; }
 .edges .f { stroke: #35608f; } .edges .b { stroke: #b3403d; } .edges .x { stroke: #999; opacity: .12; }
 .edges path.on { opacity: 1; stroke-width: 2.5; }
 table { border-collapse: collapse; font-size: 13px; }
-td, th { padding: 3px 10px; text-align: right; border-bottom: 1px solid #eee; }
+td, th { padding: 3px 10px; text-align: right; border-bottom: 1px solid #eee; vertical-align: top; }
+#detail .close { float: right; margin-top: 14px; }
 td:first-child, th:first-child { text-align: left; }
 `;
 
@@ -78,15 +84,32 @@ svg.addEventListener("keydown", (e) => {
   if (node) open(+node.dataset.node);
 });
 document.getElementById("fit").onclick = () => { box = [...whole]; show(); };
+function goTo(id) {
+  open(id);
+  const r = svg.querySelector('[data-node="' + id + '"] rect');
+  box = [+r.getAttribute("x") - 500, +r.getAttribute("y") - 300, 1200, 800];
+  show();
+  svg.scrollIntoView({ block: "center" });
+}
 document.addEventListener("click", (e) => {
   const link = e.target.closest("[data-open]");
   if (!link) return;
   e.preventDefault();
-  open(+link.dataset.open);
-  const r = svg.querySelector('[data-node="' + link.dataset.open + '"] rect');
-  box = [+r.getAttribute("x") - 500, +r.getAttribute("y") - 300, 1200, 800];
-  show();
-  svg.scrollIntoView({ block: "center" });
+  goTo(+link.dataset.open);
+});
+const nodeIds = new Map();
+for (const d of data.dispatches) {
+  const name = d.op + " " + d.scope + (d.gradient ? " " + d.role : "");
+  if (![...nodeIds.values()].includes(d.node)) {
+    nodeIds.set(nodeIds.has(name) ? name + " #" + d.index : name, d.node);
+  }
+}
+for (const name of nodeIds.keys()) {
+  document.getElementById("names").append(new Option("", name));
+}
+document.getElementById("find").addEventListener("change", (e) => {
+  const found = [...nodeIds.keys()].find((name) => name.includes(e.target.value.trim()));
+  if (e.target.value.trim() && found) goTo(nodeIds.get(found));
 });
 const el = (tag, text, className) => {
   const e = document.createElement(tag);
@@ -96,11 +119,23 @@ const el = (tag, text, className) => {
 };
 const rows = (pairs) => {
   const dl = el("dl");
-  for (const [k, v] of pairs) dl.append(el("dt", k), el("dd", v));
+  for (const [k, v] of pairs) {
+    const dd = el("dd");
+    dd.append(v);
+    dl.append(el("dt", k), dd);
+  }
   return dl;
 };
-const tensor = (t) => "[" + t.shape + "] " + t.dtype + ", buffer " + t.buffer + " at " + t.offset +
-  ", " + t.bytes + " bytes (" + t.key + ")";
+/** A tensor; where a node of the picture made it, its name leads there. */
+const tensor = (t, own) => {
+  const node = +t.key.split(":")[0], span = el("span");
+  const isShown = node !== own && svg.querySelector('[data-node="' + node + '"]');
+  const name = el(isShown ? "a" : "span", t.key);
+  if (isShown) { name.href = "#"; name.dataset.open = node; }
+  span.append("[" + t.shape + "] " + t.dtype + ", buffer " + t.buffer + " at " + t.offset + ", " +
+    t.bytes + " bytes (", name, ")");
+  return span;
+};
 function open(id) {
   for (const e of svg.querySelectorAll(".on")) e.classList.remove("on");
   svg.querySelector('[data-node="' + id + '"]').classList.add("on");
@@ -108,14 +143,17 @@ function open(id) {
     e.classList.add("on");
   }
   const calls = data.dispatches.filter((d) => d.node === id), first = calls[0];
-  detail.replaceChildren(el("h2", first.op + " " + first.scope));
+  const close = el("button", "close", "close");
+  close.onclick = () => { detail.hidden = true; };
+  detail.hidden = false;
+  detail.replaceChildren(close, el("h2", first.op + " " + first.scope));
   const checks = data.checks.filter((c) => c.node === id);
   const sum = (f) => calls.reduce((n, d) => n + f(d), 0);
   const time = data.times.length ? sum((d) => data.times[d.index]) : undefined;
   detail.append(rows([
     ["what", first.role], ["variant", first.variant],
-    ...first.inputs.map((t, i) => ["input " + i, tensor(t)]),
-    ...first.outputs.map((t, i) => ["output " + i, tensor(t)]),
+    ...first.inputs.map((t, i) => ["input " + i, tensor(t, id)]),
+    ...first.outputs.map((t, i) => ["output " + i, tensor(t, id)]),
     ["FLOPs", sum((d) => d.flops).toLocaleString("en")],
     ["ideal bytes", Math.round(sum((d) => d.idealBytes)).toLocaleString("en")],
     ["bound bytes", sum((d) => d.actualBytes).toLocaleString("en")],
@@ -123,7 +161,7 @@ function open(id) {
       (sum((d) => d.flops) / time).toFixed(2) + " GFLOP/s"]]),
     ...checks.map((c) => ["error of output " + c.output, c.relative.toExponential(2) +
       " of " + c.tolerance.toExponential(1) + ", largest " + c.max.toExponential(2) + " at [" +
-      c.worstAt + "], " + c.ulps.toFixed(1) + " ULPs"]),
+      c.worstAt + "], " + (c.ulps < 1e4 ? c.ulps.toFixed(1) : c.ulps.toExponential(1)) + " ULPs"]),
   ]));
   const texts = new Set();
   for (const d of calls) {

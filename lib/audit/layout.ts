@@ -17,6 +17,8 @@ export interface NodePlace extends Box {
 export interface Layout {
   readonly width: number;
   readonly height: number;
+  /** Where the backward half begins. */
+  readonly backward: number;
   readonly nodes: readonly NodePlace[];
   /** One a module: `down_blocks.0.resnets.0`. */
   readonly bands: readonly (Box & { readonly name: string })[];
@@ -47,13 +49,14 @@ export function layOut(graph: Graph, computed: ReadonlySet<number>): Layout {
     (node.phase === "forward" ? entry.forward : entry.other).push(node);
   }
   const half = COLUMNS * (CELL_WIDTH + GAP);
+  const backward = 20 + half + MIDDLE;
   const places = new Map<number, NodePlace>();
   const bands: (Box & { name: string })[] = [];
   let y = 20;
   for (const [name, { forward, other }] of modules) {
     const rows = Math.max(1, ...[forward, other].map((l) => Math.ceil(l.length / COLUMNS)));
     const height = LABEL + rows * (CELL_HEIGHT + GAP) + GAP;
-    for (const [list, left] of [[forward, 20], [other, 20 + half + MIDDLE]] as const) {
+    for (const [list, left] of [[forward, 20], [other, backward]] as const) {
       list.forEach((node, i) => {
         places.set(node.id, {
           node,
@@ -80,6 +83,7 @@ export function layOut(graph: Graph, computed: ReadonlySet<number>): Layout {
   return {
     width: 2 * half + MIDDLE + 60,
     height: y + 20,
+    backward,
     nodes: [...places.values()],
     bands,
     edges,

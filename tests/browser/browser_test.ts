@@ -2,6 +2,11 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { compareFlops } from "../../lib/audit/flops.ts";
+import { auditPage } from "../../lib/audit/html.ts";
+import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
+import { auditReport } from "../../lib/audit/report.ts";
+import { auditedStep, presetConfig } from "../../lib/audit/steps.ts";
 import { windowHu } from "../../lib/data/window.ts";
 import { readNpy } from "../../lib/io/npy_file.ts";
 import { CHROMIUM, ROOT, serveBrowser, visit } from "./chromium.ts";
@@ -33,7 +38,7 @@ Deno.test({
   ignore: !CHROMIUM,
   async fn() {
     const folder = await Deno.makeTempDir({ prefix: "page-" });
-    const served = await serveBrowser("--model", MODEL);
+    await using served = await serveBrowser("--model", MODEL);
     const saved = join(folder, "sample.npy");
     const [sampled, without, blind] = await visit([
       {
@@ -73,8 +78,6 @@ Deno.test({
         texts: { message: "#message" },
       },
     ]);
-    await served.stop();
-
     assert.match(sampled.texts.adapter, /swiftshader.*software/);
     assert.match(sampled.texts.status, new RegExp(`^step ${STEPS} of ${STEPS}, \\d+ ms each$`));
     assert.match(sampled.texts.command, /--class 1 --seed 3 --cfg 2.5 --scheduler ddim --steps 8/);
@@ -99,11 +102,56 @@ Deno.test({
 });
 
 Deno.test({
-  name: "Chromium's compiler takes every shader of the presets; ops run right in SwiftShader",
+  name: "audit.html opens from a file: a link leads to its node, a name finds one",
   ignore: !CHROMIUM,
   async fn() {
-    const served = await serveBrowser();
-    const [{ texts, errors }] = await visit([{
+    const folder = await Deno.makeTempDir({ prefix: "audit-" });
+    const file = join(folder, "audit.html");
+    const step = auditedStep("train", "demo", presetConfig("demo"), AUDIT_PROFILES.software);
+    const report = await auditReport(step);
+    const peak = report.dispatches[report.memory.peak.dispatch];
+    await Deno.writeTextFile(file, auditPage(step, report, { flops: compareFlops(report) }));
+    const detail = { title: "#detail h2", text: "#detail", equation: "#detail .eq" };
+    const [linked, found] = await visit([
+      {
+        url: `file://${file}`,
+        steps: [{ click: "[data-open]" }, { wait: "#detail:visible" }],
+        texts: detail,
+        counts: { nodes: "#graph .node", marked: "#graph .node.on" },
+      },
+      {
+        url: `file://${file}`,
+        steps: [
+          { fill: "#find", with: "conv2d conv_in" },
+          { click: "#fit" },
+          { wait: "#detail:visible" },
+        ],
+        texts: detail,
+      },
+    ]);
+    assert.equal(linked.texts.title, `${peak.op} ${peak.scope}`);
+    assert.match(linked.texts.text, /WGSL, final text.*@compute/s);
+    assert.deepEqual(linked.counts, {
+      nodes: new Set(report.dispatches.map((d) => d.node)).size,
+      marked: 1,
+    });
+    assert.equal(found.texts.title, "conv2d conv_in");
+    assert.ok(found.texts.equation.length > 5);
+    for (const { errors, requests } of [linked, found]) {
+      assert.deepEqual(errors, []);
+      assert.ok(requests.every((url) => url.startsWith("file:")), requests.join());
+    }
+    await Deno.remove(folder, { recursive: true });
+  },
+});
+
+Deno.test({
+  name:
+    "Chromium takes every shader of the presets, ops run right; a folder of the user's is a model",
+  ignore: !CHROMIUM,
+  async fn() {
+    await using served = await serveBrowser();
+    const [{ texts, errors }, picked] = await visit([{
       url: `${served.address}conformance.html`,
       steps: [
         { wait: "#run:enabled" },
@@ -112,12 +160,22 @@ Deno.test({
         { wait: "#run:enabled" },
       ],
       texts: { status: "#status", message: "#message" },
+    }, {
+      url: served.address,
+      steps: [
+        { folder: "#folder", from: join(ROOT, "tests/fixtures/nifti") },
+        { wait: "#message:visible" },
+        { folder: "#folder", from: MODEL },
+        { wait: "#sample:enabled" },
+      ],
+      texts: { model: "#model", message: "#message" },
     }]);
-    await served.stop();
     assert.equal(texts.message, "");
     assert.deepEqual(errors, []);
     const [shaders, plans, failures] = texts.status.match(/\d+/g)!.map(Number);
     assert.ok(shaders > 40 && plans > 40, texts.status);
     assert.equal(failures, 0, texts.status);
+    assert.match(picked.texts.model, /^diffusers_tiny: [\d,]+ parameters, 12×20$/);
+    assert.match(picked.texts.message, /holds no diffusion_pytorch_model.safetensors/);
   },
 });

@@ -33,12 +33,13 @@ export interface Visit {
   readonly url: string;
   /** Run in the page before its own program. */
   readonly before?: string;
-  /** In this order: fill, choose, click, wait until an element is there, save a download. */
+  /** In this order: fill in, click, wait until an element is there, save a download, pick a folder. */
   readonly steps: readonly (
     | { readonly fill: string; readonly with: string }
     | { readonly click: string }
     | { readonly wait: string }
     | { readonly download: string; readonly to: string }
+    | { readonly folder: string; readonly from: string }
   )[];
   /** Name → selector of an element whose text is wanted. */
   readonly texts: Readonly<Record<string, string>>;
@@ -73,9 +74,8 @@ export async function visit(visits: readonly Visit[]): Promise<Visited[]> {
   return visited;
 }
 
-export interface Served {
+export interface Served extends AsyncDisposable {
   readonly address: string;
-  stop(): Promise<void>;
 }
 
 /** `deno task browser` as a user runs it, on a port that is free. */
@@ -95,7 +95,7 @@ export async function serveBrowser(...args: string[]): Promise<Served> {
   }
   return {
     address: text.match(/http:\S+/)![0],
-    async stop() {
+    async [Symbol.asyncDispose]() {
       child.kill("SIGINT");
       await reader.cancel();
       await child.status;

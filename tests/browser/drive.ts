@@ -12,7 +12,7 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const PATIENCE_MS = 240_000;
+const PATIENCE_MS = 120_000;
 
 async function visitOne(visit: Visit, executablePath: string, profile: string): Promise<Visited> {
   const context = await chromium.launchPersistentContext(profile, {
@@ -37,6 +37,7 @@ async function visitOne(visit: Visit, executablePath: string, profile: string): 
         else await page.fill(step.fill, step.with);
       } else if ("click" in step) await page.click(step.click);
       else if ("wait" in step) await page.locator(step.wait).waitFor();
+      else if ("folder" in step) await page.setInputFiles(step.folder, step.from);
       else {
         const [download] = await Promise.all([
           page.waitForEvent("download"),
