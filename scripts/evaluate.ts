@@ -17,7 +17,13 @@ import { folderSource, runSource, type Show, type Source } from "../lib/evaluate
 import { type Gpu, openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
 import { InceptionExtractor, LpipsExtractor, sliceInput } from "../lib/metrics/extract.ts";
-import { loadWeights, WEIGHTS, WEIGHTS_COMMAND, WEIGHTS_FOLDER } from "../lib/metrics/weights.ts";
+import {
+  loadWeights,
+  WEIGHTS,
+  WEIGHTS_COMMAND,
+  WEIGHTS_FOLDER,
+  type WeightsId,
+} from "../lib/metrics/weights.ts";
 
 const positive = (text: string) => {
   const value = Number(text);
@@ -154,8 +160,14 @@ async function networks(
   if (!options.weights) return { inception: null, lpips: null };
   const inception = await inceptionFor(gpu, options);
   const [alexnet, heads] = await Promise.all([loadWeights("alexnet"), loadWeights("lpips")]);
-  if (!inception) warnings.push(`FID, KID and Inception Score: run \`${WEIGHTS_COMMAND}\` first`);
-  if (!alexnet || !heads) warnings.push(`LPIPS: run \`${WEIGHTS_COMMAND}\` first`);
+  const missing = (there: Partial<Record<WeightsId, unknown>>) =>
+    WEIGHTS.filter(({ id }) => id in there && !there[id]).map(({ file }) => file).join(" and ");
+  for (
+    const [what, files] of [
+      ["FID, KID and Inception Score need", missing({ inception })],
+      ["LPIPS needs", missing({ alexnet, lpips: heads })],
+    ]
+  ) if (files) warnings.push(`${what} ${files}: run ${WEIGHTS_COMMAND} first`);
   const lpips = alexnet && heads && await LpipsExtractor.create(gpu, size, alexnet, heads);
   return { inception, lpips };
 }

@@ -67,3 +67,33 @@ export function copying(
   const known = (values: (number | null)[]) => values.filter((value) => value !== null);
   return { pairs, memorisation: memorisation(known(ratio), known(real)) };
 }
+
+interface Plane {
+  ct: Float32Array;
+  lungMask: Float32Array;
+}
+
+/**
+ * Whether some training slice, or its mirror image, differs from a slice by less than `limit` inside
+ * the slice's mask: root mean square, in the units of `ct`. This needs no other patients to say what
+ * is near. A slice without a lung is like none.
+ */
+export function isCopied(
+  { ct, lungMask }: Plane,
+  train: readonly Plane[],
+  width: number,
+  limit: number,
+): boolean {
+  const inside: number[] = [];
+  lungMask.forEach((value, i) => value > 0.5 && inside.push(i));
+  const most = limit ** 2 * inside.length;
+  const mirrored = inside.map((i) => i - i % width + width - 1 - i % width);
+  const like = (other: Float32Array, places: number[]) => {
+    let sum = 0;
+    for (let k = 0; k < inside.length && sum < most; k++) {
+      sum += (ct[inside[k]] - other[places[k]]) ** 2;
+    }
+    return sum < most;
+  };
+  return train.some((other) => like(other.ct, inside) || like(other.ct, mirrored));
+}

@@ -15,7 +15,7 @@ import { ssim, SSIM_PADDING } from "../metrics/ssim.ts";
 import { mean } from "../metrics/statistics.ts";
 import { PhiloxStream } from "../random/philox.ts";
 import { maskAdherence, type Segmenting } from "./conditions.ts";
-import { type Copying, copying } from "./copying.ts";
+import { type Copying, copying, isCopied } from "./copying.ts";
 import { type Evaluators, networkScores } from "./networks.ts";
 import { fromSummary, fromValue, METRICS, notComputed, type Score } from "./score.ts";
 
@@ -71,6 +71,8 @@ export interface Evaluation {
 /** Values in [−1, 1] have this range. */
 const RANGE = 2;
 const HISTOGRAM_BINS = 75;
+/** Root mean square difference in the lungs below which a slice is a copy: less than CT's noise. */
+const COPY_HU = 10;
 
 /**
  * @param onStage told the name of each part as it starts
@@ -124,6 +126,15 @@ export async function evaluate(
 
   const order = new Map<string, number>(METRICS.map(({ name }, i) => [name, i]));
   scores.sort((a, b) => order.get(a.name)! - order.get(b.name)!);
+  const copied = copies.scores.find(({ name }) => name === "copied")?.value;
+  if (copied) {
+    warnings.push(
+      `${
+        Math.round(copied * generated.length)
+      } of ${generated.length} generated slices are within ` +
+        `${COPY_HU} HU of a training slice: copies, which must not be shared`,
+    );
+  }
   if (train.length === 0) {
     warnings.push("no training slices were given: copying was not looked for");
   }
@@ -306,8 +317,8 @@ function copyScores(
   inception: { generated: Features; real: Features; train: Features | null } | null,
   { radiomics }: FreeScores,
 ): { scores: Score[]; found: Evaluation["copies"] } {
-  const { generated, real, train } = input;
-  const names = ["memorised_pixels", "memorised_features"];
+  const { generated, real, train, width, window } = input;
+  const names = ["memorised_pixels", "memorised_features", "copied"];
   if (train.length === 0) {
     const why = "the training slices were not given";
     return {
@@ -347,17 +358,28 @@ function copyScores(
     }));
     features = { ...found, pairs };
   }
+  const why = new Set(patients).size < 2
+    ? "all training slices are of one patient: look at the closest pairs"
+    : "too few slices of different patients to say what is near";
   const score = (name: string, found: Copying | null, where: string): Score => {
     const rate = found?.memorisation;
-    if (!rate) return notComputed(name, "too few slices of different patients to say what is near");
+    if (!rate) return notComputed(name, why);
     return fromValue(name, rate.rate, {
       reference: 0.05,
       note: `${where}; median ratio ${rate.median.generated.toFixed(2)}, of real slices ` +
         rate.median.real.toFixed(2),
     });
   };
+  const limit = COPY_HU / (window.width / 2);
+  const share = (slices: EvalSlice[]) =>
+    slices.filter((slice) => isCopied(slice, train, width, limit)).length / slices.length;
+  const reference = unseen.length ? share(unseen) : null;
   return {
-    scores: [score(names[0], pixels, "pixels"), score(names[1], features, space)],
+    scores: [
+      score(names[0], pixels, "pixels"),
+      score(names[1], features, space),
+      fromValue(names[2], share(generated), { reference }),
+    ],
     found: { pixels, features },
   };
 }

@@ -1,7 +1,8 @@
 /** `evaluation.html`: the whole report in one file that needs nothing else and runs no script. */
 
 import type { Canvas } from "../io/canvas.ts";
-import { closestPairs, escape, LEGEND, lineChart, sliceRows } from "./pictures.ts";
+import { escape } from "../train/chart.ts";
+import { closestPairs, LEGEND, lineChart, sliceRows } from "./pictures.ts";
 import type { Report, Result } from "./report.ts";
 import { show, showScore } from "./report.ts";
 import type { Score } from "./score.ts";
@@ -11,9 +12,10 @@ const STYLE = `
 body { max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #8886; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; }
+td:first-child { white-space: nowrap; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #8883; vertical-align: top; }
 td.number { white-space: nowrap; font-variant-numeric: tabular-nums; }
-small { opacity: .75; } svg { max-width: 640px; width: 100%; font-size: 12px; fill: currentColor; }
+.wide { overflow-x: auto; } small { opacity: .75; } svg { max-width: 640px; width: 100%; font-size: 12px; fill: currentColor; }
 img { max-width: 100%; image-rendering: pixelated; background: #000; }
 .none { opacity: .6; } .warning { background: #f5a62333; padding: .5rem 1rem; }
 .group td { font-weight: 600; padding-top: 1rem; }`;
@@ -34,7 +36,7 @@ export function evaluationPage(report: Report): string {
     "<p>Mean ± standard deviation over the slices, with the 95 % bootstrap interval of the mean in " +
     "brackets. “Real” is what the same figure gives between real slices: what a perfect generator " +
     "would score. ↑ higher is better, ↓ lower is better.</p>",
-    scoreTable(results),
+    `<div class="wide">${scoreTable(results)}</div>`,
     ...(results.length > 1 ? [guidanceCharts(results)] : []),
     ...results.map(resultSection),
   ];
@@ -89,11 +91,8 @@ function guidanceCharts(results: readonly Result[]): string {
       return [];
     }
     const curve = { name: scores[0]!.label, values: scores.map((score) => score!.value!) };
-    return [lineChart([curve], {
-      x: [scales[0]!, scales[scales.length - 1]!],
-      xLabel: `guidance scale (${scales.join(", ")})`,
-      yLabel: scores[0]!.label,
-    })];
+    const at = scales.map((scale) => scale!);
+    return [lineChart([curve], { at, xLabel: "guidance scale", yLabel: scores[0]!.label })];
   });
   return charts.length ? `<h2>Over the guidance scale</h2>${charts.join("\n")}` : "";
 }
@@ -105,6 +104,12 @@ function resultSection(result: Result): string {
     generated.flatMap((slice, i) => slice.label === label ? [i] : []).slice(0, SHOWN)
   );
   const low = window.level - window.width / 2, high = window.level + window.width / 2;
+  const bin = (high - low) / evaluation.histograms[0].values.length;
+  // The mean, which comes first, was taken away.
+  const spectra = evaluation.spectra.map(({ name, values }) => ({
+    name,
+    values: Array.from(values).slice(1),
+  }));
   const parts = [
     `<h2>${escape(name)}</h2>`,
     ...evaluation.warnings.map((text) => `<p class="warning">${escape(text)}</p>`),
@@ -117,13 +122,13 @@ function resultSection(result: Result): string {
     `white where the generated slice is denser. Red: the real slice's nodule.</small></p>`,
     "<h3>HU inside the lungs</h3>",
     lineChart(evaluation.histograms, {
-      x: [low, high],
+      at: Array.from(evaluation.histograms[0].values, (_, i) => low + (i + 0.5) * bin),
       xLabel: "HU",
       yLabel: "fraction of pixels",
     }),
     "<h3>Radial power spectrum</h3>",
-    lineChart(evaluation.spectra, {
-      x: [0, Math.floor(Math.min(height, width) / 2)],
+    lineChart(spectra, {
+      at: Array.from(spectra[0].values, (_, i) => i + 1),
       xLabel: "cycles per image side",
       yLabel: "power",
       log: true,

@@ -1,6 +1,7 @@
 /** Pictures of an evaluation: slices side by side, closest pairs, curves as SVG. */
 
 import { Canvas, CHARACTER, type Colour, COLOURS } from "../io/canvas.ts";
+import { escape, label, logTicks, ticks } from "../train/chart.ts";
 import type { ClosePair } from "./copying.ts";
 import type { Curve, EvalSlice } from "./evaluation.ts";
 import type { Result } from "./report.ts";
@@ -56,25 +57,38 @@ export function sliceRows({ input, evaluation }: Result, chosen: readonly number
   return canvas;
 }
 
-/** Generated slices beside the training slices nearest to them, closest first. */
+/**
+ * Generated slices beside the training slices nearest to them, closest first, what is compared
+ * outlined: the inside of the mask.
+ */
 export function closestPairs(
   generated: readonly EvalSlice[],
   train: readonly EvalSlice[],
   pairs: readonly ClosePair[],
   { height, width }: { height: number; width: number },
 ): Canvas {
-  const scale = scaleFor(width), cell = width * scale + GAP;
-  const line = height * scale + GAP + CHARACTER.height;
+  const scale = scaleFor(width), cell = width * scale + GAP, wide = 2 * cell + 4 * GAP;
+  const line = height * scale + GAP + 3 * CHARACTER.height;
   const perRow = 3;
-  const rows = Math.ceil(pairs.length / perRow);
-  const canvas = new Canvas(perRow * (2 * cell + 4 * GAP), rows * line);
+  const canvas = new Canvas(perRow * wide, Math.ceil(pairs.length / perRow) * line);
   pairs.forEach((pair, k) => {
-    const x = k % perRow * (2 * cell + 4 * GAP), y = Math.floor(k / perRow) * line;
-    canvas.image(x, y, { data: generated[pair.generated].ct, width, height }, scale);
-    canvas.image(x + cell, y, { data: train[pair.train].ct, width, height }, scale);
-    const text = `generated | training, ${show(pair.distance)}` +
-      (pair.ratio === null ? "" : `, ratio ${show(pair.ratio)}`);
-    canvas.text(x, y + height * scale + 1, text, COLOURS.gray);
+    const x = k % perRow * wide, y = Math.floor(k / perRow) * line;
+    const sides = [generated[pair.generated], train[pair.train]];
+    sides.forEach(({ ct, lungMask }, side) => {
+      canvas.image(x + side * cell, y, { data: ct, width, height }, scale);
+      const mask = { data: lungMask, width, height };
+      canvas.outline(x + side * cell, y, mask, COLOURS.green, scale);
+    });
+    const ratio = pair.ratio === null ? "" : `, ratio ${show(pair.ratio)}`;
+    const texts = [
+      `made: ${sides[0].id}`,
+      `real: ${sides[1].id}`,
+      `distance ${show(pair.distance)}${ratio}`,
+    ];
+    texts.forEach((text, i) => {
+      const fitting = text.slice(0, Math.floor((wide - 2 * GAP) / CHARACTER.width));
+      canvas.text(x, y + height * scale + 2 + i * CHARACTER.height, fitting, COLOURS.gray);
+    });
   });
   return canvas;
 }
@@ -82,67 +96,65 @@ export function closestPairs(
 const css = ([red, green, blue]: Colour) => `rgb(${red},${green},${blue})`;
 export const CURVE_COLOURS = ["#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2"];
 
-/** Lines over a common axis, as SVG. */
-export function lineChart(
-  curves: readonly Curve[],
-  { x, xLabel, yLabel, log = false }: {
-    /** Value at the first and the last point. */
-    x: [number, number];
-    xLabel: string;
-    yLabel: string;
-    log?: boolean;
-  },
-): string {
-  const W = 640, H = 300, left = 70, bottom = 44, top = 12, right = 12;
-  const transform = (value: number) => log ? Math.log10(Math.max(value, 1e-12)) : value;
-  const all = curves.flatMap(({ values }) => Array.from(values, transform)).filter(Number.isFinite);
+const MARGIN = { left: 84, right: 28, top: 12, bottom: 46 };
+const [WIDTH, HEIGHT] = [640, 300];
+
+export interface Axes {
+  /** Where each value of the curves stands. */
+  at: readonly number[];
+  xLabel: string;
+  yLabel: string;
+  /** Logarithmic y axis. */
+  log?: boolean;
+}
+
+/** Lines over a common axis, as SVG; points that a logarithmic axis has no place for are left out. */
+export function lineChart(curves: readonly Curve[], { at, xLabel, yLabel, log }: Axes): string {
+  const fits = (value: number) => Number.isFinite(value) && (!log || value > 0);
+  const all = curves.flatMap(({ values }) => Array.from(values)).filter(fits);
   let low = Math.min(...all), high = Math.max(...all);
-  if (!(high > low)) [low, high] = [low - 1, low + 1];
-  const px = (i: number, count: number) =>
-    left + (W - left - right) * (count > 1 ? i / (count - 1) : 0.5);
-  const py = (value: number) => H - bottom - (H - top - bottom) * (value - low) / (high - low);
-  const parts: string[] = [];
-  for (let tick = 0; tick <= 4; tick++) {
-    const value = low + (high - low) * tick / 4, y = py(value).toFixed(1);
-    const text = show(log ? 10 ** value : value);
-    parts.push(
-      `<line x1="${left}" x2="${W - right}" y1="${y}" y2="${y}" stroke="#8884"/>` +
-        `<text x="${
-          left - 6
-        }" y="${y}" text-anchor="end" dominant-baseline="middle">${text}</text>`,
-    );
-    const at = x[0] + (x[1] - x[0]) * tick / 4;
-    parts.push(
-      `<text x="${px(tick, 5)}" y="${H - bottom + 16}" text-anchor="middle">${show(at)}</text>`,
-    );
-  }
+  if (!(high > low)) [low, high] = log ? [low / 2, high * 2] : [low - 1, low + 1];
+  const yTicks = log ? logTicks(low, high) : ticks(low, high);
+  const right = WIDTH - MARGIN.right, bottom = HEIGHT - MARGIN.bottom;
+  const [x0, x1] = [Math.min(...at), Math.max(...at)];
+  const px = (x: number) =>
+    (MARGIN.left + (right - MARGIN.left) * (x1 > x0 ? (x - x0) / (x1 - x0) : 0.5)).toFixed(1);
+  const [y0, y1] = [yTicks[0], yTicks.at(-1)!].map((y) => log ? Math.log10(y) : y);
+  const py = (y: number) =>
+    (bottom - (bottom - MARGIN.top) * ((log ? Math.log10(y) : y) - y0) / (y1 - y0)).toFixed(1);
+  const xTicks = x1 > x0 ? ticks(x0, x1).filter((x) => x >= x0 && x <= x1) : [x0];
+  const parts = [
+    ...yTicks.map((y) =>
+      `<line x1="${MARGIN.left}" x2="${right}" y1="${py(y)}" y2="${py(y)}" stroke="#8884"/>` +
+      `<text x="${MARGIN.left - 6}" y="${py(y)}" dy="4" text-anchor="end">${label(y)}</text>`
+    ),
+    ...xTicks.map((x) =>
+      `<text x="${px(x)}" y="${bottom + 16}" text-anchor="middle">${label(x)}</text>`
+    ),
+  ];
   curves.forEach(({ name, values }, k) => {
     const colour = CURVE_COLOURS[k % CURVE_COLOURS.length];
-    const points = Array.from(
-      values,
-      (value, i) => `${px(i, values.length).toFixed(1)},${py(transform(value)).toFixed(1)}`,
-    );
+    const points = Array.from(values).flatMap((y, i) => fits(y) ? [[px(at[i]), py(y)]] : []);
     parts.push(
-      `<polyline fill="none" stroke="${colour}" stroke-width="2" points="${points.join(" ")}"/>` +
-        `<text x="${W - right - 4}" y="${top + 14 + 16 * k}" text-anchor="end" fill="${colour}">` +
+      `<polyline fill="none" stroke="${colour}" stroke-width="2" points="${points.join(" ")}"/>`,
+      ...(points.length <= 12
+        ? points.map(([x, y]) => `<circle cx="${x}" cy="${y}" r="3" fill="${colour}"/>`)
+        : []),
+      `<text x="${right - 4}" y="${MARGIN.top + 14 + 16 * k}" text-anchor="end" fill="${colour}">` +
         `${escape(name)}</text>`,
     );
   });
   parts.push(
-    `<text x="${(left + W) / 2}" y="${H - 8}" text-anchor="middle">${escape(xLabel)}</text>`,
-    `<text transform="translate(14 ${H / 2}) rotate(-90)" text-anchor="middle">${
+    `<text x="${(MARGIN.left + right) / 2}" y="${HEIGHT - 8}" text-anchor="middle">${
+      escape(xLabel)
+    }</text>`,
+    `<text transform="translate(14 ${HEIGHT / 2}) rotate(-90)" text-anchor="middle">${
       escape(yLabel)
     }</text>`,
   );
-  return `<svg viewBox="0 0 ${W} ${H}" role="img" aria-label="${escape(yLabel)}">${
+  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escape(yLabel)}">${
     parts.join("")
   }</svg>`;
-}
-
-/** Text inside HTML: ids come from the user's file names. */
-export function escape(text: string): string {
-  const entities: Record<string, string> = { "&": "amp", "<": "lt", ">": "gt", '"': "quot" };
-  return text.replace(/[&<>"]/g, (character) => `&${entities[character]};`);
 }
 
 /** The colours of the mask outlines, for the page's legend. */

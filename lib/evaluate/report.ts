@@ -36,8 +36,11 @@ export function show(value: number | null | undefined): string {
 /** Mean ± deviation [interval] of a score, in its unit. */
 export function showScore(score: Score): string {
   if (score.value === null) return "not computed";
-  const spread = score.deviation === undefined ? "" : ` ± ${show(score.deviation)}`;
-  const range = score.low === undefined ? "" : `  [${show(score.low)}, ${show(score.high)}]`;
+  const { deviation, low, high } = score;
+  const spread = Number.isFinite(deviation) ? ` ± ${show(deviation)}` : "";
+  const range = low === undefined || !Number.isFinite(score.value)
+    ? ""
+    : `  [${show(low)}, ${show(high)}]`;
   return `${show(score.value)}${spread}${score.unit && ` ${score.unit}`}${range}`;
 }
 

@@ -84,7 +84,7 @@ export const METRICS = [
     "Mask adherence (Dice)",
     "",
     "higher",
-    "own segmenter, see README",
+    "own segmenter, see docs/evaluation.md",
   ),
   metric(CONDITIONS, "nodule_auc", "Nodule agreement (AUC)", "", "higher", "own classifier"),
   metric(CONDITIONS, "nodule_agreement", "Verdict as asked for", "", "higher", "own classifier"),
@@ -94,9 +94,10 @@ export const METRICS = [
     "Suspiciously near one patient, pixels",
     "",
     "lower",
-    "see copying.ts",
+    "see docs/evaluation.md",
   ),
-  metric(COPIES, "memorised_features", "… and in features", "", "lower", "see copying.ts"),
+  metric(COPIES, "memorised_features", "… and in features", "", "lower", "see docs/evaluation.md"),
+  metric(COPIES, "copied", "Within 10 HU of a training slice", "", "lower", "or its mirror image"),
 ] as const satisfies readonly Metric[];
 
 /** A score with a value for each slice. */

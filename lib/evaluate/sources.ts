@@ -145,10 +145,11 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
     sets.push({ name, cfgScale, generated: generated.slices, paired: true });
   }
   const checkpoint = join(model.folder, "..");
+  const step = Number(/step-(\d+)$/.exec(checkpoint)?.[1]), epoch = await epochOf(checkpoint);
   return {
     about: [
       ["Run", run],
-      ["Model", `${model.folder} (step ${Number(/step-(\d+)$/.exec(checkpoint)?.[1])})`],
+      ["Model", `${model.folder} (step ${step}${epoch === null ? "" : `, epoch ${epoch}`})`],
       ["Data", `${folder ?? "built-in phantom"}, ${test.split} split: ${real.length} slices`],
       ["Training slices looked at", `${train.length} of ${dataset.train.length}`],
       ["Sampling", `${options.scheduler}, ${options.steps} steps, seed ${seed}`],
@@ -156,13 +157,25 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
       ["Adapter", gpu.name],
     ],
     warnings: [...dataset.notes, ...test.notes],
-    epoch: await epochOf(checkpoint),
+    epoch,
     ...{ size, window, sets, real, train, made },
     heldOut: test.split === "train" ? [] : real,
     found: paths.length - made,
     discard: () => kept.remove(paths),
   };
 }
+
+/** The record, whose size as loaded is noted where it is another. */
+const noting = (record: SliceRecord, size: Size, sizes: Set<string>): SliceRecord => ({
+  ...record,
+  async load() {
+    const slice = await record.load();
+    if (slice.height !== size.height || slice.width !== size.width) {
+      sizes.add(`${slice.height}×${slice.width}`);
+    }
+    return slice;
+  },
+});
 
 /** Slices of a folder, and those of another to compare them with. */
 export async function folderSource(
@@ -176,8 +189,9 @@ export async function folderSource(
   if (!first) throw new InputError(`${generatedFolder}: no slice to score`);
   const { height, width } = given ?? first;
   const size = { height, width };
+  const resized = new Set<string>();
   const load = (record: SliceRecord) =>
-    prepareSlice(record, size, LUNG_WINDOW, { antialias: true });
+    prepareSlice(noting(record, size, resized), size, LUNG_WINDOW, { antialias: true });
   const generated = await prepare(all(made), load, show, "generated slices");
   const byId = new Set(all(data).map(({ id }) => id));
   const named = generated.every(({ id }) => byId.has(id));
@@ -195,7 +209,14 @@ export async function folderSource(
       ["Real", `${realFolder}: ${real.length} slices${paired ? ", paired by name" : ""}`],
       ["Size", `${height}×${width}`],
     ],
-    warnings: [...made.notes, ...data.notes, ...test.notes],
+    warnings: [
+      ...made.notes.filter((note) => !/_patients\.txt/.test(note)).map((n) => `generated: ${n}`),
+      ...data.notes.map((note) => `real: ${note}`),
+      ...test.notes,
+      ...resized.size
+        ? [`slices of ${[...resized].join(", ")} were resized to ${height}×${width}`]
+        : [],
+    ],
     epoch: null,
     ...{ size, real, train },
     window: LUNG_WINDOW,

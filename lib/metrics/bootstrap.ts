@@ -7,9 +7,9 @@ export interface Summary {
   mean: number;
   /** ddof 0 */
   deviation: number;
-  /** Percentile bootstrap interval of the mean, 95 %. */
-  low: number;
-  high: number;
+  /** Percentile bootstrap interval of the mean, 95 %; none of a single value. */
+  low?: number;
+  high?: number;
   count: number;
 }
 
@@ -25,6 +25,7 @@ export function summarise(
 ): Summary | null {
   const count = values.length;
   if (count === 0) return null;
+  if (count === 1) return { mean: values[0], deviation: 0, count };
   const means = Float64Array.from({ length: resamples }, () => {
     let sum = 0;
     for (let i = 0; i < count; i++) sum += values[random.int(count)];

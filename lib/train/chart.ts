@@ -12,7 +12,8 @@ const [WIDTH, HEIGHT] = [460, 240];
 const MARGIN = { left: 56, right: 24, top: 30, bottom: 36 };
 const MOST_POINTS = 1000;
 
-const escape = (text: string) =>
+/** Text inside HTML: names come from users' files. */
+export const escape = (text: string) =>
   text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" }[c]!));
 
 /** Round numbers, about four apart, from at most `low` to at least `high`. */
@@ -25,7 +26,7 @@ export function ticks(low: number, high: number): number[] {
 }
 
 /** The same for a logarithmic axis: 1, 2 and 5 times powers of ten, or powers alone. */
-function logTicks(low: number, high: number): number[] {
+export function logTicks(low: number, high: number): number[] {
   const first = Math.floor(Math.log10(low)), last = Math.ceil(Math.log10(high));
   const factors = last - first > 3 ? [1] : [1, 2, 5];
   const all: number[] = [];
@@ -34,7 +35,8 @@ function logTicks(low: number, high: number): number[] {
   return all.slice(Math.max(from, 0), to < 0 ? all.length : to + 1);
 }
 
-const label = (v: number) => {
+/** A number at a tick. */
+export const label = (v: number) => {
   const size = Math.abs(v);
   if (size !== 0 && (size < 1e-3 || size >= 1e6)) return Number(v.toPrecision(3)).toExponential();
   return String(Number(v.toPrecision(4)));

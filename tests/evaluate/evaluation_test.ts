@@ -92,8 +92,24 @@ Deno.test("scores: copies of training slices are found out, others are not", asy
   const { pairs } = found.evaluation.copies.pixels!;
   for (const { generated, train: nearest } of pairs) assert.equal(nearest, generated);
   assert.ok(pairs.every(({ ratio }) => ratio! < 0.2));
+  assert.equal(found.value("copied"), 1);
+  assert.equal(found.of("copied").reference, 0);
+  assert.match(found.evaluation.warnings.join(), /6 of 6 generated slices are within 10 HU/);
+  const mirror = copies.map((slice) => ({
+    ...slice,
+    ct: slice.ct.map((_, i) => slice.ct[i - i % 64 + 63 - i % 64]),
+    lungMask: slice.lungMask.map((_, i) => slice.lungMask[i - i % 64 + 63 - i % 64]),
+  }));
+  assert.equal((await valuesOf(input(mirror, real, train))).value("copied"), 1);
+  // Of a single patient nothing else can be said, but this can.
+  const alone = train.map((slice) => ({ ...slice, patient: "one" }));
+  const single = await valuesOf(input(copies, real, alone));
+  assert.equal(single.value("memorised_pixels"), null);
+  assert.match(single.of("memorised_pixels").note!, /of one patient/);
+  assert.equal(single.value("copied"), 1);
   const honest = await valuesOf(input(noisy(real, 0.3), real, train));
   assert.ok(honest.value("memorised_pixels") < 0.5);
+  assert.equal(honest.value("copied"), 0);
   // Flat grey lungs are nearer to every slice than slices are to each other, and copy none.
   const grey = real.map((slice) => ({ ...slice, ct: slice.ct.map(() => -0.3) }));
   assert.ok((await valuesOf(input(grey, real, train))).value("memorised_pixels") < 0.5);
