@@ -131,7 +131,7 @@ await main(async () => {
   const report: BenchReport = {
     version: 1,
     date: new Date().toISOString(),
-    command: `deno task bench ${Deno.args.join(" ")}`,
+    command: `./run bench ${Deno.args.join(" ")}`,
     adapter: gpu.name,
     software: gpu.profile.software,
     cores: navigator.hardwareConcurrency,
