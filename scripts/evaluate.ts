@@ -8,7 +8,7 @@ import { parseShard, type Shard, takeShard } from "../lib/diffusion/jobs.ts";
 import { parseCheckpoint, type WhichCheckpoint } from "../lib/diffusion/model_folder.ts";
 import { SCHEDULER_CHOICES } from "../lib/diffusion/sampling_model.ts";
 import { InputError } from "../lib/errors.ts";
-import { NoduleClassifier } from "../lib/evaluate/classifier.ts";
+import { isTeachable, NoduleClassifier } from "../lib/evaluate/classifier.ts";
 import { evaluate, type EvaluationInput } from "../lib/evaluate/evaluation.ts";
 import type { Evaluators } from "../lib/evaluate/networks.ts";
 import { evaluationPage } from "../lib/evaluate/page.ts";
@@ -185,12 +185,19 @@ async function classifierFor(
     noClassifier,
   });
   if (steps === 0) return none("--classifier-steps 0");
-  const classes = new Set(train.map(({ label }) => label));
-  if (classes.size < 2) return none("the training slices are not of both classes");
+  const taught = train.filter(isTeachable);
+  const classes = new Set(taught.map(({ label }) => label));
+  if (classes.size < 2) {
+    return none(
+      taught.length < train.length
+        ? `at ${size.height}×${size.width} no training nodule has a pixel left`
+        : "the training slices are not of both classes",
+    );
+  }
   const classifier = await NoduleClassifier.train(gpu, train, {
     ...size,
     steps,
-    batch: Math.min(16, train.length),
+    batch: Math.min(16, taught.length),
     seed,
     onStep: (done) => show("nodule classifier", done, steps),
   });

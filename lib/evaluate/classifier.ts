@@ -1,6 +1,6 @@
 /**
- * Does a slice show a nodule? A small convolutional network, trained here on the real training
- * split, that gives the class asked for of a generated slice a second opinion.
+ * Does a slice show a nodule? A small convolutional network, trained here on where the real training
+ * slices have theirs, that gives the class asked for of a generated slice a second opinion.
  */
 
 import { BalancedSampler } from "../data/sampler.ts";
@@ -11,22 +11,32 @@ import { Graph } from "../graph/graph.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { convLayer, groupNormLayer } from "../nn/layers.ts";
 import { collectParameters, FlatParameters, type ParameterSource } from "../nn/parameters.ts";
-import { linear } from "../ops/linear.ts";
 import { OPS } from "../ops/mod.ts";
 import { mse } from "../ops/mse.ts";
 import { adamw, ADAMW_HYPER } from "../ops/optimizer.ts";
-import { view } from "../ops/view.ts";
 import { PhiloxStream } from "../random/philox.ts";
 import { ADAMW_DEFAULTS, adamwHyper } from "../train/adamw.ts";
 import { flatGradient } from "../train/training_graph.ts";
 
-/** A real slice to learn from, or any slice to judge. */
-export interface ClassifierSlice {
-  /** [height, width] in [−1, 1] */
+/** A slice to judge: planes of [height, width]. */
+export interface JudgedSlice {
+  /** In [−1, 1]. */
   ct: Float32Array;
   lungMask: Float32Array;
-  label: 0 | 1;
 }
+
+/** A real slice to learn from: one with a nodule says where it is. */
+export interface ClassifierSlice extends JudgedSlice {
+  label: 0 | 1;
+  noduleMask?: ArrayLike<number>;
+}
+
+/**
+ * Whether a slice can be learnt from: one without a nodule, or with one of which a pixel is left (small
+ * ones vanish when a slice is shrunk).
+ */
+export const isTeachable = ({ label, noduleMask }: ClassifierSlice): boolean =>
+  label === 0 || Array.from(noduleMask ?? []).some((value) => value > 0.5);
 
 export interface ClassifierOptions {
   height: number;
@@ -38,61 +48,67 @@ export interface ClassifierOptions {
   onStep?: (done: number) => void;
 }
 
-const WIDTHS = [16, 32, 48, 64];
+const WIDTHS = [16, 32, 48, 64], STRIDES = [1, 2, 2, 1] as const;
+/** Side of a cell in pixels: what the strides make. */
+const CELL = 4;
+/**
+ * Verdict that a cell with a nodule is trained towards; others towards 0. There are many more of those,
+ * and a target of 1 would be lost among them.
+ */
+const TARGET = 8;
 
-const mean = (pixels: number) => ({ shape: [1, pixels], dtype: "f32" } as const);
-
-/** Sets the input that averages over the pixels. */
-function writeMean(executable: Executable) {
-  const [, pixels] = executable.plan.inputs.mean.shape;
-  executable.write("mean", new Float32Array(pixels).fill(1 / pixels));
-}
+const cellsOf = (height: number, width: number) => ({
+  rows: Math.ceil(height / CELL),
+  columns: Math.ceil(width / CELL),
+});
 
 /**
- * Three halvings of 3×3 convolutions with group norm and SiLU, a verdict a
- * pixel and their mean. x [N,2,H,W], CT and lung mask → [N,1], trained towards 1 for a nodule and 0 for none.
+ * 3×3 convolutions with group norm and SiLU, two of them halving. x [N,2,H,W], CT and lung mask →
+ * a verdict a cell of 4×4 pixels, [N,1,⌈H/4⌉,⌈W/4⌉].
  */
 function network(source: ParameterSource, x: Tensor): Tensor {
-  const { graph } = x;
-  return graph.scope("classifier", () => {
+  return x.graph.scope("classifier", () => {
     WIDTHS.forEach((width, i) => {
-      x = convLayer(source, `conv${i}`, x, width, 3, { stride: i === 0 ? 1 : 2, padding: 1 });
+      x = convLayer(source, `conv${i}`, x, width, 3, { stride: STRIDES[i], padding: 1 });
       x = groupNormLayer(source, `norm${i}`, x, { groups: 8, eps: 1e-5, silu: true });
     });
-    // A verdict for every pixel, then their mean: as a product, which has a gradient.
-    const verdicts = convLayer(source, "out", x, 1, 1);
-    const [n, , height, wide] = verdicts.shape;
-    return linear(view(verdicts, [n, height * wide]), graph.input("mean", mean(height * wide)));
+    return convLayer(source, "out", x, 1, 1);
   });
 }
 
 /** A trained classifier on the GPU. */
 export class NoduleClassifier {
-  private constructor(readonly executable: Executable, readonly batch: number) {}
+  private constructor(
+    readonly executable: Executable,
+    readonly batch: number,
+    /** What a slice's highest verdict must be above to count as a nodule. */
+    private threshold: number,
+  ) {}
 
   /**
-   * Trains with AdamW on balanced batches, each slice flipped left to right every other time.
+   * Trains with AdamW on balanced batches, each slice moved a little and flipped left to right every
+   * other time. The threshold is the one that parts the training slices best.
    *
-   * @throws InputError where a class has no slice.
+   * @throws InputError where a class has no slice to learn from (see {@link isTeachable}).
    */
   static async train(
     gpu: Gpu,
-    slices: readonly ClassifierSlice[],
+    all: readonly ClassifierSlice[],
     options: ClassifierOptions,
   ): Promise<NoduleClassifier> {
     const { height, width, steps = 300, batch = 16, learningRate = 2e-3, seed = 0 } = options;
+    const slices = all.filter(isTeachable);
     const image = { shape: [batch, 2, height, width], dtype: "f32" } as const;
     const layout = collectParameters((graph, source) => network(source, graph.input("x", image)));
     const flat = { shape: [layout.size], dtype: "f32" } as const;
+    const { rows, columns } = cellsOf(height, width), cells = rows * columns;
 
     const graph = new Graph();
     const x = graph.input("x", image);
     const states = ["params", "m", "v", "ema"].map((name) => graph.state(name, flat));
     const parameters = new FlatParameters(states[0], layout);
-    const loss = mse(
-      network(parameters, x),
-      graph.input("label", { shape: [batch, 1], dtype: "f32" }),
-    );
+    const target = graph.input("target", { shape: [batch, 1, rows, columns], dtype: "f32" });
+    const loss = mse(network(parameters, x), target);
     const gradient = flatGradient(graph, parameters, loss, graph.input("loss_gradient", loss));
     const hyper = graph.input("hyper", { shape: [ADAMW_HYPER], dtype: "f32" });
     const [p, m, v, ema] = states;
@@ -101,23 +117,31 @@ export class NoduleClassifier {
     const trainer = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile }));
     const random = new PhiloxStream(seed, 7 * 2 ** 40);
     const start = layout.initialise(random);
-    writeMean(trainer);
     trainer.write("params", start);
     trainer.write("ema", start);
     trainer.write("loss_gradient", new Float32Array([1]));
 
     const sampler = new BalancedSampler(slices.map(({ label }) => label), batch, seed);
-    const pixels = height * width;
-    const data = new Float32Array(2 * batch * pixels), labels = new Float32Array(batch);
+    const data = new Float32Array(2 * batch * height * width);
+    const targets = new Float32Array(batch * cells);
+    const reach = [height, width].map((side) => Math.floor(side / 16));
     for (let step = 1; step <= steps; step++) {
       const chosen = sampler.next();
+      targets.fill(0);
       for (let i = 0; i < batch; i++) {
         const slice = slices[chosen[i % chosen.length]];
-        put(data, i, slice, width, random.int(2) === 1);
-        labels[i] = slice.label;
+        const [down, right] = reach.map((most) => random.int(2 * most + 1) - most);
+        const move = { width, flip: random.int(2) === 1, down, right };
+        put(data.subarray(2 * i * height * width), slice, move);
+        if (slice.label === 1) {
+          moved(slice.noduleMask!, 0, move).forEach((value, at) => {
+            const row = Math.floor(at / width / CELL), column = Math.floor(at % width / CELL);
+            if (value > 0.5) targets[i * cells + row * columns + column] = TARGET;
+          });
+        }
       }
       trainer.write("x", data);
-      trainer.write("label", labels);
+      trainer.write("target", targets);
       const lr = learningRate * Math.min(1, step / 20) *
         (0.5 + 0.5 * Math.cos(Math.PI * (step - 1) / steps));
       trainer.write("hyper", adamwHyper({ ...ADAMW_DEFAULTS, lr }, step, 0.98, true));
@@ -130,24 +154,45 @@ export class NoduleClassifier {
 
     const judge = new Graph();
     const weights = new FlatParameters(judge.state("params", flat), layout);
-    judge.output("score", network(weights, judge.input("x", image)));
+    judge.output("verdicts", network(weights, judge.input("x", image)));
     const executable = await Executable.load(gpu, plan(judge, OPS, { device: gpu.profile }));
-    writeMean(executable);
     executable.write("params", trained);
-    return new NoduleClassifier(executable, batch);
+    const classifier = new NoduleClassifier(executable, batch, 0);
+    classifier.threshold = bestThreshold(
+      await classifier.#highest(slices),
+      slices.map(({ label }) => label),
+    );
+    return classifier;
   }
 
-  /** A score per slice, about 0 without and 1 with a nodule. */
-  async scores(slices: readonly Omit<ClassifierSlice, "label">[]): Promise<Float32Array> {
+  /** A score per slice, above 0.5 where it shows a nodule. */
+  async scores(slices: readonly JudgedSlice[]): Promise<Float32Array> {
+    return (await this.#highest(slices)).map((v) => 0.5 + (v - this.threshold) / TARGET);
+  }
+
+  /** The highest verdict of each slice's cells that touch its lungs; 0 where there is no lung. */
+  async #highest(slices: readonly JudgedSlice[]): Promise<Float32Array> {
     const [, , height, width] = this.executable.plan.inputs.x.shape;
+    const { rows, columns } = cellsOf(height, width), cells = rows * columns;
     const out = new Float32Array(slices.length);
     const data = new Float32Array(2 * this.batch * height * width);
     for (let at = 0; at < slices.length; at += this.batch) {
       const part = slices.slice(at, at + this.batch);
-      part.forEach((slice, i) => put(data, i, slice, width, false));
+      const still = { width, flip: false, down: 0, right: 0 };
+      part.forEach((slice, i) => put(data.subarray(2 * i * height * width), slice, still));
       this.executable.write("x", data);
       this.executable.run();
-      out.set((await this.executable.read("score")).subarray(0, part.length), at);
+      const verdicts = await this.executable.read("verdicts");
+      part.forEach(({ lungMask }, i) => {
+        let highest = -Infinity;
+        lungMask.forEach((value, k) => {
+          const row = Math.floor(k / width / CELL), column = Math.floor(k % width / CELL);
+          if (value > 0.5) {
+            highest = Math.max(highest, verdicts[i * cells + row * columns + column]);
+          }
+        });
+        out[at + i] = Number.isFinite(highest) ? highest : 0;
+      });
     }
     return out;
   }
@@ -157,19 +202,46 @@ export class NoduleClassifier {
   }
 }
 
-/** Writes a slice's two planes as image `i` of a batch. */
-function put(
-  batch: Float32Array,
-  i: number,
-  { ct, lungMask }: Omit<ClassifierSlice, "label">,
-  width: number,
-  flip: boolean,
-) {
-  [ct, lungMask].forEach((plane, channel) => {
-    const start = (2 * i + channel) * plane.length;
-    for (let k = 0; k < plane.length; k++) {
-      const column = k % width;
-      batch[start + k] = plane[flip ? k - column + width - 1 - column : k];
+/** Midway between two values such that the classes' shares on the right sides are largest in sum. */
+function bestThreshold(values: ArrayLike<number>, labels: readonly number[]): number {
+  const order = Array.from(values, (value, i) => ({ value, label: labels[i] }))
+    .sort((a, b) => a.value - b.value);
+  const share = 1 / labels.filter((label) => label === 0).length;
+  const cost = 1 / labels.filter((label) => label === 1).length;
+  let best = -Infinity, threshold = 0, sum = 0;
+  for (let i = 0; i + 1 < order.length; i++) {
+    sum += order[i].label === 0 ? share : -cost;
+    if (sum > best && order[i].value < order[i + 1].value) {
+      [best, threshold] = [sum, (order[i].value + order[i + 1].value) / 2];
     }
+  }
+  return threshold;
+}
+
+interface Move {
+  width: number;
+  flip: boolean;
+  /** Pixels. */
+  down: number;
+  right: number;
+}
+
+/** A plane, flipped left to right and moved; `outside` where nothing comes from. */
+function moved(
+  plane: ArrayLike<number>,
+  outside: number,
+  { width, flip, down, right }: Move,
+): Float32Array {
+  const height = plane.length / width;
+  return Float32Array.from({ length: plane.length }, (_, at) => {
+    const row = Math.floor(at / width) - down, column = at % width - right;
+    if (row < 0 || row >= height || column < 0 || column >= width) return outside;
+    return plane[row * width + (flip ? width - 1 - column : column)];
   });
+}
+
+/** Writes a slice's two planes as an image at the beginning of `to`. */
+function put(to: Float32Array, { ct, lungMask }: JudgedSlice, move: Move): void {
+  to.set(moved(ct, -1, move));
+  to.set(moved(lungMask, 0, move), ct.length);
 }

@@ -1,7 +1,7 @@
 /** Which code, data and settings a run is of. */
 
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Dataset } from "../data/dataset.ts";
 
@@ -17,11 +17,11 @@ export async function commitOf(root = ROOT): Promise<string | undefined> {
   const read = (path: string) => Deno.readTextFile(path).then((t) => t.trim(), () => undefined);
   let git = join(root, ".git");
   const link = await read(git); // a work tree's .git is a file that names the folder
-  if (link?.startsWith("gitdir: ")) git = join(root, link.slice("gitdir: ".length));
+  if (link?.startsWith("gitdir: ")) git = resolve(root, link.slice("gitdir: ".length));
   const head = await read(join(git, "HEAD"));
   if (!head?.startsWith("ref: ")) return head;
   const ref = head.slice("ref: ".length);
-  const shared = join(git, await read(join(git, "commondir")) ?? ".");
+  const shared = resolve(git, await read(join(git, "commondir")) ?? ".");
   const loose = await read(join(git, ref)) ?? await read(join(shared, ref));
   if (loose) return loose;
   const packed = await read(join(shared, "packed-refs"));
