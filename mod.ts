@@ -43,7 +43,7 @@ export { type ReverseStep, reverseSteps, schedulerConfig } from "./lib/diffusion
 export { trainingGraph } from "./lib/train/training_graph.ts";
 export { PRESETS, type RunConfig, runConfig } from "./lib/train/config.ts";
 
-export { casePlans, prepareCase, runCasePlan } from "./lib/audit/cases.ts";
+export { casePlans, halfCases, prepareCase, runCasePlan } from "./lib/audit/cases.ts";
 export { byShare, checkStep, type NodeCheck, shareOf } from "./lib/audit/check.ts";
 export { zeroGradients } from "./lib/audit/findings.ts";
 export { lockedPlans } from "./lib/audit/locked_plans.ts";

@@ -2,8 +2,14 @@
 
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { mutateFile, type Verdict } from "../lib/audit/mutation.ts";
-import { type Equivalent, mutationReport } from "../lib/audit/mutation_report.ts";
+import { allTrials, mutateFile, trialsOf, verdictKey } from "../lib/audit/mutation.ts";
+import {
+  type Equivalent,
+  type FileRun,
+  KEY_DIGITS,
+  mutationReport,
+  parseMutationReport,
+} from "../lib/audit/mutation_report.ts";
 import { newCommand, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments } from "../lib/cli/main.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";
@@ -12,6 +18,7 @@ import { writeFileAtomic } from "../lib/io/atomic.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const RESULTS = join(ROOT, "out/mutations");
+const PAGE = join(ROOT, "docs/mutations.md");
 
 const program = newCommand(
   "mutate",
@@ -19,19 +26,21 @@ const program = newCommand(
     "a statement) and runs the cases of the ops: each such bug must be found.",
 )
   .argument("[words...]", "only kernels whose path contains one of these")
-  .option("--count <n>", "mutants a kernel", wholeIn(1, 1000), 10)
-  .option("--missing", "only kernels without a result yet")
+  .option("--count <n>", "mutants a kernel", wholeIn(1, 1000), 8)
+  .option("--changed", "only kernels that changed since they were run, or never were")
   .option("--report", "run nothing, write docs/mutations.md from the results there are")
   .addHelpText(
     "after",
     `
 Examples:
   deno task mutate conv2d/direct_3x3      one kernel
-  deno task mutate --missing              go on after a stop
+  deno task mutate --changed              what changed; goes on after a stop
   deno task mutate --report
 
-Results are kept in out/mutations. docs/mutations_equivalent.json argues why a survivor computes the
-same. Exit code: 0 all found, 1 a survivor without such a reason, 3 no usable GPU.`,
+Results are kept in out/mutations, and in docs/mutations.md once reported. They count as long as the
+kernel, its plans on this adapter, its cases and tolerances stay what they were.
+docs/mutations_equivalent.json argues why a survivor computes the same. Exit code: 0 all found, 1 a
+survivor without such a reason, or a report with kernels that have no result, 3 no usable GPU.`,
   );
 
 function kernelFiles(folder: string): string[] {
@@ -45,32 +54,47 @@ function kernelFiles(folder: string): string[] {
 const resultPath = (file: string) =>
   join(RESULTS, file.replace("kernels/", "").replaceAll("/", "__") + ".json");
 
-async function savedVerdicts(file: string): Promise<Verdict[] | undefined> {
-  const text = await Deno.readTextFile(resultPath(file)).catch(() => undefined);
-  return text === undefined ? undefined : JSON.parse(text);
+const readOr = (path: string, other: string) => Deno.readTextFile(path).catch(() => other);
+
+/** A result that is still of this key: of this checkout, or else of the page. */
+async function knownRun(
+  file: string,
+  key: string,
+  told: ReadonlyMap<string, FileRun>,
+): Promise<FileRun | undefined> {
+  const saved: FileRun | null = JSON.parse(await readOr(resultPath(file), "null"));
+  return [saved, told.get(file)].find((run) => run?.key.slice(0, KEY_DIGITS) === key) ?? undefined;
 }
 
 await main(async () => {
   parseArguments(program);
-  const { count, missing, report } = program.opts();
+  const { count, changed, report } = program.opts();
   // The benchmark's probes are in no step and no op.
   const all = kernelFiles(join(ROOT, "kernels")).filter((f) => !f.startsWith("kernels/bench/"));
   const files = all.filter((f) =>
-    program.args.length === 0 || program.args.some((word) => f.includes(word))
+    report || program.args.length === 0 || program.args.some((word) => f.includes(word))
   );
   if (files.length === 0) throw new InputError(`no kernel's path contains ${program.args}`);
   const equivalent: Equivalent[] = JSON.parse(
-    await Deno.readTextFile(join(ROOT, "docs/mutations_equivalent.json")).catch(() => "[]"),
+    await readOr(join(ROOT, "docs/mutations_equivalent.json"), "[]"),
   );
-  const failed: string[] = [];
-  if (!report) {
-    const gpu = await openGpu();
-    await Deno.mkdir(RESULTS, { recursive: true });
-    for (const file of files) {
-      if (missing && await savedVerdicts(file)) continue;
-      const text = await Deno.readTextFile(join(ROOT, file));
-      const start = performance.now();
-      const run = mutateFile(gpu, file, text, {
+  const told = parseMutationReport(await readOr(PAGE, ""));
+  const gpu = await openGpu();
+  const trials = allTrials(gpu);
+  await Deno.mkdir(RESULTS, { recursive: true });
+  const runs = new Map<string, FileRun>();
+  const stale: string[] = [], failed: string[] = [];
+  for (const file of files) {
+    const text = await Deno.readTextFile(join(ROOT, file));
+    const own = trialsOf(trials, text);
+    const key = (await verdictKey(own, text)).slice(0, KEY_DIGITS);
+    const known = report || changed ? await knownRun(file, key, told) : undefined;
+    if (known) runs.set(file, known);
+    else if (report) stale.push(file);
+    if (known || report) continue;
+    const start = performance.now();
+    try {
+      const verdicts = await mutateFile(gpu, own, file, text, {
         count,
         onMutant: (v) => {
           if (v.verdict === "survived") {
@@ -78,33 +102,30 @@ await main(async () => {
           }
         },
       });
-      let verdicts: Verdict[];
-      try {
-        verdicts = await run;
-      } catch (error) {
-        failed.push((error as Error).message);
-        console.log((error as Error).message);
-        continue;
-      }
-      await writeFileAtomic(resultPath(file), JSON.stringify(verdicts, null, 1) + "\n");
+      const run: FileRun = { key, adapter: gpu.name, verdicts };
+      await writeFileAtomic(resultPath(file), JSON.stringify(run, null, 1) + "\n");
+      runs.set(file, run);
       const caught = verdicts.filter((v) => v.verdict === "caught").length;
       const seconds = ((performance.now() - start) / 1000).toFixed(0);
       console.log(`${file}: ${caught} of ${verdicts.length} found, ${seconds} s`);
+    } catch (error) {
+      failed.push((error as Error).message);
+      console.log((error as Error).message);
     }
-    gpu.destroy();
   }
-  const verdicts = new Map<string, Verdict[]>();
-  for (const file of report ? all : files) {
-    const saved = await savedVerdicts(file);
-    if (saved) verdicts.set(file, saved);
-  }
-  const { markdown, unexplained } = mutationReport(verdicts, equivalent);
-  if (report) await writeFileAtomic(join(ROOT, "docs/mutations.md"), markdown);
+  gpu.destroy();
+  const { markdown, unexplained } = mutationReport(runs, equivalent, stale);
+  if (report) await writeFileAtomic(PAGE, markdown);
   if (failed.length) throw new CheckFailedError(failed.join("; "));
   if (unexplained.length) {
     throw new CheckFailedError(
       `${unexplained.length} mutants survived: ` +
         unexplained.slice(0, 5).map((m) => `${m.file}:${m.line}`).join(", "),
+    );
+  }
+  if (stale.length) {
+    throw new CheckFailedError(
+      `${stale.length} kernels have no result that is still theirs: deno task mutate --changed`,
     );
   }
 });

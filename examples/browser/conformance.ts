@@ -6,6 +6,7 @@ import {
   casePlans,
   compilerMessages,
   type Gpu,
+  halfCases,
   lockedPlans,
   type OpDef,
   openGpu,
@@ -80,7 +81,9 @@ async function runOp(gpu: Gpu, def: OpDef, skip: readonly string[]): Promise<OpR
   const profiles = [gpu.profile, { ...gpu.profile, software: !gpu.profile.software }];
   const failures: Failure[] = [];
   let plans = 0, share = 0, worst = "";
-  for (const [i, test] of def.cases.entries()) {
+  const hasHalf = gpu.profile.features.includes("shader-f16");
+  const tests = def.cases.flatMap((test) => [test, ...(hasHalf ? halfCases(def, test) : [])]);
+  for (const [i, test] of tests.entries()) {
     const prepared = prepareCase(def, test);
     const seen = new Set<string>();
     for (const device of profiles) {
@@ -92,7 +95,7 @@ async function runOp(gpu: Gpu, def: OpDef, skip: readonly string[]): Promise<OpR
         if (seen.has(key)) continue;
         seen.add(key);
         const what = `${test.name} (${variant})`;
-        progress(i / def.cases.length, `${def.name} ${what}`);
+        progress(i / tests.length, `${def.name} ${what}`);
         try {
           for (const { error, tolerance } of await runCasePlan(gpu, prepared, plan, base)) {
             // Integers must be equal.

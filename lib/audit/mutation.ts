@@ -4,7 +4,8 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { sizeOf } from "../graph/tensor.ts";
 import { OPS } from "../ops/mod.ts";
-import { casePlans, prepareCase, type PreparedCase, runCasePlan } from "./cases.ts";
+import { casePlans, halfCases, prepareCase, type PreparedCase, runCasePlan } from "./cases.ts";
+import { sha256 } from "./hash.ts";
 import { allMutants, type Mutant, ordered, plant } from "./mutants.ts";
 
 export interface Verdict extends Mutant {
@@ -15,21 +16,24 @@ export interface Verdict extends Mutant {
   readonly error: number | null;
 }
 
-interface Trial {
+/** A case in one variant: what a mutant has to pass. */
+export interface Trial {
   readonly prepared: PreparedCase;
   readonly variant: string;
   readonly tolerance: number;
   readonly plan: Plan;
 }
 
-/** Every case of every op whose plan has a shader with the file in it, the smallest first. */
-export function trialsOf(gpu: Gpu, fileText: string): Trial[] {
-  const anchor = fileText.split("\n").find((l) => /^\/\/ (Equation|Library):/.test(l))!;
+/** Every case of every op in every variant, also with tensors as f16; the smallest first. */
+export function allTrials(gpu: Gpu): Trial[] {
   // Variants for GPUs run on software Vulkan as well, only slower.
   const profiles = [gpu.profile, { ...gpu.profile, software: !gpu.profile.software }];
   const trials: Trial[] = [];
   for (const def of Object.values(OPS)) {
-    for (const test of def.cases) {
+    const halves = gpu.profile.features.includes("shader-f16")
+      ? def.cases.flatMap((test) => halfCases(def, test))
+      : [];
+    for (const test of [...def.cases, ...halves]) {
       const prepared = prepareCase(def, test);
       const seen = new Set<string>();
       for (const device of profiles) {
@@ -40,7 +44,7 @@ export function trialsOf(gpu: Gpu, fileText: string): Trial[] {
             plan.params,
             plan.shaders.map((s) => [s.constants, s.text]),
           ]);
-          if (seen.has(key) || !plan.shaders.some((s) => s.text.includes(anchor))) continue;
+          if (seen.has(key)) continue;
           seen.add(key);
           trials.push({ prepared, variant, tolerance, plan });
         }
@@ -52,30 +56,56 @@ export function trialsOf(gpu: Gpu, fileText: string): Trial[] {
   return trials.sort((a, b) => size(a) - size(b));
 }
 
+/** Those whose plan has a shader with the file in it. */
+export function trialsOf(all: readonly Trial[], fileText: string): Trial[] {
+  const anchor = fileText.split("\n").find((l) => /^\/\/ (Equation|Library):/.test(l))!;
+  return all.filter(({ plan }) => plan.shaders.some((s) => s.text.includes(anchor)));
+}
+
+/**
+ * A hash of all that decides a file's verdicts: its text, and the plans, values and tolerances of the
+ * cases that run it. Where it is the same, the verdicts are.
+ */
+export function verdictKey(trials: readonly Trial[], fileText: string): Promise<string> {
+  return sha256(JSON.stringify([
+    fileText,
+    trials.map(({ prepared: { def, test }, variant, tolerance, plan }) => [
+      ...[def.name, test, variant, tolerance],
+      ...[plan.shaders, plan.dispatches, plan.params, plan.buffers, plan.textures],
+    ]),
+  ]));
+}
+
 export interface MutationOptions {
   /** Mutants that compile and run, for each file. */
   readonly count: number;
   readonly onMutant?: (verdict: Verdict) => void;
 }
 
+/** Those that were run without a mutant. */
+const passed = new WeakSet<Trial>();
+
 /**
  * Plants bugs in one file, one at a time, and runs the cases until one finds it. Mutants that do not
  * compile are passed over.
  *
+ * @param trials those that run the file.
  * @throws where the file is in no case, or a case fails without any mutant.
  */
 export async function mutateFile(
   gpu: Gpu,
+  trials: readonly Trial[],
   file: string,
   fileText: string,
   { count, onMutant }: MutationOptions,
 ): Promise<Verdict[]> {
-  const trials = trialsOf(gpu, fileText);
   if (trials.length === 0) throw new Error(`${file}: no case of any op runs it`);
-  for (const { prepared, variant, tolerance, plan } of trials) {
+  for (const trial of trials.filter((t) => !passed.has(t))) {
+    const { prepared, variant, tolerance, plan } = trial;
     const bad = (await runCasePlan(gpu, prepared, plan, tolerance))
       .find((r) => !(r.error <= r.tolerance));
-    if (bad) {
+    if (!bad) passed.add(trial);
+    else {
       throw new Error(
         `${file}: ${name(prepared, variant)} fails without a mutant: error ${bad.error}`,
       );

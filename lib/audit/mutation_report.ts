@@ -1,4 +1,4 @@
-/** docs/mutations.md: every mutant with its verdict. */
+/** docs/mutations.md: every mutant with its verdict; read again, so that only what changed is run. */
 
 import type { Verdict } from "./mutation.ts";
 
@@ -10,16 +10,35 @@ export interface Equivalent {
   readonly why: string;
 }
 
+/** The run of one file. */
+export interface FileRun {
+  /** Of what decided the verdicts, see `verdictKey`; its first digits do. */
+  readonly key: string;
+  readonly adapter: string;
+  readonly verdicts: readonly Verdict[];
+}
+
+/** Digits of a key on the page. */
+export const KEY_DIGITS = 16;
+
 const code = (text: string) => text === "" ? "(removed)" : `\`${text.replaceAll("|", "\\|")}\``;
 
-/** The page, and the survivors that nothing explains. */
+const PER_FILE = "| file | mutants | caught | equivalent | missed | of | adapter |";
+const PER_MUTANT = "| line | kind | before | after | verdict | error | found by |";
+
+/**
+ * The page, and the survivors that nothing explains.
+ *
+ * @param stale files that changed since they were run, or never were.
+ */
 export function mutationReport(
-  verdicts: ReadonlyMap<string, readonly Verdict[]>,
+  runs: ReadonlyMap<string, FileRun>,
   equivalent: readonly Equivalent[],
+  stale: readonly string[] = [],
 ): { markdown: string; unexplained: Verdict[] } {
   const reason = (v: Verdict) =>
     equivalent.find((e) => e.file === v.file && e.before === v.before && e.after === v.after)?.why;
-  const all = [...verdicts.values()].flat();
+  const all = [...runs.values()].flatMap((run) => run.verdicts);
   const caught = all.filter((v) => v.verdict === "caught");
   const survivors = all.filter((v) => v.verdict === "survived");
   const explained = survivors.filter((v) => reason(v) !== undefined);
@@ -29,18 +48,24 @@ export function mutationReport(
     "",
     "Each kernel is altered in one place at a time, and the cases of the ops are run with it on the",
     "GPU against their float64 references, as `deno task test` does. A mutant is caught when a case's",
-    "error passes its tolerance, or when memory behind a tensor was written. Written by",
-    "`deno task mutate --report`; run one kernel with `deno task mutate conv2d/direct_3x3`.",
+    "error passes its tolerance, or when memory behind a tensor was written.",
     "",
-    `${verdicts.size} files, ${all.length} mutants: ${caught.length} caught, ` +
+    "`deno task mutate --changed` runs the kernels whose text, plans, cases or tolerances are no longer",
+    "those of the run told here (column *of*: the first digits of their SHA-256);",
+    "`deno task mutate --report` writes this page.",
+    "",
+    `${runs.size} files, ${all.length} mutants: ${caught.length} caught, ` +
     `${explained.length} equivalent, ${unexplained.length} missed.`,
+    ...(stale.length ? ["", `Not run since they changed: ${stale.join(", ")}.`] : []),
     "",
-    "| file | mutants | caught | equivalent | missed |",
-    "| --- | ---: | ---: | ---: | ---: |",
-    ...[...verdicts].map(([file, list]) => {
-      const missed = list.filter((v) => unexplained.includes(v)).length;
-      const same = list.filter((v) => explained.includes(v)).length;
-      return `| ${file} | ${list.length} | ${list.length - missed - same} | ${same} | ${missed} |`;
+    PER_FILE,
+    "| --- | ---: | ---: | ---: | ---: | --- | --- |",
+    ...[...runs].map(([file, { key, adapter, verdicts }]) => {
+      const missed = verdicts.filter((v) => unexplained.includes(v)).length;
+      const same = verdicts.filter((v) => explained.includes(v)).length;
+      const found = verdicts.length - missed - same;
+      return `| ${file} | ${verdicts.length} | ${found} | ${same} | ${missed} ` +
+        `| ${key.slice(0, KEY_DIGITS)} | ${adapter} |`;
     }),
   ];
   if (survivors.length) lines.push("", "## Survivors");
@@ -51,14 +76,14 @@ export function mutationReport(
         (reason(v) ? `equivalent. ${reason(v)}` : "**missed**"),
     );
   }
-  for (const [file, list] of verdicts) {
+  for (const [file, { verdicts }] of runs) {
     lines.push(
       "",
       `## ${file}`,
       "",
-      "| line | kind | before | after | verdict | error | found by |",
+      PER_MUTANT,
       "| ---: | --- | --- | --- | --- | ---: | --- |",
-      ...list.map((v) =>
+      ...verdicts.map((v) =>
         `| ${v.line} | ${v.kind} | ${code(v.before)} | ${code(v.after)} | ` +
         `${v.verdict === "caught" ? "caught" : reason(v) ? "equivalent" : "missed"} | ` +
         `${v.verdict === "survived" ? "" : v.error?.toExponential(1) ?? "no number"} | ` +
@@ -67,4 +92,36 @@ export function mutationReport(
     );
   }
   return { markdown: lines.join("\n") + "\n", unexplained };
+}
+
+/** The cells of a row; a `|` within one is written `\|`. */
+const cells = (row: string) =>
+  row.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim().replaceAll("\\|", "|"));
+
+const text = (cell: string) => cell === "(removed)" ? "" : cell.slice(1, -1);
+
+/** The runs that a page tells, by file; none for a page of another form. */
+export function parseMutationReport(markdown: string): Map<string, FileRun> {
+  const lines = markdown.split("\n");
+  /** The rows of the table that has this head, from a line on. */
+  const rowsAfter = (head: string, from: number) => {
+    const start = lines.indexOf(head, from);
+    if (start < 0) return [];
+    const rows = lines.slice(start + 2);
+    const end = rows.findIndex((line) => !line.startsWith("|"));
+    return (end < 0 ? rows : rows.slice(0, end)).map(cells);
+  };
+  const runs = new Map<string, FileRun>();
+  for (const [file, , , , , key, adapter] of rowsAfter(PER_FILE, 0)) {
+    const verdicts = rowsAfter(PER_MUTANT, lines.indexOf(`## ${file}`)).map(
+      ([line, kind, before, after, verdict, error, by]): Verdict => ({
+        ...{ file, line: Number(line), kind, before: text(before), after: text(after) },
+        verdict: verdict === "caught" ? "caught" : "survived",
+        by: by || null,
+        error: Number.isFinite(Number(error || NaN)) ? Number(error) : null,
+      }),
+    );
+    runs.set(file, { key, adapter, verdicts });
+  }
+  return runs;
 }

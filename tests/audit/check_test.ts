@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { checkStep, shareOf } from "../../lib/audit/check.ts";
 import { allMutants, ordered, plant } from "../../lib/audit/mutants.ts";
-import { mutateFile } from "../../lib/audit/mutation.ts";
+import { allTrials, mutateFile, trialsOf, verdictKey } from "../../lib/audit/mutation.ts";
+import { mutationReport, parseMutationReport } from "../../lib/audit/mutation_report.ts";
 import { auditedStep } from "../../lib/audit/steps.ts";
 import { compare, coordinates, ulp } from "../../lib/audit/values.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
@@ -41,10 +42,49 @@ Deno.test("a step dispatch by dispatch: right, then with a bug in one kernel", a
 Deno.test("mutants of a kernel are found by its op's cases", async () => {
   const gpu = await openGpu();
   const file = "kernels/silu/forward.wgsl";
-  const verdicts = await mutateFile(gpu, file, text(file), { count: 6 });
+  const trials = trialsOf(allTrials(gpu), text(file));
+  const verdicts = await mutateFile(gpu, trials, file, text(file), { count: 6 });
   assert.equal(verdicts.length, 6);
   assert.deepEqual(verdicts.filter((v) => v.verdict !== "caught"), []);
   gpu.destroy();
+
+  const key = await verdictKey(trials, text(file));
+  assert.equal(await verdictKey(trials, text(file)), key);
+  assert.notEqual(await verdictKey(trials, text(file) + "\n"), key);
+  const [first, ...rest] = trials;
+  assert.notEqual(await verdictKey([{ ...first, tolerance: 1 }, ...rest], text(file)), key);
+  const other = { ...first.plan, params: [...first.plan.params, 0] };
+  assert.notEqual(await verdictKey([{ ...first, plan: other }, ...rest], text(file)), key);
+});
+
+Deno.test("the page of the mutation run is read back as it was written", () => {
+  const [file, other] = ["kernels/a/b.wgsl", "kernels/a/c.wgsl"];
+  const mutant = { file, line: 7, kind: "operator" };
+  const found = { verdict: "caught", by: "a odd (x, folded)", error: 0.25 } as const;
+  const runs = new Map([
+    [file, {
+      key: "0123456789abcdef",
+      adapter: "llvmpipe (LLVM 15.0.6, 256 bits)",
+      verdicts: [
+        { ...mutant, before: "if (a || b) {", after: "if (a && b) {", ...found },
+        { ...mutant, before: "x = y;", after: "", ...found, error: null },
+        {
+          ...{ ...mutant, before: "a < b", after: "a <= b" },
+          ...{ verdict: "survived", by: null, error: null } as const,
+        },
+      ],
+    }],
+    [other, { key: "fedcba9876543210", adapter: "GPU", verdicts: [] }],
+  ]);
+  const equal = { file, before: "a < b", after: "a <= b", why: "a is never b" };
+  const { markdown, unexplained } = mutationReport(runs, [equal]);
+  assert.deepEqual(unexplained, []);
+  assert.deepEqual(parseMutationReport(markdown), runs);
+  const missed = mutationReport(runs, [], ["kernels/d.wgsl"]);
+  assert.equal(missed.unexplained.length, 1);
+  assert.match(missed.markdown, /Not run since they changed: kernels\/d.wgsl/);
+  assert.deepEqual(parseMutationReport(missed.markdown), runs);
+  assert.equal(parseMutationReport("# Something else\n").size, 0);
 });
 
 Deno.test("every kernel has at least five places to plant a bug", () => {

@@ -3,29 +3,17 @@
 import assert from "node:assert/strict";
 import { halfCases } from "../../lib/audit/cases.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
-import type { OpCase, OpDef } from "../../lib/graph/op.ts";
+import type { OpDef } from "../../lib/graph/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
-import { sizeOf } from "../../lib/graph/tensor.ts";
 import { runCase } from "./harness.ts";
 
 const filter = Deno.env.get("OP");
-
-const elements = (test: OpCase) => test.inputs.reduce((sum, t) => sum + sizeOf(t.shape), 0);
-
-/**
- * All of a node's tensors as f16 that may be so; of small cases also some of them. The largest cases
- * are about the limits of loops and chunks, and take their time in float64.
- */
-function chosen(def: OpDef, test: OpCase): OpCase[] {
-  const all = halfCases(def, test);
-  return elements(test) < 4_000 ? all : elements(test) < 150_000 ? all.slice(-1) : [];
-}
 
 Deno.test("every op that may store f16, against its float64 reference", async (t) => {
   const gpu = await openGpu();
   for (const [name, def] of Object.entries<OpDef>(OPS)) {
     if (filter && !filter.split(",").includes(name)) continue;
-    for (const test of def.cases.flatMap((test) => chosen(def, test))) {
+    for (const test of def.cases.flatMap((test) => halfCases(def, test))) {
       await t.step(`${name} ${test.name}`, async () => {
         for (const { variant, output, error, tolerance } of await runCase(gpu, def, test)) {
           assert.ok(
