@@ -43,6 +43,7 @@ await main(async () => {
     resume: true,
     overwrite: false,
     locked: false,
+    epochKeys: [],
   };
   const { dataset, cache } = await openTrainingData(request);
   const packed = await packTrainingData(request, dataset, () => {});

@@ -111,6 +111,28 @@ export interface TrainRequest {
   readonly overwrite: boolean;
   /** Refuse kernels that are not in audit.lock.json. */
   readonly locked: boolean;
+  /** Settings in epochs of the phantom that nobody gave, see {@link stretchEpochs}. */
+  readonly epochKeys: readonly EpochKey[];
+}
+
+type EpochKey = "num_epochs" | "save_images_epochs" | "save_model_epochs";
+
+/**
+ * The demo counts epochs of its phantom. A folder with fewer slices gets as many more of them, that
+ * it is trained as long.
+ *
+ * @returns what to tell of it.
+ */
+export function stretchEpochs(
+  { config, epochKeys }: TrainRequest,
+  batchesPerEpoch: number,
+): string | undefined {
+  const usual = Math.floor(config.phantom_slices / config.train_batch_size);
+  const times = Math.floor(usual / batchesPerEpoch);
+  if (epochKeys.length === 0 || times < 2) return undefined;
+  for (const key of epochKeys) config[key] *= times;
+  return `an epoch has ${batchesPerEpoch} batches here, not ${usual} as with the phantom: ` +
+    `${config.num_epochs} epochs (--epochs or --steps for others)`;
 }
 
 /** Settings that a resumed run may be given anew: they do not change the steps already made. */
@@ -141,7 +163,7 @@ export async function parseTrainRequest(): Promise<TrainRequest> {
     if (options.steps !== undefined) config.max_train_steps = options.steps;
     if (options.epochs !== undefined) config.num_epochs = options.epochs;
     const folder = options.data ?? data ?? undefined;
-    return { config, out, overwrite, locked, resume: true, data: folder };
+    return { config, out, overwrite, locked, resume: true, data: folder, epochKeys: [] };
   }
   const config = await readConfig(options);
   if ((await listCheckpoints(out)).length && !overwrite) {
@@ -149,7 +171,11 @@ export async function parseTrainRequest(): Promise<TrainRequest> {
       `${out} holds a run already: give --resume, --overwrite or another --out`,
     );
   }
-  return { config, out, overwrite, locked, resume: false, data: options.data };
+  const isOpen = options.data && options.preset === "demo" && !options.config &&
+    options.steps === undefined && options.epochs === undefined;
+  const keys = ["num_epochs", "save_images_epochs", "save_model_epochs"] as const;
+  const epochKeys = isOpen ? keys.filter((key) => options[camel(key)] === undefined) : [];
+  return { config, out, overwrite, locked, resume: false, data: options.data, epochKeys };
 }
 
 /** The slices of a request, and a cache that prepares them as its configuration says. */

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { type Progress, progressBar } from "../lib/cli/main.ts";
 import { prepareAll } from "../lib/data/dataset.ts";
+import { BalancedSampler } from "../lib/data/sampler.ts";
 import { isAugmenting } from "../lib/data/augment.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";
 import { lockGuard, readLock } from "../lib/audit/lock.ts";
@@ -18,6 +19,7 @@ import {
   openTrainingData,
   PACKED_NAME,
   packTrainingData,
+  stretchEpochs,
   type TrainRequest,
 } from "./train_options.ts";
 
@@ -50,6 +52,14 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
     `data: ${dataset.train.length} training slices, ${positives} with a nodule; ` +
       `${dataset.val.length} for validation`,
   );
+
+  const { batchesPerEpoch } = new BalancedSampler(
+    dataset.train.map((r) => r.label),
+    config.train_batch_size,
+    config.seed,
+  );
+  const stretched = stretchEpochs(request, batchesPerEpoch);
+  if (stretched) say(`data: ${stretched}`);
 
   let stop = false;
   const onInterrupt = () => {
