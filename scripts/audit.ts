@@ -60,7 +60,7 @@ const program = newCommand(
     "after",
     `
 Examples:
-  deno task audit --step train --preset seed                every dispatch, totals, memory
+  deno task audit --step train --preset seed | less -S      every dispatch, totals, memory
   deno task audit --step sample --json sample.json
   deno task audit --check --html audit.html                 each result against float64
   deno task audit --update                                  after a kernel was changed on purpose

@@ -1,9 +1,13 @@
 /** Nothing reaches the device that the Plan does not list. */
 
 import assert from "node:assert/strict";
+import { Sampler } from "../../lib/diffusion/sampler.ts";
+import { reverseSteps, schedulerConfig } from "../../lib/diffusion/scheduler.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
+import { unet2DParameters } from "../../lib/nn/unet_2d.ts";
+import { PhiloxStream } from "../../lib/random/philox.ts";
 import { Recorder } from "./recorder.ts";
-import { tinyTrainer } from "./tiny.ts";
+import { tinyConfig, tinyTrainer } from "./tiny.ts";
 
 async function watched() {
   const real = await openGpu();
@@ -11,7 +15,8 @@ async function watched() {
   const gpu = recorder.watch(real);
   const trainer = await tinyTrainer(gpu);
   const from = recorder.events.length;
-  const unlisted = () => recorder.unlisted(trainer.executable, 0, from);
+  const loaded = Recorder.loaded([trainer.executable.plan]);
+  const unlisted = () => recorder.unlisted(loaded, from);
   return { gpu, recorder, trainer, unlisted, close: () => real.destroy() };
 }
 
@@ -26,6 +31,48 @@ Deno.test("training steps, losses and checkpoints send the device what the Plan 
   assert.ok(uploads.length > 20, "uploads were seen");
   assert.deepEqual(unlisted(), []);
   close();
+});
+
+Deno.test("guided sampling, watched step by step, sends the device what its Plans list", async () => {
+  const real = await openGpu();
+  const recorder = new Recorder();
+  const gpu = recorder.watch(real);
+  const { unet: config, resolution: [height, width] } = tinyConfig();
+  const layout = unet2DParameters(config);
+  // Guided at some steps only, so that it takes three Plans.
+  const sampler = await Sampler.create(gpu, {
+    ...{ config, layout, height, width, batch: 2 },
+    guided: true,
+    interval: true,
+  });
+  const { main, plain, noise } = sampler.plans;
+  const from = recorder.events.length;
+  sampler.setParameters(layout.initialise(new PhiloxStream(1)));
+  const steps = reverseSteps(schedulerConfig({ _class_name: "DDPMScheduler" }, "test"), 4);
+  const sample = () =>
+    sampler.sample({
+      lungMask: new Float32Array(2 * height * width).fill(1),
+      classes: [1, 0],
+      steps,
+      cfgScale: 2,
+      guidedAt: (t) => t > 400,
+      seed: 7,
+      images: [0, 1],
+      watch: { at: new Set([0, 2]), show() {} },
+    });
+  await sample();
+  const runs = recorder.events.filter((e) => e.kind === "submit" && !e.commands[0].readBack);
+  assert.equal(runs.length, 1 + steps.length, "the noise and all steps were seen");
+  const loaded = Recorder.loaded([main.plan, plain!.plan, noise.plan]);
+  assert.deepEqual(recorder.unlisted(loaded, from), []);
+  assert.match(
+    recorder.unlisted(loaded.slice(0, 2), from).join("\n"),
+    /is not the Plan's: dispatch/,
+  );
+  await hiddenDispatch(gpu);
+  await sample();
+  assert.equal(recorder.unlisted(loaded, from).length, 1);
+  real.destroy();
 });
 
 /** A kernel that no Plan knows. */

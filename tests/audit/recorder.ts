@@ -3,10 +3,9 @@
  * a wrapped object hands out that could reach the device (queue, encoder, pass) is wrapped too.
  */
 
-import type { Executable } from "../../lib/gpu/runtime.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
 import type { Plan, PlanSlot } from "../../lib/gpu/plan.ts";
-import { STAGING_WIDTH } from "../../lib/gpu/staging.ts";
+import { STAGING_WIDTH, stagingRowBytes } from "../../lib/gpu/staging.ts";
 
 type Event =
   | { readonly kind: "write"; readonly buffer: object; readonly offset: number; bytes: number }
@@ -25,7 +24,6 @@ interface Command {
 const HARMLESS = new Set([
   "createBindGroupLayout",
   "createPipelineLayout",
-  "createTexture",
   "createQuerySet",
   "pushErrorScope",
   "popErrorScope",
@@ -35,11 +33,22 @@ const HARMLESS = new Set([
   "destroy",
 ]);
 
+/** A Plan that was loaded: which of the device's buffers and textures are its own. */
+export interface Loaded {
+  readonly plan: Plan;
+  /** Number, among all that the device made, of each buffer of the plan. */
+  readonly buffers: readonly number[];
+  /** Of its first texture. */
+  readonly texture: number;
+}
+
 export class Recorder {
   readonly events: Event[] = [];
   /** Calls that no Plan can stand for, as `queue.writeTexture`. */
   readonly strange: string[] = [];
   readonly buffers: { readonly buffer: object; readonly label: string; usage: number }[] = [];
+  /** How many textures the device has made. */
+  textures = 0;
   readonly #names = new Map<object, string>();
   readonly #texts = new Map<object, string>();
 
@@ -73,6 +82,18 @@ export class Recorder {
         this.buffers.push({ buffer, label: spec.label ?? "", usage: spec.usage });
         return buffer;
       },
+      createTexture: (spec: GPUTextureDescriptor) => {
+        const texture = device.createTexture(spec), name = `texture ${this.textures++}`;
+        this.#names.set(texture, name);
+        const createView = texture.createView.bind(texture);
+        // The object itself, since the device takes no other.
+        texture.createView = (view) => {
+          const made = createView(view);
+          this.#names.set(made, name);
+          return made;
+        };
+        return texture;
+      },
       createShaderModule: (spec: GPUShaderModuleDescriptor) => {
         const module = device.createShaderModule(spec);
         this.#texts.set(module, spec.code);
@@ -89,7 +110,7 @@ export class Recorder {
         const entries = [...spec.entries].map(({ binding, resource }) =>
           "buffer" in resource
             ? `${binding}:${this.#number(resource.buffer)}+${resource.offset}/${resource.size}`
-            : `${binding}:texture`
+            : `${binding}:${this.#names.get(resource)}`
         );
         this.#names.set(group, entries.join(" "));
         return group;
@@ -138,7 +159,8 @@ export class Recorder {
       ) => {
         commands.push({
           kind: "buffer to texture",
-          text: `stage ${this.#number(from.buffer)}+${from.offset} ${size}`,
+          text: `stage ${this.#number(from.buffer)}+${from.offset} ${size} to ` +
+            `${this.#names.get(to.texture)} at ${to.origin ?? "0,0"}`,
         });
         encoder.copyBufferToTexture(from, to, size);
       },
@@ -170,64 +192,96 @@ export class Recorder {
   }
 
   /**
-   * What happened since the event `from` that the Plan of the executable does not list. `first` is
-   * the number of the first buffer that the executable made.
+   * Where Plans that were loaded in this order have their buffers: states of one name are shared.
+   *
+   * @param from number of the first buffer and texture made for them.
    */
-  unlisted({ plan }: Executable, first: number, from: number): string[] {
-    const whole = expected(plan, first);
-    const place = (buffer: object) => this.#number(buffer) - first;
-    const listed = (table: Readonly<Record<string, PlanSlot>>, at: Omit<Range, "kind">) =>
-      Object.values(table).some((s) =>
-        s.buffer === place(at.buffer) && s.offset === at.offset && s.bytes === at.bytes
+  static loaded(plans: readonly Plan[], from = { buffer: 0, texture: 0 }): Loaded[] {
+    let { buffer, texture } = from;
+    const states = new Map<string, number>();
+    return plans.map((plan) => {
+      const buffers = plan.buffers.map(({ role, name }) => {
+        const shared = role === "state" ? states.get(name) : undefined;
+        if (shared !== undefined) return shared;
+        if (role === "state") states.set(name, buffer);
+        return buffer++;
+      });
+      const loaded = { plan, buffers, texture };
+      texture += plan.textures.length;
+      return loaded;
+    });
+  }
+
+  /** What happened since the event `from` that no Plan lists. */
+  unlisted(all: readonly Loaded[], from: number): string[] {
+    const whole = all.map(expected);
+    const listed = (tables: (plan: Plan) => Readonly<Record<string, PlanSlot>>, at: Range) =>
+      all.some(({ plan, buffers }) =>
+        Object.values(tables(plan)).some((s) =>
+          buffers[s.buffer] === this.#number(at.buffer) && s.offset === at.offset &&
+          s.bytes === at.bytes
+        )
       );
+    const written = (plan: Plan) => ({ ...plan.inputs, ...plan.states });
+    const read = (plan: Plan) => ({ ...plan.outputs, ...plan.states, ...plan.inputs });
     const problems = this.strange.map((name) => `${name} was called`);
     for (const event of this.events.slice(from)) {
       if (event.kind === "write") {
-        if (!listed({ ...plan.inputs, ...plan.states }, event)) {
-          problems.push(`upload of ${event.bytes} bytes to buffer ${place(event.buffer)}`);
+        if (!listed(written, event)) {
+          problems.push(`upload of ${event.bytes} bytes to buffer ${this.#number(event.buffer)}`);
         }
         continue;
       }
       const { commands } = event;
       if (commands.every((c) => c.readBack)) {
         for (const { from } of commands) {
-          if (!listed({ ...plan.outputs, ...plan.states, ...plan.inputs }, from!)) {
-            problems.push(`read-back of ${from!.bytes} bytes from buffer ${place(from!.buffer)}`);
+          if (!listed(read, from!)) {
+            const buffer = this.#number(from!.buffer);
+            problems.push(`read-back of ${from!.bytes} bytes from buffer ${buffer}`);
           }
         }
         continue;
       }
       const texts = commands.map((c) => c.text);
-      const i = texts.findIndex((t, k) => t !== whole[k]);
-      if (i >= 0) problems.push(`command ${i} is not the Plan's: ${texts[i].slice(0, 100)}`);
-      else if (texts.length < whole.length) problems.push(`commands missing from ${texts.length}`);
+      // How far it is what each Plan would send; the nearest one is told.
+      const differs = whole.map((w) => {
+        const i = texts.findIndex((t, k) => t !== w[k]);
+        return i >= 0 ? i : texts.length < w.length ? texts.length : Infinity;
+      });
+      const far = Math.max(...differs);
+      if (far < texts.length) {
+        problems.push(`command ${far} is not the Plan's: ${texts[far].slice(0, 100)}`);
+      } else if (far < Infinity) problems.push(`commands missing from ${far}`);
     }
     return problems;
   }
 }
 
 interface Range {
-  readonly kind: string;
   readonly buffer: object;
   readonly offset: number;
   readonly bytes: number;
 }
 
 /** All commands of one run of a Plan, as the recorder writes them. */
-function expected(plan: Plan, first: number): string[] {
+function expected({ plan, buffers, texture }: Loaded): string[] {
   const commands: string[] = [];
-  const row = STAGING_WIDTH * 16;
   for (const d of plan.dispatches) {
     for (const s of d.stage) {
-      const rows = Math.floor(s.size / row), rest = s.size % row / 16;
-      const buffer = first + s.buffer;
-      if (rows) commands.push(`stage ${buffer}+${s.offset} ${STAGING_WIDTH},${rows}`);
-      if (rest) commands.push(`stage ${buffer}+${s.offset + rows * row} ${rest},1`);
+      const row = stagingRowBytes(plan.textures[s.texture].dtype);
+      const texel = row / STAGING_WIDTH;
+      const rows = Math.floor(s.size / row), rest = s.size % row / texel;
+      const from = buffers[s.buffer], to = `texture ${texture + s.texture}`;
+      if (rows) commands.push(`stage ${from}+${s.offset} ${STAGING_WIDTH},${rows} to ${to} at 0,0`);
+      if (rest) {
+        const offset = s.offset + rows * row;
+        commands.push(`stage ${from}+${offset} ${rest},1 to ${to} at 0,${rows}`);
+      }
     }
     const group = d.bindings.map((b) =>
       b.texture === undefined
-        ? `${b.binding}:${first + b.buffer}+${b.offset}/${b.size}`
-        : `${b.binding}:texture`
+        ? `${b.binding}:${buffers[b.buffer]}+${b.offset}/${b.size}`
+        : `${b.binding}:texture ${texture + b.texture}`
     );
     const { text, constants } = plan.shaders[d.shader];
     commands.push(
@@ -236,8 +290,8 @@ function expected(plan: Plan, first: number): string[] {
   }
   for (const { from, to } of plan.copies) {
     commands.push(
-      `copy ${first + from.buffer}+${from.offset}/${from.bytes} ` +
-        `to ${first + to.buffer}+${to.offset}`,
+      `copy ${buffers[from.buffer]}+${from.offset}/${from.bytes} ` +
+        `to ${buffers[to.buffer]}+${to.offset}`,
     );
   }
   return commands;
