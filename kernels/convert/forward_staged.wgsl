@@ -5,14 +5,12 @@
 //   x: f32 or f16 tensor, staged
 //   y: f32 or f16, the same shape
 // Grid: one invocation per 4 elements, folded over x and y.
-// Numerics: exact to f32; to f16 rounded to nearest. `one` is 1: Mesa makes of a load that goes
-//   straight to f16 a load of f16, which rounds towards zero.
+// Numerics: exact to f32; to f16 rounded to nearest.
 // Shapes: any; the last vec4 may reach into the padding of the buffers.
 // Writes: every output element.
 
 struct Params {
   count4: u32,
-  one: f32,
 }
 
 override WORKGROUP: u32 = 64;
@@ -32,5 +30,5 @@ fn main(
   if (i >= params.count4) {
     return;
   }
-  y[i] = Stored(params.one * staged(x, i));
+  y[i] = Stored(staged(x, i));
 }

@@ -2,10 +2,10 @@
 // Source: torch.cat, torch.narrow and the gradient of the latter, for two-dimensional memory.
 // Joins: kernels/lib/staged.wgsl
 // Bindings:
-//   x: f32 or f16 rows of x_stride vec4s, staged
-//   y: rows of y_stride vec4s, f32 or f16
+//   x: rows of x_stride vec4s of f32, or of f16 two to each, staged
+//   y: rows of y_stride vec4s
 // Grid: steps * WORKGROUP vec4s a workgroup along x, rows along y.
-// Numerics: copies.
+// Numerics: copies of bits.
 // Shapes: all lengths and offsets multiples of 4, given in vec4s.
 // Writes: every output element of the columns y_offset to y_offset + count.
 
@@ -20,11 +20,10 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 64;
-alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var<storage, read_write> y: array<Stored>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -40,6 +39,6 @@ fn main(
     let column = u32(i32(j) - params.x_start);
     let inside = column < params.x_count;
     let value = staged(x, from_row + select(0u, column, inside));
-    y[to_row + j] = Stored(select(vec4<f32>(0.0), value, inside));
+    y[to_row + j] = select(vec4<f32>(0.0), value, inside);
   }
 }

@@ -171,7 +171,7 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
       // Scratch memory is f32.
       const dtypeOf = ({ name }: PlanBinding) => {
         const ref = call.bindings[name];
-        const dtype = !ref || ref.kind === "scratch" ? "f32" : typeOf(ref).dtype;
+        const dtype = !ref || ref.kind === "scratch" || ref.bits ? "f32" : typeOf(ref).dtype;
         if (isStagedType(dtype)) return dtype;
         throw new Error(`Cannot plan ${node.op}: "${name}" of ${dtype} cannot be a texture`);
       };

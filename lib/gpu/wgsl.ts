@@ -61,6 +61,9 @@ export function shaderInterface(source: KernelSource): ShaderInterface {
 
 const MARKED = /^(const|alias)\s+(\w+)([^=\n]*)=\s*([^;\n]+);\s*\/\/ @specialize\s*$/gm;
 
+/** Value of `Stored` for which values are made by `half_words` of kernels/lib/staged.wgsl. */
+const HALF_WORDS = "vec2<u32>";
+
 /**
  * Rewrites the lines marked `// @specialize`. Lines not named keep the value in the file.
  *
@@ -81,6 +84,7 @@ export function specialize(
       throw new Error(`${source.file}: no line marked @specialize names ${name}`);
     }
   }
+  if (values.Stored === HALF_WORDS) text = text.replace(/\bStored\(/g, "half_words(");
   if (/\bf16\b/.test(withoutComments(text)) && !/^enable f16;/m.test(text)) {
     text = `enable f16;\n${text}`;
   }

@@ -21,6 +21,8 @@ export interface BufferRef {
   /** Byte range within the tensor; all of it when absent. `offset` must meet the device's alignment. */
   readonly offset?: number;
   readonly size?: number;
+  /** As a texture: the bits as those of f32, whatever the tensor's type. For copies alone. */
+  readonly bits?: boolean;
 }
 
 export interface KernelCall {

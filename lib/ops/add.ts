@@ -35,21 +35,21 @@ export const addOp: OpDef = {
   },
   lower({ inputs: [a], attrs: { scaleA = 1, scaleB = 1 }, device }) {
     const count4 = Math.ceil(sizeOf(a.shape) / 4);
-    const variant = (name: string, source: KernelSource): Variant => ({
+    const variant = (name: string, source: KernelSource, store: 4 | "staged 4"): Variant => ({
       name,
       exact: true,
       build: () => ({
         calls: [{
           kernel: source,
-          specialize: storedAs(a.dtype, 4),
+          specialize: storedAs(a.dtype, store),
           params: { count4, scale_a: scaleA, scale_b: scaleB },
           bindings: { a: input(0), b: input(1), y: output() },
           workgroups: gridFor(count4, ELEMENTWISE),
         }],
       }),
     });
-    const [vec4, staged] = [variant("vec4", ADD), variant("staged", ADD_STAGED)];
-    return storageOrStaged(device, [a], vec4, staged);
+    const vec4 = variant("vec4", ADD, 4);
+    return storageOrStaged(device, [a], vec4, variant("staged", ADD_STAGED, "staged 4"));
   },
   cost: (inputs, outputs) => ({
     flops: 3 * sizeOf(outputs[0].shape),

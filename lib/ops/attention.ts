@@ -79,18 +79,25 @@ function lowerGeneral(
   };
 }
 
-/** Unrolled for heads of 8 channels; reads and stores f16 as it is. */
-function lowerEight({ all, tokens, dtype, device }: AttentionShape, scale: number): Lowering {
+/** Unrolled for heads of 8 channels. What it walks over is f32: f16 would be converted each time. */
+function lowerEight(shape: AttentionShape, scale: number): Lowering {
+  const { all, tokens, dtype, device } = shape;
   const WORKGROUP = device.lanes;
+  const [k, v] = [0, 1].map((i) => dtype === "f32" ? input(1 + i) : scratch(i));
+  const forward: KernelCall = {
+    kernel: FORWARD_8,
+    constants: { WORKGROUP },
+    specialize: storedAs(dtype, "staged 4"),
+    params: { stride4: tokens / 4, scale },
+    bindings: { q: input(0), k, v, y: output(0), logsumexp: output(1) },
+    workgroups: attentionGrid(all, tokens, WORKGROUP),
+  };
+  if (dtype === "f32") return { calls: [forward] };
+  const copies = copiesOf(shape, tokens);
+  const image = 4 * 8 * all * tokens;
   return {
-    calls: [{
-      kernel: FORWARD_8,
-      constants: { WORKGROUP },
-      specialize: storedAs(dtype, 4),
-      params: { stride4: tokens / 4, scale },
-      bindings: { q: input(0), k: input(1), v: input(2), y: output(0), logsumexp: output(1) },
-      workgroups: attentionGrid(all, tokens, WORKGROUP),
-    }],
+    scratch: [image, image],
+    calls: [copies.into(input(1), k), copies.into(input(2), v), forward],
   };
 }
 

@@ -141,21 +141,28 @@ function lowerGeneral(shape: AttentionShape, scale: number, reading: Reading["na
   ]);
 }
 
-/** Unrolled for heads of 8 channels; reads and stores f16 as it is. */
+/** Unrolled for heads of 8 channels. What it walks over is f32: f16 would be converted each time. */
 function lowerEight(shape: AttentionShape, scale: number): Lowering {
   const { all, tokens, dtype, device } = shape;
-  const [q, k, v, y, logsumexp, dy] = [0, 1, 2, 3, 4, 5].map((i) => input(i));
+  const [y, logsumexp] = [input(3), input(4)];
+  const walked = [0, 1, 2, 5];
+  const [q, k, v, dy] = walked.map((index, i) => dtype === "f32" ? input(index) : scratch(1 + i));
+  const copies = copiesOf(shape, tokens);
   const delta = scratch();
+  const row = 4 * all * tokens;
   const common = {
     constants: { WORKGROUP: device.lanes },
-    specialize: storedAs(dtype, 4),
+    specialize: storedAs(dtype, "staged 4"),
     params: { stride4: tokens / 4, scale },
     workgroups: attentionGrid(all, tokens, device.lanes),
   };
   const read = { q, k, v, dy, logsumexp, delta };
   return {
-    scratch: [4 * all * tokens],
+    scratch: dtype === "f32" ? [row] : [row, ...walked.map(() => 8 * row)],
     calls: [
+      ...(dtype === "f32"
+        ? []
+        : walked.map((index, i) => copies.into(input(index), scratch(1 + i)))),
       deltaCall(shape, tokens, "staged", { x: y, dy, delta }),
       { kernel: QUERY_8, ...common, bindings: { ...read, dq: output(0) }, note: "dq" },
       {

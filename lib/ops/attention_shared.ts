@@ -98,8 +98,8 @@ function copyRows(
   if (device.software && from.length === to.length && count % 4 === 0) {
     return {
       kernel: CONVERT,
-      specialize: storedAs(to.dtype, 4),
-      params: { count4: count / 4, one: 1 },
+      specialize: storedAs(to.dtype, "staged 4"),
+      params: { count4: count / 4 },
       bindings,
       workgroups: gridFor(count / 4, ELEMENTWISE),
       note: `to ${to.dtype}`,

@@ -45,10 +45,14 @@ export function requireAlike(aName: string, a: TensorType, bName: string, b: Ten
   }
 }
 
-/** The value of a kernel's line `alias Stored`: `width` elements of a tensor's type. */
-export const storedAs = (dtype: DType, width: 1 | 4): { readonly Stored: string } => ({
-  Stored: width === 1 ? dtype : `vec4<${dtype}>`,
-});
+/**
+ * The value of a kernel's line `alias Stored`: so many elements of a tensor's type. Kernels that join
+ * staged.wgsl store four f16 as two words, which they make themselves.
+ */
+export function storedAs(dtype: DType, elements: 1 | 4 | "staged 4"): { readonly Stored: string } {
+  if (elements === "staged 4" && dtype === "f16") return { Stored: "vec2<u32>" };
+  return { Stored: elements === 1 ? dtype : `vec4<${dtype}>` };
+}
 
 export const f32 = (...shape: number[]): TensorType => ({ shape, dtype: "f32" });
 export const i32 = (...shape: number[]): TensorType => ({ shape, dtype: "i32" });

@@ -9,7 +9,7 @@ import {
   type Variant,
 } from "../graph/op.ts";
 import { show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
-import { ELEMENTWISE, f32, i32, kernel, storedAs } from "./common.ts";
+import { ELEMENTWISE, f32, i32, kernel } from "./common.ts";
 import { rowGrid, storageOrStaged } from "./rows.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import text from "../../kernels/copy/rows.wgsl" with { type: "text" };
@@ -53,6 +53,15 @@ interface CopyParams {
   y_offset: number;
 }
 
+/** Elements that are copied at once, and as what: nothing is computed, so f16 goes by words too. */
+const UNITS: readonly [number, string][] = [[4, "vec4<u32>"], [1, "u32"]];
+const HALF_UNITS: readonly [number, string][] = [
+  [8, "vec4<u32>"],
+  [4, "vec2<u32>"],
+  [2, "u32"],
+  [1, "f16"],
+];
+
 /** The copies of some inputs, `rows` rows each; lengths in elements. */
 function copies(
   rows: number,
@@ -60,12 +69,11 @@ function copies(
   tensors: readonly TensorType[],
   device: DeviceProfile,
 ): Variant[] {
-  const wide = all.every((p) => Object.values(p).every((n) => n % 4 === 0));
-  const width = wide ? 4 : 1;
   const { dtype } = tensors[0];
-  const value = dtype === "f16"
-    ? { Value: wide ? "vec2<u32>" : "f16" }
-    : { Value: wide ? "vec4<u32>" : "u32" };
+  const [width, Value] = (dtype === "f16" ? HALF_UNITS : UNITS).find(([elements]) =>
+    all.every((p) => Object.values(p).every((n) => n % elements === 0))
+  )!;
+  const wide = Value === "vec4<u32>";
   const params = (p: CopyParams) =>
     Object.fromEntries(Object.entries(p).map(([name, n]) => [name, n / width]));
   const plain: Variant = {
@@ -74,7 +82,7 @@ function copies(
     build: () => ({
       calls: all.map((p, i) => ({
         kernel: COPY,
-        specialize: value,
+        specialize: { Value },
         params: params(p),
         bindings: { x: input(i), y: output() },
         workgroups: [Math.ceil(p.count / width / (8 * ELEMENTWISE)), rows, 1],
@@ -90,10 +98,9 @@ function copies(
         const { constants, params: { chunks, steps } } = rowGrid(device, rows, p.count / width);
         return {
           kernel: COPY_STAGED,
-          specialize: storedAs(dtype, 4),
           constants,
           params: { ...params(p), steps },
-          bindings: { x: input(i), y: output() },
+          bindings: { x: { ...input(i), bits: true }, y: output() },
           workgroups: [chunks, rows, 1],
         };
       }),

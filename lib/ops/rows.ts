@@ -32,16 +32,16 @@ export interface Reading {
 
 function readingOf(name: Reading["name"], dtype: DType): Reading {
   const width = name === "scalar" ? 1 : 4;
-  const stored = storedAs(dtype, width);
+  const inStorage = storedAs(dtype, width).Stored;
   const isStorage = name !== "staged";
   return {
     name,
     width,
     value: { Value: storedAs("f32", width).Stored },
     lanes: { LANES: width === 4 ? "vec4<f32>(1.0)" : "vec4<f32>(1.0, 0.0, 0.0, 0.0)" },
-    x: isStorage ? { StoredX: stored.Stored } : {},
-    dy: isStorage ? { StoredDy: stored.Stored } : {},
-    stored,
+    x: isStorage ? { StoredX: inStorage } : {},
+    dy: isStorage ? { StoredDy: inStorage } : {},
+    stored: isStorage ? { Stored: inStorage } : storedAs(dtype, "staged 4"),
   };
 }
 

@@ -71,7 +71,7 @@ interface Tiling {
   readonly params: Readonly<Record<string, number>>;
   readonly invocations: number;
   /** Floats stored at once. */
-  readonly store: 1 | 4;
+  readonly store: 1 | "staged 4";
 }
 
 function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
@@ -95,7 +95,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       together: 4,
       params: { batch: n, area4: h * w / 4 },
       invocations: n * Math.ceil(h * w / 16),
-      store: 4,
+      store: "staged 4",
     };
   }
   if (shape === "3×3") {
@@ -105,7 +105,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       width: 8,
       params: { batch: n, h, w4: w / 4 },
       invocations: n * Math.ceil(w / 8) * Math.ceil(h / 4),
-      store: 4,
+      store: "staged 4",
     };
   }
   return {
@@ -114,7 +114,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
     width: 8,
     params: { batch: n, h, w4: w / 4, ho, wo4: wo / 4 },
     invocations: n * (wo / 4) * Math.ceil((transposed ? h : ho) / 4),
-    store: 4,
+    store: "staged 4",
   };
 }
 

@@ -159,7 +159,7 @@ function build(
     });
     calls.push({
       kernel: OUTPUT,
-      specialize: storedAs(dtype, 4),
+      specialize: storedAs(dtype, "staged 4"),
       params: {
         ...chunk.params,
         channels: co,
