@@ -67,7 +67,7 @@ const CONVOLUTIONS: readonly Convolution[] = [
   // Rows and pixels in more than one chunk of the weight gradients.
   { name: "3×3 ragged", x: [3, 6, 8, 12], weight: [5, 6, 3, 3], padding: 1 },
   { name: "3×3 tall", x: [1, 4, 132, 8], weight: [4, 4, 3, 3], padding: 1, large: true },
-  { name: "1×1 many pixels", x: [1, 4, 64, 72], weight: [5, 4, 1, 1], large: true },
+  { name: "1×1 many pixels", x: [1, 4, 96, 88], weight: [5, 4, 1, 1], large: true },
   { name: "1×1", x: [3, 6, 5, 17], weight: [7, 6, 1, 1], bias: true, fused: true },
   { name: "1×1 whole tiles", x: [2, 32, 8, 16], weight: [48, 32, 1, 1], bias: true },
   { name: "1×1 stride 2", x: [2, 3, 7, 8], weight: [5, 3, 1, 1], stride: 2 },
