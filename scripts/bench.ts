@@ -20,10 +20,11 @@ import {
   featureTable,
   replaceMeasured,
 } from "../lib/bench/tables.ts";
-import { newCommand, numberIn, wholeIn } from "../lib/cli/command.ts";
+import { newCommand, numberIn, precisionOption, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, type Progress, progressBar } from "../lib/cli/main.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";
-import { openGpu } from "../lib/gpu/device.ts";
+import { openGpu, requirePrecision } from "../lib/gpu/device.ts";
+import type { Precision } from "../lib/graph/precision.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
 import { tunedChoice } from "../lib/tune/choice_files.ts";
 
@@ -48,6 +49,7 @@ const program = newCommand(
   .option("--sizes <list>", "image sizes of --model", numbers, [32, 64, 128, 256])
   .option("--batch <n>", "batch of --kernels", wholeIn(1, 64), 8)
   .option("--size <n>", "image size of --kernels and --peers", wholeIn(16, 512), 128)
+  .addOption(precisionOption("in --kernels; --model shows both"))
   .option("--budget <seconds>", "time for all, shared among the parts", numberIn(5, 86400), 600)
   .option("--exact", "only variants that sum as written")
   .option("--untuned", "variants in the order shipped, whatever `deno task tune` stored")
@@ -84,6 +86,7 @@ await main(async () => {
 
   const started = performance.now();
   const gpu = await openGpu();
+  requirePrecision(options.precision, gpu);
   if (!gpu.profile.features.includes("timestamp-query")) {
     throw new InputError("the device has no timestamp queries: nothing can be timed");
   }
@@ -99,7 +102,12 @@ await main(async () => {
           gpu,
           planOptions,
           budget.part(options.model || options.peers ? 0.3 : 1),
-          { batch: options.batch, size: options.size, onProgress: show },
+          {
+            batch: options.batch,
+            size: options.size,
+            precision: options.precision,
+            onProgress: show,
+          },
         ),
     )
     : undefined;
@@ -183,6 +191,7 @@ interface Options {
   sizes: number[];
   batch: number;
   size: number;
+  precision: Precision;
   budget: number;
   exact?: boolean;
   untuned?: boolean;

@@ -2,11 +2,12 @@
 
 import { table } from "../lib/audit/text.ts";
 import { benchConfig, benchStep } from "../lib/bench/steps.ts";
-import { newCommand, numberIn, wholeIn } from "../lib/cli/command.ts";
+import { newCommand, numberIn, precisionOption, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { InputError } from "../lib/errors.ts";
-import { openGpu } from "../lib/gpu/device.ts";
+import { openGpu, requirePrecision } from "../lib/gpu/device.ts";
 import { liveNodes } from "../lib/gpu/planner.ts";
+import type { Precision } from "../lib/graph/precision.ts";
 import { OPS } from "../lib/ops/mod.ts";
 import { choicesPath, readChoices, writeChoices } from "../lib/tune/choice_files.ts";
 import { tune, tuneJobs } from "../lib/tune/tune.ts";
@@ -16,6 +17,7 @@ const program = newCommand("tune", "Times the variants of kernels and stores the
   .option("--preset <names...>", "whose steps to tune for", ["seed", "demo"])
   .option("--batch <n>", "batch, where not the preset's own", wholeIn(1, 4096))
   .option("--size <n>", "image size, where not the preset's own", wholeIn(4, 4096))
+  .addOption(precisionOption())
   .option(
     "--budget <seconds>",
     "time after which the rest keeps its order",
@@ -33,6 +35,7 @@ them. Delete the file to go back to what is shipped.
 
 Examples:
   deno task tune
+  deno task tune --precision f16
   deno task tune --preset seed --batch 16 --budget 600`,
   );
 
@@ -40,6 +43,7 @@ interface Options {
   preset: string[];
   batch?: number;
   size?: number;
+  precision: Precision;
   budget: number;
   again?: boolean;
   list?: boolean;
@@ -54,6 +58,7 @@ await main(async () => {
     }
   }
   const gpu = await openGpu();
+  requirePrecision(options.precision, gpu);
   const path = choicesPath(gpu.profile, gpu.name);
   if (!path) throw new InputError("neither XDG_CACHE_HOME nor HOME says where to store choices");
   const known = options.again ? {} : await readChoices(path, gpu.name);
@@ -76,9 +81,14 @@ await main(async () => {
     const batch = options.batch ?? raw.train_batch_size;
     const size = options.size ?? raw.resolution[0];
     return (["train", "sample"] as const).flatMap((kind) => {
-      const { graph } = benchStep(kind, benchConfig(batch, size, preset), device);
+      const { graph } = benchStep(
+        kind,
+        benchConfig(batch, size, preset, options.precision),
+        device,
+      );
       // The same nodes on one small image, for the float64 reference.
-      const small = benchStep(kind, benchConfig(1, Math.min(32, size), preset), device).graph;
+      const oneImage = benchConfig(1, Math.min(32, size), preset, options.precision);
+      const small = benchStep(kind, oneImage, device).graph;
       return liveNodes(graph).filter((n) => n.op in OPS).map((node) => ({
         node,
         small: small.nodes[node.id],

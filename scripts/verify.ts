@@ -1,6 +1,7 @@
 /** `deno task verify FILE…`: compares this program with reference cases of PyTorch and diffusers. */
 
 import { Command } from "commander";
+import { precisionOption } from "../lib/cli/command.ts";
 import { main, parseArguments } from "../lib/cli/main.ts";
 import { CheckFailedError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
@@ -17,6 +18,7 @@ const program = new Command("verify")
     "--fast",
     "use the kernels that training uses, also those that round differently (Winograd)",
   )
+  .addOption(precisionOption("in models and training"))
   .option("--all", "print every tensor, not only the worst")
   .addHelpText(
     "after",
@@ -30,13 +32,13 @@ Exit code: 0 all within tolerance, 1 some exceeded, 2 a file cannot be read, 3 n
 
 await main(async () => {
   parseArguments(program);
-  const { fast = false, all = false } = program.opts();
+  const { fast = false, all = false, precision } = program.opts();
   const cases = await Promise.all(program.args.map(readCase));
   const gpu = await openGpu();
   console.log(`adapter: ${gpu.name}`);
   const failed: string[] = [];
   for (const reference of cases) {
-    const checks = await verifyCase(gpu, reference, { exact: !fast });
+    const checks = await verifyCase(gpu, reference, { exact: !fast, precision });
     const bad = checks.filter((c) => !(c.error <= c.tolerance));
     const byShare = checks.toSorted((a, b) => b.error / b.tolerance - a.error / a.tolerance);
     console.log(

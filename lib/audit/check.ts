@@ -4,7 +4,7 @@ import { decode } from "../gpu/data.ts";
 import type { Executable } from "../gpu/runtime.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { OpDef } from "../graph/op.ts";
-import type { Node } from "../graph/tensor.ts";
+import type { Node, TensorType } from "../graph/tensor.ts";
 import { OPS } from "../ops/mod.ts";
 import { allowedError } from "../tune/check.ts";
 import { compare, coordinates, type Difference } from "./values.ts";
@@ -132,11 +132,13 @@ function roundingNoise(
     return state / 2 ** 31;
   };
   const rounded = inputs.map((values, i) =>
-    node.inputs[i].dtype === "f32" ? values.map((v) => v * (1 + 2 ** -24 * sign())) : values
+    isFloat(node.inputs[i]) ? values.map((v) => v * (1 + 2 ** -24 * sign())) : values
   );
   return def.reference(rounded, node.attrs, node.inputs, node.outputs)
     .map((values, k) => compare(values, expected[k]).relative);
 }
+
+const isFloat = ({ dtype }: TensorType) => dtype === "f32" || dtype === "f16";
 
 /** Worst first: largest share of its tolerance. */
 export const byShare = (checks: readonly NodeCheck[]): NodeCheck[] =>

@@ -2,6 +2,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { PlanOptions } from "../gpu/planner.ts";
+import type { Precision } from "../graph/precision.ts";
 import { type Node, sizeOf } from "../graph/tensor.ts";
 import { OPS } from "../ops/mod.ts";
 import { checkVariant, formKey, formOf, formOracle, loadForm, variantsOf } from "../tune/check.ts";
@@ -174,9 +175,14 @@ export async function benchKernels(
   gpu: Gpu,
   options: PlanOptions,
   budget: Budget,
-  { batch = 8, size = 128, onProgress = (_: string, __: number, ___: number) => {} } = {},
+  { batch = 8, size = 128, precision = "f32", onProgress = () => {} }: {
+    readonly batch?: number;
+    readonly size?: number;
+    readonly precision?: Precision;
+    readonly onProgress?: (what: string, done: number, total: number) => void;
+  } = {},
 ): Promise<KernelReport> {
-  const step = benchStep("train", benchConfig(batch, size), options);
+  const step = benchStep("train", benchConfig(batch, size, "seed", precision), options);
   const checked = await checkStep(
     gpu,
     step,
@@ -184,7 +190,7 @@ export async function benchKernels(
     budget.part(0.5),
     (done, total) => onProgress("checking", done, total),
   );
-  const convolutions = await benchConvolutions(gpu, options, budget.part(0.3));
+  const convolutions = await benchConvolutions(gpu, options, budget.part(0.3), precision);
   const loaded = await LoadedStep.load(gpu, step, {
     onPipeline: (done, total) => onProgress("kernels ", done, total),
   });
@@ -264,12 +270,14 @@ async function benchConvolutions(
   gpu: Gpu,
   options: PlanOptions,
   budget: Budget,
+  dtype: Precision,
 ): Promise<ConvolutionMean[]> {
   const N = 8;
   const forms = (ci: number, co: number, side: number): [ConvolutionMean["what"], NodeForm][] => {
-    const f32 = (...shape: number[]) => ({ shape, dtype: "f32" }) as const;
-    const [x, y, w] = [f32(N, ci, side, side), f32(N, co, side, side), f32(co, ci, 3, 3)];
-    const attrs = { stride: 1, padding: [1, 1, 1, 1] };
+    const image = (channels: number) => ({ shape: [N, channels, side, side], dtype }) as const;
+    const [x, y] = [image(ci), image(co)];
+    const w = { shape: [co, ci, 3, 3], dtype: "f32" } as const;
+    const attrs = { stride: 1, padding: [1, 1, 1, 1], ...(dtype === "f16" ? { dtype } : {}) };
     return [
       ["forward", { op: "conv2d", inputs: [x, w], attrs }],
       ["input gradient", {

@@ -2,6 +2,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { PlanOptions } from "../gpu/planner.ts";
+import type { Precision } from "../graph/precision.ts";
 import { OPS } from "../ops/mod.ts";
 import { type Budget, type Timing, timing } from "./statistics.ts";
 import { benchConfig, type BenchStep, benchStep, LoadedStep } from "./steps.ts";
@@ -16,6 +17,8 @@ export interface ModelRow {
   readonly gflops?: number;
   /** Planned memory on the device. */
   readonly bytes?: number;
+  /** The same with precision f16, taking turns; absent where the device or the time does not do. */
+  readonly half?: { readonly time: Timing; readonly bytes: number };
   readonly skipped?: string;
 }
 
@@ -102,33 +105,32 @@ async function benchJob(
   job: Pick<ModelRow, "kind" | "batch" | "size">,
   rate: Rate,
 ): Promise<ModelRow> {
-  let step: BenchStep;
-  try {
-    step = benchStep(job.kind, benchConfig(job.batch, job.size), options);
-  } catch (error) {
-    if (!LIMIT.test((error as Error).message)) throw error;
-    return { ...job, skipped: "above a limit of the device" };
-  }
+  const plan = (precision: Precision) =>
+    benchStep(job.kind, benchConfig(job.batch, job.size, "seed", precision), options);
+  const step = await withinLimits(() => plan("f32"));
+  if (!step) return { ...job, skipped: "above a limit of the device" };
   const flops = stepFlops(step);
   const expected = rate.seconds(flops);
   // Warm-up and two measurements at least.
   if (budget.left < (expected ?? 0) * (1 + FEWEST)) {
     return { ...job, skipped: "no time left" };
   }
-  let loaded: LoadedStep;
-  try {
-    loaded = await LoadedStep.load(gpu, step);
-  } catch (error) {
-    if (!LIMIT.test((error as Error).message)) throw error;
-    return { ...job, skipped: "above a limit of the device" };
-  }
+  const loaded = await withinLimits(() => LoadedStep.load(gpu, step));
+  if (!loaded) return { ...job, skipped: "above a limit of the device" };
+  const isTwice = gpu.profile.features.includes("shader-f16") &&
+    budget.left >= 2 * (expected ?? 0) * (1 + FEWEST);
+  const half = isTwice ? await withinLimits(() => LoadedStep.load(gpu, plan("f16"))) : undefined;
   try {
     const first = await loaded.time();
     await loaded.requireFinite();
+    await half?.time();
+    await half?.requireFinite();
     const inRow = Math.max(1, Math.min(50, Math.floor(ROW_MS / first)));
-    const times: number[] = [];
-    while (times.length < FEWEST || (times.length < SAMPLES && share(budget) > sum(times, inRow))) {
+    const times: number[] = [], halfTimes: number[] = [];
+    const spent = () => sum(times, inRow) + sum(halfTimes, inRow);
+    while (times.length < FEWEST || (times.length < SAMPLES && share(budget) > spent())) {
       times.push(await loaded.time(inRow));
+      if (half) halfTimes.push(await half.time(inRow));
     }
     const time = timing(times);
     rate.learn(flops, time.median / 1000);
@@ -138,9 +140,20 @@ async function benchJob(
       imagesPerSecond: job.batch / time.median * 1000,
       gflops: flops / time.median / 1e6,
       bytes: loaded.bytes,
+      half: half && { time: timing(halfTimes), bytes: half.bytes },
     };
   } finally {
     loaded.destroy();
+    half?.destroy();
+  }
+}
+
+/** Nothing where the device's limits are too low. */
+async function withinLimits<T>(make: () => T | Promise<T>): Promise<T | undefined> {
+  try {
+    return await make();
+  } catch (error) {
+    if (!LIMIT.test((error as Error).message)) throw error;
   }
 }
 

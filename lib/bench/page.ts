@@ -190,7 +190,8 @@ function modelBars({ model }: BenchReport): string {
       rows.map((r) => ({
         label: `${what}, ${r.size}², batch ${r.batch}`,
         value: r.imagesPerSecond!,
-        text: `${short(r.imagesPerSecond!)} (${short(r.time!.median / 1000)} s a step)`,
+        text: `${short(r.imagesPerSecond!)} (${short(r.time!.median / 1000)} s a step` +
+          `${r.half ? `, f16 ${short(r.half.time.median / 1000)} s` : ""})`,
         colour,
       })),
     );

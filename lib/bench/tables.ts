@@ -137,13 +137,25 @@ function kernelTable(report: KernelReport, peaks: Peaks): Table {
   };
 }
 
+const HALF_HEAD = ["f16, s", "f16 ×", "f16, MiB"];
+
 function modelTable({ rows }: ModelReport, kind: ModelRow["kind"]): Table {
   const mine = rows.filter((r) => r.kind === kind);
+  const empty = (cells: number) => Array<string>(cells).fill("");
   return {
     title: kind === "train"
       ? "Training step (noise, forward, backward, AdamW, EMA)"
       : "Sampling step with guidance (the model on twice the batch)",
-    head: ["size", "batch", "s a step", "spread", "images/s", "GFLOP/s", "MiB planned"],
+    head: [
+      "size",
+      "batch",
+      "s a step",
+      "spread",
+      "images/s",
+      "GFLOP/s",
+      "MiB planned",
+      ...HALF_HEAD,
+    ],
     rows: mine.map((r) =>
       r.time
         ? [
@@ -154,9 +166,17 @@ function modelTable({ rows }: ModelReport, kind: ModelRow["kind"]): Table {
           short(r.imagesPerSecond!),
           fixed(r.gflops!),
           mebi(r.bytes!),
+          ...(r.half
+            ? [
+              seconds(r.half.time),
+              fixed(r.time.median / r.half.time.median, 2),
+              mebi(r.half.bytes),
+            ]
+            : empty(HALF_HEAD.length)),
         ]
-        : [String(r.size), String(r.batch), r.skipped!, "", "", "", ""]
+        : [String(r.size), String(r.batch), r.skipped!, ...empty(4 + HALF_HEAD.length)]
     ),
+    note: "f16: the same step with --precision f16, taking turns; × above 1: it is faster.",
   };
 }
 

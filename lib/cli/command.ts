@@ -7,9 +7,9 @@ export function newCommand(name: string, description: string): Command {
 }
 
 /** `--precision f32` or `f16`; f32 by default. */
-export function precisionOption(): Option {
-  return new Option("--precision <name>", "how activations are stored").choices(["f32", "f16"])
-    .default("f32");
+export function precisionOption(where = ""): Option {
+  return new Option("--precision <name>", ["how activations are stored", where].join(" ").trim())
+    .choices(["f32", "f16"]).default("f32");
 }
 
 /** For an option: a number in [low, high]. */

@@ -1,6 +1,7 @@
 /** Reference cases: one safetensors file each, with `kind` and `config` in its metadata. */
 
 import { InputError } from "../errors.ts";
+import type { Precision } from "../graph/precision.ts";
 import { type SafeTensor, toFloat32 } from "../io/safetensors.ts";
 import { readSafetensors } from "../io/safetensors_file.ts";
 
@@ -18,6 +19,13 @@ export interface Check {
   readonly tolerance: number;
   /** "relative": ‖a−b‖/‖b‖; "absolute": the largest |a−b|. */
   readonly measure: "relative" | "absolute";
+}
+
+export interface VerifyOptions {
+  /** Leave out kernels that round differently from the plain sum. */
+  readonly exact: boolean;
+  /** How activations are stored; f32 by default. */
+  readonly precision?: Precision;
 }
 
 export async function readCase(file: string): Promise<ReferenceCase> {

@@ -17,8 +17,17 @@ import { flattenParameters } from "../nn/state_dict.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { qSample, schedulerStep, STEP_COEFFICIENTS } from "../ops/diffusion.ts";
 import { OPS } from "../ops/mod.ts";
-import { type Check, floats, ints, type ReferenceCase, relative, row, tensorOf } from "./case.ts";
-import { PARAMETERS, TOLERANCES } from "./tolerances.ts";
+import {
+  type Check,
+  floats,
+  ints,
+  type ReferenceCase,
+  relative,
+  row,
+  tensorOf,
+  type VerifyOptions,
+} from "./case.ts";
+import { PARAMETERS, TOLERANCES, tolerances } from "./tolerances.ts";
 
 /** The last line of a table: the worst of many alike. */
 function worst(name: string, errors: readonly number[], tolerance: number): Check {
@@ -102,7 +111,7 @@ export async function verifyScheduler(gpu: Gpu, reference: ReferenceCase): Promi
 export async function verifySample(
   gpu: Gpu,
   reference: ReferenceCase,
-  exact: boolean,
+  { exact, precision }: VerifyOptions,
 ): Promise<Check[]> {
   const { unet, num_inference_steps, cfg_scale, scheduler = "DDPMScheduler" } = reference.config;
   const config = unet2DConfig(unet, reference.file);
@@ -121,6 +130,7 @@ export async function verifySample(
     width,
     guided: true,
     noise: "input",
+    precision,
   });
   const exe = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact }), {
     poison: true,
@@ -149,7 +159,7 @@ export async function verifySample(
     floats(reference, "output"),
   );
   return [
-    worst("trajectory", errors, TOLERANCES.trajectory),
-    worst("output", [output], TOLERANCES.trajectory),
+    worst("trajectory", errors, tolerances(precision).trajectory),
+    worst("output", [output], tolerances(precision).trajectory),
   ];
 }

@@ -1,3 +1,5 @@
+import type { Precision } from "../graph/precision.ts";
+
 /**
  * How close is close. PyTorch's own float32 differs from float64 by 1e-6 on outputs, 1.2e-6 on all
  * gradients together, 2.3e-6 on any one and 8e-7 on losses; another float32 implementation is right
@@ -21,6 +23,26 @@ export const TOLERANCES = {
   /** Absolute, of torchmetrics' values. */
   metrics: 1e-4,
 } as const;
+
+/**
+ * The same where activations are stored as f16. A stored number is off by up to 2^-11, 2^-11/√3 in the
+ * square mean; 60 tensors on the way through a UNet, and as many on the way back, add up to √60 and
+ * √120 of that if they do so at random: 2.2e-3 and 3.1e-3. Twice that, and ten times for a single
+ * small gradient. AdamW's first steps divide each gradient by its own size: of a share ε of them, those
+ * smaller than the gradient's error ε, a step may go either way, which makes √(3ε) of the whole.
+ */
+const HALF_TOLERANCES: Partial<Record<keyof typeof TOLERANCES, number>> = {
+  output: 4.4e-3,
+  gradient: 3e-2,
+  gradients: 6e-3,
+  zeroGradient: 2e-3,
+  trajectory: 4.4e-3,
+  loss: 4.4e-3,
+  update: 0.13,
+};
+
+export const tolerances = (precision: Precision = "f32"): Record<keyof typeof TOLERANCES, number> =>
+  precision === "f16" ? { ...TOLERANCES, ...HALF_TOLERANCES } : TOLERANCES;
 
 /** Prefix of parameters in a case's tensors. */
 export const PARAMETERS = "param.";

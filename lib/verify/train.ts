@@ -12,16 +12,26 @@ import { unet2DParameters } from "../nn/unet_2d.ts";
 import { CLIP_BLOCK } from "../ops/gradient_clip.ts";
 import { OPS } from "../ops/mod.ts";
 import { adamwHyper } from "../train/adamw.ts";
+import { fromLossScale, INITIAL_LOSS_SCALE, logBetas } from "../train/loss_scale.ts";
 import { learningRate, type LrScheduler } from "../train/learning_rate.ts";
 import { minSnrWeights, targetTable } from "../train/target.ts";
 import { trainingGraph } from "../train/training_graph.ts";
-import { type Check, distance, floats, ints, type ReferenceCase, row, tensorOf } from "./case.ts";
-import { PARAMETERS, TOLERANCES } from "./tolerances.ts";
+import {
+  type Check,
+  distance,
+  floats,
+  ints,
+  type ReferenceCase,
+  row,
+  tensorOf,
+  type VerifyOptions,
+} from "./case.ts";
+import { PARAMETERS, tolerances } from "./tolerances.ts";
 
 export async function verifyTrain(
   gpu: Gpu,
   reference: ReferenceCase,
-  exact: boolean,
+  { exact, precision }: VerifyOptions,
 ): Promise<Check[]> {
   const options = reference.config as {
     unet: unknown;
@@ -38,6 +48,7 @@ export async function verifyTrain(
     lr_scheduler?: LrScheduler;
     lr_warmup_steps?: number;
   };
+  const allowed = tolerances(precision);
   const predictionType = options.prediction_type ?? "epsilon";
   const config = unet2DConfig(options.unet, reference.file);
   const layout = unet2DParameters(config);
@@ -58,6 +69,7 @@ export async function verifyTrain(
     predictsNoise: predictionType === "epsilon",
     weighted: options.snr_gamma !== undefined,
     maxGradNorm: options.max_grad_norm,
+    precision,
   });
   const exe = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact }), {
     poison: true,
@@ -65,13 +77,16 @@ export async function verifyTrain(
   exe.write("params", start);
   exe.write("ema", start);
   exe.write("table", qSampleTable(alphas));
-  exe.write("loss_gradient", new Float32Array([1]));
+  if (precision === "f16") {
+    exe.write("loss_scale", fromLossScale(INITIAL_LOSS_SCALE));
+    exe.write("log_betas", logBetas(...options.betas));
+  } else exe.write("loss_gradient", new Float32Array([1]));
   if (predictionType !== "epsilon") exe.write("targets", targetTable(predictionType, alphas));
   if (options.snr_gamma !== undefined) {
     const weights = minSnrWeights(predictionType, alphas, options.snr_gamma);
     exe.write("root_weights", Float32Array.from(weights, Math.sqrt));
   }
-  if (options.max_grad_norm !== undefined) exe.write("filled", layout.filledBlocks(CLIP_BLOCK));
+  if (exe.plan.inputs.filled) exe.write("filled", layout.filledBlocks(CLIP_BLOCK));
   const data = Object.fromEntries(
     ["ct", "lung_mask", "class_map", "noise"].map((n) => [n, floats(reference, n)]),
   );
@@ -106,7 +121,7 @@ export async function verifyTrain(
   const checks: Check[] = [{
     name: "losses",
     error: Number.isFinite(lossError) ? lossError : Infinity,
-    tolerance: TOLERANCES.loss,
+    tolerance: allowed.loss,
     measure: "relative",
   }];
   const zero = zeroGradients(layout, config);
@@ -129,7 +144,7 @@ export async function verifyTrain(
     checks.push({
       name: `${prefix}* (total update)`,
       error: Number.isFinite(error) ? error : Infinity,
-      tolerance: TOLERANCES.update + rounding,
+      tolerance: allowed.update + rounding,
       measure: "relative",
     });
   }

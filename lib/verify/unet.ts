@@ -5,6 +5,7 @@ import { Graph } from "../graph/graph.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { plan } from "../gpu/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
+import { withPrecision } from "../graph/precision.ts";
 import { unet2DConfig } from "../nn/config.ts";
 import { FlatParameters } from "../nn/parameters.ts";
 import { flattenParameters } from "../nn/state_dict.ts";
@@ -21,14 +22,16 @@ import {
   type ReferenceCase,
   relative,
   tensorOf,
+  type VerifyOptions,
 } from "./case.ts";
-import { PARAMETERS, TOLERANCES } from "./tolerances.ts";
+import { PARAMETERS, tolerances } from "./tolerances.ts";
 
 export async function verifyUnet(
   gpu: Gpu,
   reference: ReferenceCase,
-  exact: boolean,
+  { exact, precision = "f32" }: VerifyOptions,
 ): Promise<Check[]> {
+  const allowed = tolerances(precision);
   const config = unet2DConfig(reference.config, reference.file);
   const layout = unet2DParameters(config);
   const params = flattenParameters(layout, reference.tensors, reference.file, PARAMETERS);
@@ -53,23 +56,30 @@ export async function verifyUnet(
   graph.output("grad.sample", ofSample);
   graph.output("grads", pack(ofParameters, layout.specs.map((s) => s.offset), layout.size));
 
-  const executable = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact }), {
+  const stored = withPrecision(graph, OPS, precision);
+  const executable = await Executable.load(gpu, plan(stored, OPS, { device: gpu.profile, exact }), {
     poison: true,
   });
   executable.write("params", params);
   executable.write("sample", floats(reference, "input.sample"));
   executable.write("timestep", ints(reference, "input.timestep"));
   executable.write("target", floats(reference, "target"));
-  executable.write("loss_gradient", new Float32Array([1]));
+  const scale = precision === "f16" ? LOSS_SCALE : 1;
+  executable.write("loss_gradient", new Float32Array([scale]));
   executable.run();
   const out = async (name: string) => await executable.read(name);
 
   const checks: Check[] = [
-    relativeCheck("output.sample", await out("y"), floats(reference, "output.sample"), "output"),
-    relativeCheck("loss", await out("loss"), floats(reference, "loss"), "output"),
+    relativeCheck(
+      "output.sample",
+      await out("y"),
+      floats(reference, "output.sample"),
+      allowed.output,
+    ),
+    relativeCheck("loss", await out("loss"), floats(reference, "loss"), allowed.output),
   ];
-  const flat = await out("grads");
-  const inputGradient = await out("grad.sample");
+  const flat = (await out("grads")).map((v) => v / scale);
+  const inputGradient = (await out("grad.sample")).map((v) => v / scale);
   let [difference, norm] = [0, 0];
   const compare = (name: string, got: Float32Array) => {
     const expected = floats(reference, name);
@@ -77,9 +87,9 @@ export async function verifyUnet(
     difference += d;
     norm += n;
     if (Math.sqrt(n) < ZERO_NORM) {
-      const tolerance = TOLERANCES.zeroGradient;
+      const tolerance = allowed.zeroGradient;
       checks.push({ name, error: absolute(got, expected), tolerance, measure: "absolute" });
-    } else checks.push(relativeCheck(name, got, expected, "gradient"));
+    } else checks.push(relativeCheck(name, got, expected, allowed.gradient));
   };
   for (const { name } of layout.specs) compare(`grad.${name}`, layout.part(flat, name));
   compare("grad.input.sample", inputGradient);
@@ -87,7 +97,7 @@ export async function verifyUnet(
   checks.push({
     name: "all gradients",
     error: Number.isFinite(all) ? all : Infinity,
-    tolerance: TOLERANCES.gradients,
+    tolerance: allowed.gradients,
     measure: "relative",
   });
   executable.destroy();
@@ -96,17 +106,14 @@ export async function verifyUnet(
 
 /** Gradients that are zero in exact arithmetic have reference norms below 1e-15. */
 const ZERO_NORM = 1e-12;
+/** With f16, so that gradients are not too small for it. */
+const LOSS_SCALE = 1024;
 
 function relativeCheck(
   name: string,
   got: Float32Array,
   expected: Float32Array,
-  kind: "output" | "gradient",
+  tolerance: number,
 ): Check {
-  return {
-    name,
-    error: relative(got, expected),
-    tolerance: TOLERANCES[kind],
-    measure: "relative",
-  };
+  return { name, error: relative(got, expected), tolerance, measure: "relative" };
 }

@@ -39,6 +39,21 @@ Deno.test("a step dispatch by dispatch: right, then with a bug in one kernel", a
   gpu.destroy();
 });
 
+Deno.test("a step with f16: what is stored is the nearest to what was computed", async () => {
+  const gpu = await openGpu();
+  const trainer = await tinyTrainer(gpu, "f16");
+  await trainer.runStep();
+  const step = auditedStep("train", "tiny", tinyConfig("f16"), gpu.profile);
+  const checks = await checkStep(step.graph, trainer.executable);
+  assert.deepEqual(checks.filter((c) => !(shareOf(c) <= 1)), []);
+  const stored = checks.filter((c) => step.graph.nodes[c.node].outputs[c.output].dtype === "f16");
+  assert.ok(
+    stored.some((c) => c.phase === "forward") && stored.some((c) => c.phase === "backward"),
+  );
+  assert.ok(stored.every((c) => c.tolerance < 1e-3));
+  gpu.destroy();
+});
+
 Deno.test("mutants of a kernel are found by its op's cases", async () => {
   const gpu = await openGpu();
   const file = "kernels/silu/forward.wgsl";

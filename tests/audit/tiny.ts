@@ -2,14 +2,16 @@
 
 import { openPhantomDataset, SliceCache } from "../../lib/data/dataset.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
+import type { Precision } from "../../lib/graph/precision.ts";
 import { PRESETS, type RunConfig, runConfig } from "../../lib/train/config.ts";
 import { Trainer } from "../../lib/train/trainer.ts";
 
-export function tinyConfig(): RunConfig {
+export function tinyConfig(precision: Precision = "f32"): RunConfig {
   return runConfig({
     ...PRESETS.demo,
     resolution: [8, 8],
     train_batch_size: 2,
+    precision,
     unet: {
       in_channels: 3,
       out_channels: 1,
@@ -23,8 +25,8 @@ export function tinyConfig(): RunConfig {
   }, "tiny");
 }
 
-export async function tinyTrainer(gpu: Gpu): Promise<Trainer> {
-  const config = tinyConfig();
+export async function tinyTrainer(gpu: Gpu, precision: Precision = "f32"): Promise<Trainer> {
+  const config = tinyConfig(precision);
   const { train } = openPhantomDataset({ seed: 1, count: 4, size: 16 });
   return await Trainer.create(gpu, config, train, new SliceCache({ height: 8, width: 8 }));
 }

@@ -103,6 +103,42 @@ Deno.test("train, then sample twice: files, pictures, the same bytes for the sam
     assert.deepEqual(samples[0], samples[1]);
   }));
 
+Deno.test("f16: kept with the run, resumed with it, and images nearly those of f32", () =>
+  withFolder(async (folder) => {
+    const config = join(folder, "tiny.json");
+    await Deno.writeTextFile(config, JSON.stringify(TINY));
+    const out = join(folder, "run");
+    const flags = ["--config", config, "--resolution", "16", "--precision", "f16", "--out", out];
+    const trained = await run("train", ...flags, "--steps", "3");
+    assert.equal(trained.code, 0, trained.stderr);
+    assert.match(trained.stdout, /batch 2×1, f16; peak GPU memory/);
+    assert.equal(JSON.parse(await Deno.readTextFile(join(out, "config.json"))).precision, "f16");
+    const resumed = await run("train", "--resume", "--out", out, "--steps", "5");
+    assert.equal(resumed.code, 0, resumed.stderr);
+    const state = await Deno.readTextFile(join(out, "checkpoints", "step-00000005", "state.json"));
+    assert.deepEqual(JSON.parse(state).lossScale, {
+      scale: 65536,
+      growthTracker: 5,
+      skipped: 0,
+      taken: 5,
+    });
+    const images: number[][] = [];
+    for (const precision of ["f32", "f16"]) {
+      const to = join(folder, precision);
+      const options = ["--steps", "3", "--count", "1", "--precision", precision, "--out", to];
+      const sampled = await run("sample", "--run", out, ...options);
+      assert.equal(sampled.code, 0, sampled.stderr);
+      const slice = names(to).find((n) => n.includes("_slice_"))!;
+      images.push([...(await readNpy(join(to, slice))).data as Float32Array]);
+    }
+    const gaps = images[0].map((v, i) => Math.abs(v - images[1][i]));
+    const most = Math.max(...gaps);
+    assert.ok(most > 0 && most < 15, `${most} HU`); // 1% of the window
+    const wrong = await run("train", ...flags.with(5, "f64"));
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /--precision.*f64.*f32, f16/);
+  }));
+
 /** A data folder in the .npy layout with two good slices, one of each class. */
 async function makeData(folder: string, change: (set: SliceFiles) => void = () => {}) {
   for (const [i, patient] of ["A", "B"].entries()) {

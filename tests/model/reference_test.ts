@@ -4,18 +4,24 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openGpu } from "../../lib/gpu/device.ts";
+import type { Precision } from "../../lib/graph/precision.ts";
 import { readCase } from "../../lib/verify/case.ts";
 import { verifyCase } from "../../lib/verify/mod.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const SHARED = Deno.env.get("LUNG_SHARED") ?? join(ROOT, "..", "shared");
 
-async function check(folder: string, names: readonly string[], t: Deno.TestContext) {
+async function check(
+  folder: string,
+  names: readonly string[],
+  t: Deno.TestContext,
+  precision: Precision = "f32",
+) {
   const gpu = await openGpu();
   for (const name of names) {
     await t.step(name, async () => {
       const reference = await readCase(join(folder, `${name}.safetensors`));
-      const checks = await verifyCase(gpu, reference, { exact: true });
+      const checks = await verifyCase(gpu, reference, { exact: true, precision });
       assert.ok(checks.length > 0);
       for (const { name, error, tolerance } of checks) {
         assert.ok(error <= tolerance, `${name}: ${error} exceeds ${tolerance}`);
@@ -38,6 +44,11 @@ Deno.test("models, samplers and training agree with diffusers", async (t) => {
     "dpmpp-2m-10",
     "metrics",
   ], t);
+});
+
+Deno.test("with f16 too, as close as rounding what is stored allows", async (t) => {
+  const names = ["unet-attention", "unet-odd", "sample", "train-options"];
+  await check(join(ROOT, "tests", "fixtures", "reference"), names, t, "f16");
 });
 
 Deno.test("the larger reference cases", async (t) => {
