@@ -54,27 +54,28 @@ export function drawAugmentation(
 }
 
 /**
- * Resamples a plane of [height, width] into `out`: CT between pixels (what comes from outside is
- * `outside`), masks from the nearest pixel, so that both stay in register.
+ * Resamples a plane of [height, width] into `out`: CT between pixels, masks from the nearest pixel,
+ * so that both stay in register. What comes from outside is the pixel at the edge: a model trained
+ * with a filling of one value learns to draw frames of it.
  */
 export function augmentPlane(
   plane: Float32Array,
   size: Size,
   { flip, angle, down, right }: Augmentation,
-  kind: { outside: number; nearest: boolean },
+  isMask: boolean,
   out: Float32Array,
 ): void {
   const { height, width } = size, cy = (height - 1) / 2, cx = (width - 1) / 2;
   const cos = Math.cos(angle), sin = Math.sin(angle);
-  const at = (x: number, y: number) =>
-    x >= 0 && y >= 0 && x < width && y < height ? plane[y * width + x] : kind.outside;
+  const clamp = (v: number, side: number) => Math.min(side - 1, Math.max(0, v));
+  const at = (x: number, y: number) => plane[clamp(y, height) * width + clamp(x, width)];
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
       // Where the pixel comes from: undo the shift, then the turn, then the mirror.
       const dx = x - cx - right, dy = y - cy - down;
       const u = cos * dx - sin * dy, v = sin * dx + cos * dy;
       const fx = cx + (flip ? -u : u), fy = cy + v;
-      if (kind.nearest) {
+      if (isMask) {
         out[i] = at(Math.round(fx), Math.round(fy));
         continue;
       }

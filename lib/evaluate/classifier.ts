@@ -3,6 +3,8 @@
  * slices have theirs, that gives the class asked for of a generated slice a second opinion.
  */
 
+import { type Augmentation, augmentPlane } from "../data/augment.ts";
+import type { Size } from "../data/resize.ts";
 import { BalancedSampler } from "../data/sampler.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { plan } from "../gpu/planner.ts";
@@ -124,6 +126,7 @@ export class NoduleClassifier {
     const sampler = new BalancedSampler(slices.map(({ label }) => label), batch, seed);
     const data = new Float32Array(2 * batch * height * width);
     const targets = new Float32Array(batch * cells);
+    const size = { height, width }, nodules = new Float32Array(height * width);
     const reach = [height, width].map((side) => Math.floor(side / 16));
     for (let step = 1; step <= steps; step++) {
       const chosen = sampler.next();
@@ -131,10 +134,11 @@ export class NoduleClassifier {
       for (let i = 0; i < batch; i++) {
         const slice = slices[chosen[i % chosen.length]];
         const [down, right] = reach.map((most) => random.int(2 * most + 1) - most);
-        const move = { width, flip: random.int(2) === 1, down, right };
-        put(data.subarray(2 * i * height * width), slice, move);
+        const how = { flip: random.int(2) === 1, angle: 0, down, right };
+        put(data.subarray(2 * i * height * width), slice, size, how);
         if (slice.label === 1) {
-          moved(slice.noduleMask!, 0, move).forEach((value, at) => {
+          augmentPlane(Float32Array.from(slice.noduleMask!), size, how, true, nodules);
+          nodules.forEach((value, at) => {
             const row = Math.floor(at / width / CELL), column = Math.floor(at % width / CELL);
             if (value > 0.5) targets[i * cells + row * columns + column] = TARGET;
           });
@@ -174,12 +178,12 @@ export class NoduleClassifier {
   async #highest(slices: readonly JudgedSlice[]): Promise<Float32Array> {
     const [, , height, width] = this.executable.plan.inputs.x.shape;
     const { rows, columns } = cellsOf(height, width), cells = rows * columns;
+    const size = { height, width };
     const out = new Float32Array(slices.length);
     const data = new Float32Array(2 * this.batch * height * width);
     for (let at = 0; at < slices.length; at += this.batch) {
       const part = slices.slice(at, at + this.batch);
-      const still = { width, flip: false, down: 0, right: 0 };
-      part.forEach((slice, i) => put(data.subarray(2 * i * height * width), slice, still));
+      part.forEach((slice, i) => put(data.subarray(2 * i * height * width), slice, size));
       this.executable.write("x", data);
       this.executable.run();
       const verdicts = await this.executable.read("verdicts");
@@ -218,30 +222,15 @@ function bestThreshold(values: ArrayLike<number>, labels: readonly number[]): nu
   return threshold;
 }
 
-interface Move {
-  width: number;
-  flip: boolean;
-  /** Pixels. */
-  down: number;
-  right: number;
-}
-
-/** A plane, flipped left to right and moved; `outside` where nothing comes from. */
-function moved(
-  plane: ArrayLike<number>,
-  outside: number,
-  { width, flip, down, right }: Move,
-): Float32Array {
-  const height = plane.length / width;
-  return Float32Array.from({ length: plane.length }, (_, at) => {
-    const row = Math.floor(at / width) - down, column = at % width - right;
-    if (row < 0 || row >= height || column < 0 || column >= width) return outside;
-    return plane[row * width + (flip ? width - 1 - column : column)];
-  });
-}
+const STILL: Augmentation = { flip: false, angle: 0, down: 0, right: 0 };
 
 /** Writes a slice's two planes as an image at the beginning of `to`. */
-function put(to: Float32Array, { ct, lungMask }: JudgedSlice, move: Move): void {
-  to.set(moved(ct, -1, move));
-  to.set(moved(lungMask, 0, move), ct.length);
+function put(
+  to: Float32Array,
+  { ct, lungMask }: JudgedSlice,
+  size: Size,
+  how: Augmentation = STILL,
+): void {
+  augmentPlane(ct, size, how, false, to);
+  augmentPlane(lungMask, size, how, true, to.subarray(ct.length));
 }

@@ -4,7 +4,7 @@ import type { Canvas } from "../io/canvas.ts";
 import { escape } from "../train/chart.ts";
 import { closestPairs, LEGEND, lineChart, sliceRows } from "./pictures.ts";
 import type { Report, Result } from "./report.ts";
-import { show, showScore } from "./report.ts";
+import { scoreParts, show } from "./report.ts";
 import type { Score } from "./score.ts";
 
 const STYLE = `
@@ -12,10 +12,11 @@ const STYLE = `
 body { max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #8886; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; }
-td:first-child { white-space: nowrap; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #8883; vertical-align: top; }
 td.number { white-space: nowrap; font-variant-numeric: tabular-nums; }
-.wide { overflow-x: auto; } small { opacity: .75; } svg { max-width: 640px; width: 100%; font-size: 12px; fill: currentColor; }
+.wide { overflow-x: auto; } small { opacity: .75; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); gap: 1rem; }
+svg { width: 100%; font-size: 13px; fill: currentColor; }
 img { max-width: 100%; image-rendering: pixelated; background: #000; }
 .none { opacity: .6; } .warning { background: #f5a62333; padding: .5rem 1rem; }
 .group td { font-weight: 600; padding-top: 1rem; }`;
@@ -54,7 +55,7 @@ ${parts.join("\n")}
 function scoreTable(results: readonly Result[]): string {
   const head = `<tr><th>Metric</th>${
     results.map(({ name }) => `<th>${escape(name)}</th>`).join("")
-  }<th>Real</th><th>Source and remarks</th></tr>`;
+  }<th>Real</th></tr>`;
   let group = "";
   const rows = results[0].evaluation.scores.map((score) => {
     const all = results.map(({ evaluation }) =>
@@ -64,19 +65,21 @@ function scoreTable(results: readonly Result[]): string {
     const notes = [...new Set(all.flatMap((one) => one?.note ? [one.note] : []))];
     const heading = score.group === group
       ? ""
-      : `<tr class="group"><td colspan="${results.length + 3}">${
+      : `<tr class="group"><td colspan="${results.length + 2}">${
         escape(group = score.group)
       }</td></tr>`;
-    return `${heading}<tr><td>${escape(score.label)}${arrow}</td>${all.map(cell).join("")}` +
-      `<td class="number">${show(score.reference)}</td>` +
-      `<td><small>${escape([score.source, ...notes].join("; "))}</small></td></tr>`;
+    return `${heading}<tr><td>${escape(score.label)}${arrow}<br>` +
+      `<small>${escape([score.source, ...notes].join("; "))}</small></td>` +
+      `${all.map(cell).join("")}<td class="number">${show(score.reference)}</td></tr>`;
   });
   return `<table>${head}${rows.join("\n")}</table>`;
 }
 
 function cell(score: Score | undefined): string {
   if (!score || score.value === null) return `<td class="none">not computed</td>`;
-  return `<td class="number">${escape(showScore(score))}</td>`;
+  const [figures, interval] = scoreParts(score);
+  const second = interval ? `<br><small>${escape(interval)}</small>` : "";
+  return `<td class="number">${escape(figures)}${second}</td>`;
 }
 
 /** A curve over the guidance scale for every metric computed at each. */
@@ -94,7 +97,9 @@ function guidanceCharts(results: readonly Result[]): string {
     const at = scales.map((scale) => scale!);
     return [lineChart([curve], { at, xLabel: "guidance scale", yLabel: scores[0]!.label })];
   });
-  return charts.length ? `<h2>Over the guidance scale</h2>${charts.join("\n")}` : "";
+  return charts.length
+    ? `<h2>Over the guidance scale</h2><div class="charts">${charts.join("\n")}</div>`
+    : "";
 }
 
 function resultSection(result: Result): string {
@@ -120,19 +125,20 @@ function resultSection(result: Result): string {
     `<p><small>Lungs: <b style="color:${LEGEND.asked}">asked for</b>, ` +
     `<b style="color:${LEGEND.seen}">seen in the generated slice</b>. Difference: grey where alike, ` +
     `white where the generated slice is denser. Red: the real slice's nodule.</small></p>`,
-    "<h3>HU inside the lungs</h3>",
+    `<div class="charts"><div><h3>HU inside the lungs</h3>`,
     lineChart(evaluation.histograms, {
       at: Array.from(evaluation.histograms[0].values, (_, i) => low + (i + 0.5) * bin),
       xLabel: "HU",
       yLabel: "fraction of pixels",
     }),
-    "<h3>Radial power spectrum</h3>",
+    "</div><div><h3>Radial power spectrum</h3>",
     lineChart(spectra, {
       at: Array.from(spectra[0].values, (_, i) => i + 1),
       xLabel: "cycles per image side",
       yLabel: "power",
       log: true,
     }),
+    "</div></div>",
   ];
   for (const [space, found] of Object.entries(evaluation.copies)) {
     if (!found?.pairs.length) continue;

@@ -33,15 +33,15 @@ export function show(value: number | null | undefined): string {
   return text.replace("-", "−");
 }
 
-/** Mean ± deviation [interval] of a score, in its unit. */
-export function showScore(score: Score): string {
-  if (score.value === null) return "not computed";
-  const { deviation, low, high } = score;
+/** "Mean ± deviation unit" and "[low, high]" of a score; the second empty where there is none. */
+export function scoreParts({ value, deviation, low, high, unit }: Score): [string, string] {
+  if (value === null) return ["not computed", ""];
   const spread = Number.isFinite(deviation) ? ` ± ${show(deviation)}` : "";
-  const range = low === undefined || !Number.isFinite(score.value)
-    ? ""
-    : `  [${show(low)}, ${show(high)}]`;
-  return `${show(score.value)}${spread}${score.unit && ` ${score.unit}`}${range}`;
+  const hasRange = low !== undefined && Number.isFinite(value);
+  return [
+    `${show(value)}${spread}${unit && ` ${unit}`}`,
+    hasRange ? `[${show(low)}, ${show(high)}]` : "",
+  ];
 }
 
 /** The scores of one result, a line each, under headings. */
@@ -51,7 +51,7 @@ export function terminalTable({ name, evaluation }: Result): string {
   const rows = evaluation.scores.map((score) => ({
     score,
     label: `${score.label}${score.better === "" ? "" : score.better === "higher" ? " ↑" : " ↓"}`,
-    value: showScore(score),
+    value: scoreParts(score).join("  ").trimEnd(),
   }));
   const wide = (pick: (row: typeof rows[number]) => string) =>
     Math.max(...rows.map((row) => [...pick(row)].length));

@@ -48,10 +48,9 @@ function makeBatch(
     part(classes).fill(labels[slice]);
     if (!isAugmenting(augment)) return;
     const how = drawAugmentation(augment, size, seed, microStep, i);
-    const mask = { outside: 0, nearest: true };
-    augmentPlane(planes.ct.slice(), size, how, { outside: -1, nearest: false }, planes.ct);
-    augmentPlane(planes.lungMask.slice(), size, how, mask, planes.lungMask);
-    augmentPlane(planes.noduleMask.slice(), size, how, mask, planes.noduleMask);
+    augmentPlane(planes.ct.slice(), size, how, false, planes.ct);
+    augmentPlane(planes.lungMask.slice(), size, how, true, planes.lungMask);
+    augmentPlane(planes.noduleMask.slice(), size, how, true, planes.noduleMask);
   });
   return buffers;
 }
