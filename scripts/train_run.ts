@@ -1,6 +1,6 @@
 /** A training run as its user sees it: progress, notes, report; alone or as one of a team. */
 
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type Progress, progressBar } from "../lib/cli/main.ts";
 import { prepareAll } from "../lib/data/dataset.ts";
 import { BalancedSampler } from "../lib/data/sampler.ts";
@@ -151,7 +151,8 @@ async function clearRun(out: string): Promise<void> {
 
 async function writeConfig({ config, data, out }: TrainRequest): Promise<void> {
   const path = join(out, RUN_CONFIG_NAME);
-  const json = JSON.stringify({ data: data ?? null, ...config }, null, 2) + "\n";
+  // Absolute: the run may be resumed and evaluated from anywhere.
+  const json = JSON.stringify({ data: data ? resolve(data) : null, ...config }, null, 2) + "\n";
   await writeFileAtomic(path, json).catch((error) => {
     throw asWriteError(error, `Cannot write ${path}`);
   });

@@ -58,7 +58,11 @@ export async function openPairs(dir: string, window: HuWindow = LUNG_WINDOW): Pr
       load: () => loadPair(image, mask, nodule, window),
     });
   }
-  if (records.length === 0) throw new InputError(`Cannot open "${dir}": no image and mask pairs`);
+  if (records.length === 0) {
+    throw new InputError(
+      `Cannot open "${dir}": neither {patient}_slice_{n}.npy files nor pairs of images and masks in it`,
+    );
+  }
   records.sort((a, b) => a.id < b.id ? -1 : 1);
   const notes = withoutNodule > 0
     ? [`${withoutNodule} of ${records.length} slices have no nodule mask: taken as without`]

@@ -1,6 +1,6 @@
 /** What an evaluation compares, from a training run or from folders of slices. */
 
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import {
   type Dataset,
   openPhantomDataset,
@@ -112,17 +112,33 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
   const model = await loadRunModel(run, options.ema, options.checkpoint);
   const [height, width] = model.resolution, size = { height, width };
   const { window } = model.preparation;
-  const folder = options.data ?? saved as string | null;
-  const dataset: Dataset = folder ? await openFolder(folder, window) : openPhantomDataset({
-    seed: config.seed,
-    count: config.phantom_slices,
-    size: 2 * Math.max(height, width),
-  });
+  const phantom = () =>
+    openPhantomDataset({
+      seed: config.seed,
+      count: config.phantom_slices,
+      size: 2 * Math.max(height, width),
+    });
+  const own = saved as string | null, folder = options.data ?? own;
+  const dataset: Dataset = folder ? await openFolder(folder, window) : phantom();
+  const warnings = [...dataset.notes];
+  // Copies are copies of what the run was trained on, whatever it is compared with.
+  let trained = dataset;
+  if (options.data && (!own || resolve(own) !== resolve(options.data))) {
+    try {
+      trained = own ? await openFolder(own, window) : phantom();
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      warnings.push(
+        `what the run was trained on cannot be read (${error.message}): copies are looked for ` +
+          `among the training slices of ${options.data}`,
+      );
+    }
+  }
   const test = chooseTestSet(dataset, count, seed);
   const load = (record: SliceRecord) =>
     prepareSlice(record, size, window, { antialias: config.antialias });
   const real = await prepare(test.records, load, show, "test slices");
-  const train = await prepare(dataset.train, load, show, "training slices", options.trainLimit);
+  const train = await prepare(trained.train, load, show, "training slices", options.trainLimit);
   const steps = reverseSteps(chooseScheduler(model, options.scheduler), options.steps);
   const kept = new RowCache(options.parts);
   const sets: Source["sets"] = [], paths: string[] = [];
@@ -151,15 +167,15 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
       ["Run", run],
       ["Model", `${model.folder} (step ${step}${epoch === null ? "" : `, epoch ${epoch}`})`],
       ["Data", `${folder ?? "built-in phantom"}, ${test.split} split: ${real.length} slices`],
-      ["Training slices looked at", `${train.length} of ${dataset.train.length}`],
+      ["Training slices looked at", `${train.length} of ${trained.train.length}`],
       ["Sampling", `${options.scheduler}, ${options.steps} steps, seed ${seed}`],
       ["Size", `${height}×${width}, window level ${window.level} width ${window.width} HU`],
       ["Adapter", gpu.name],
     ],
-    warnings: [...dataset.notes, ...test.notes],
+    warnings: [...warnings, ...test.notes],
     epoch,
     ...{ size, window, sets, real, train, made },
-    heldOut: test.split === "train" ? [] : real,
+    heldOut: test.split === "train" && trained === dataset ? [] : real,
     found: paths.length - made,
     discard: () => kept.remove(paths),
   };

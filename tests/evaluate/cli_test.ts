@@ -26,7 +26,7 @@ async function run(script: string, ...args: string[]) {
 }
 
 /** Phantom slices as .npy files; `change` is made to each HU value. */
-async function folder(path: string, count: number, change: (hu: number) => number) {
+async function folderOf(path: string, count: number, change: (hu: number) => number) {
   await Deno.mkdir(path);
   const { train } = openPhantomDataset({ seed: 4, count, size: 32 });
   for (const record of train) {
@@ -41,8 +41,8 @@ async function folder(path: string, count: number, change: (hu: number) => numbe
 Deno.test("evaluate scores a folder against another, paired by name", async () => {
   const temporary = await Deno.makeTempDir();
   try {
-    await folder(`${temporary}/real`, 8, (hu) => hu);
-    await folder(`${temporary}/made`, 4, (hu) => hu + 50);
+    await folderOf(`${temporary}/real`, 8, (hu) => hu);
+    await folderOf(`${temporary}/made`, 4, (hu) => hu + 50);
     const out = `${temporary}/report`;
     const folders = ["--generated", `${temporary}/made`, "--real", `${temporary}/real`];
     const flags = ["--classifier-steps", "0", "--no-weights", "--out", out];
@@ -110,6 +110,13 @@ Deno.test("evaluate: shards together are the unsharded run, byte for byte", asyn
     const early = await evaluate("early", "--checkpoint", "2");
     assert.doesNotMatch(early.error, /had been generated/);
     assert.notDeepEqual(await read("early"), await read("whole"));
+    // Compared with other slices, it is still its own training slices that it may have copied.
+    await folderOf(`${folder}/data`, 6, (hu) => hu);
+    await evaluate("other", "--data", `${folder}/data`);
+    const { about } = JSON.parse(await Deno.readTextFile(`${folder}/other/evaluation.json`));
+    assert.match(about.Data, /data, train split: 6 slices$/);
+    assert.equal(about["Training slices looked at"], "40 of 40");
+
     const missing = await run("evaluate", "--run", model, "--checkpoint", "3");
     assert.equal(missing.code, 2);
     assert.match(missing.error, /no checkpoint of step 3; there are 2, 4/);
