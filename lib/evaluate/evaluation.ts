@@ -1,5 +1,6 @@
 /** Scores generated slices against real ones: everything `deno task evaluate` reports. */
 
+import type { Size } from "../data/resize.ts";
 import { unwindowHu } from "../data/window.ts";
 import { summarise, type Summary } from "../metrics/bootstrap.ts";
 import { takeRows } from "../metrics/fid.ts";
@@ -302,12 +303,19 @@ function freeScores(
   };
 }
 
-/** Rows of pixels inside the masks (0 outside), as one feature set. */
-function pixelRows(slices: EvalSlice[]): Features {
-  const size = slices[0]?.ct.length ?? 0;
+/**
+ * Rows of pixels inside the masks (0 outside), as one feature set; of large slices means of blocks, so
+ * that a side has at most 128: finer detail tells no patients apart, and thousands of slices fit.
+ */
+function pixelRows(slices: EvalSlice[], { height, width }: Size): Features {
+  const block = Math.ceil(Math.max(height, width) / 128);
+  const columns = Math.ceil(width / block), size = Math.ceil(height / block) * columns;
   const data = new Float32Array(slices.length * size);
   slices.forEach(({ ct, lungMask }, i) => {
-    for (let k = 0; k < size; k++) data[i * size + k] = ct[k] * lungMask[k];
+    for (let k = 0; k < ct.length; k++) {
+      const at = Math.floor(k / width / block) * columns + Math.floor(k % width / block);
+      data[i * size + at] += ct[k] * lungMask[k] / block ** 2;
+    }
   });
   return { count: slices.length, size, data };
 }
@@ -330,8 +338,8 @@ function copyScores(
   // Slices of the training set cannot say how near unseen ones come.
   const trained = new Set(train.map(({ id }) => id));
   const unseen = real.filter(({ id }) => !trained.has(id));
-  const pixels = copying(pixelRows(generated), pixelRows(train), patients, {
-    rows: pixelRows(unseen),
+  const pixels = copying(pixelRows(generated, input), pixelRows(train, input), patients, {
+    rows: pixelRows(unseen, input),
     patients: unseen.map(({ patient }) => patient),
   });
   let features: Copying | null = null, space = "Inception features";

@@ -87,7 +87,8 @@ async function prepare(
   const chosen = records.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step));
   const slices: PreparedSlice[] = [];
   for (const [i, record] of chosen.entries()) {
-    slices.push(await load(record));
+    // The class map, a plane of one value, is not needed here, and there may be thousands.
+    slices.push({ ...await load(record), classMap: new Float32Array(0) });
     show(what, i + 1, chosen.length);
   }
   return slices;

@@ -119,6 +119,22 @@ Deno.test("scores: copies of training slices are found out, others are not", asy
   assert.match(unknown.evaluation.warnings.join(), /no training slices/);
 });
 
+Deno.test("scores: large slices are compared in blocks, which finds the same copies", async () => {
+  const { real, train } = await slices();
+  const large = (slice: EvalSlice): EvalSlice => {
+    const twice = (plane: Float32Array) =>
+      Float32Array.from(
+        { length: 192 * 192 },
+        (_, i) => plane[Math.floor(i / 192 / 3) * 64 + Math.floor(i % 192 / 3)],
+      );
+    return { ...slice, ct: twice(slice.ct), lungMask: twice(slice.lungMask) };
+  };
+  const [few, known] = [real.slice(0, 2).map(large), train.slice(0, 24).map(large)];
+  const given = { ...input(noisy(known.slice(3, 5), 0.02), few, known), height: 192, width: 192 };
+  const { evaluation } = await valuesOf(given);
+  assert.deepEqual(evaluation.copies.pixels!.pairs.map(({ train }) => train).sort(), [3, 4]);
+});
+
 Deno.test("scores: sides that do not fit are refused; unpaired sets lack only paired scores", async () => {
   const { real, train } = await slices();
   const few = real.slice(0, 2);
