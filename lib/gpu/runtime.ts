@@ -2,14 +2,20 @@
 
 import type { Gpu } from "./device.ts";
 import { type Plan, planBytes, type PlanShader, type PlanSlot, type PlanStage } from "./plan.ts";
-import { STAGED_FORMATS, STAGING_PITCH, STAGING_WIDTH, stagingRowBytes } from "./staging.ts";
+import {
+  STAGED_FORMATS,
+  STAGING_PITCH,
+  STAGING_WIDTH,
+  stagingPitchBytes,
+  stagingRowBytes,
+} from "./staging.ts";
 
 export type TypedData = Float32Array | Int32Array | Uint32Array | Uint16Array;
 
 export interface LoadOptions {
   /** State name → a state of an executable loaded before, whose memory it uses. */
   readonly share?: Readonly<Record<string, { from: Executable; state: string }>>;
-  /** Fill arena buffers with NaN first, so that a value read before it is written shows. */
+  /** Fill arena and textures with NaN first: what is read before it is written, or outside, shows. */
   readonly poison?: boolean;
   /** Called as pipelines get ready. */
   readonly onPipeline?: (done: number, total: number) => void;
@@ -134,12 +140,19 @@ export class Executable {
   #allocate({ share = {}, poison }: LoadOptions): void {
     const { device } = this.gpu;
     for (const { dtype, rows } of this.plan.textures) {
-      this.#textures.push(device.createTexture({
+      const texture = device.createTexture({
         label: "staging",
         size: [STAGING_PITCH, rows],
         format: STAGED_FORMATS[dtype],
         usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
-      }));
+      });
+      if (poison) {
+        const bytesPerRow = stagingPitchBytes(dtype);
+        const words = new Uint32Array(bytesPerRow * rows / 4)
+          .fill(dtype === "f16" ? 0x7e007e00 : 0x7fc00000);
+        device.queue.writeTexture({ texture }, words, { bytesPerRow }, [STAGING_PITCH, rows]);
+      }
+      this.#textures.push(texture);
     }
     const most = device.limits.maxBufferSize;
     for (const spec of this.plan.buffers) {

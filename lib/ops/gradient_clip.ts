@@ -124,7 +124,7 @@ export const gradientClipOp: OpDef = {
     { name: "leaves alone", blocks: 5, maxNorm: 1e6, filled: [64, 1, 0, 33, 63] },
     { name: "tiny", blocks: 1, maxNorm: 1e-7, filled: [64], std: 1e-7 },
     { name: "whole workgroups", blocks: 2048, maxNorm: 1, filled: [64, 64, 60] },
-    { name: "many workgroups", blocks: 1111, maxNorm: 1, filled: [64, 64, 7] },
+    { name: "many workgroups", blocks: 2222, maxNorm: 1, filled: [64, 64, 7] },
   ].map(({ name, blocks, maxNorm, filled, std = 1 }) => ({
     name,
     inputs: [
