@@ -51,7 +51,10 @@ const program = new Command("evaluate")
     "real slices in the .npy layout (default: what the run was trained on)",
   )
   .option("--generated <folder>", "score these slices instead (the layout that sample writes)")
-  .option("--real <folder>", "real slices for --generated; paired where names are equal")
+  .option(
+    "--real <folder>",
+    "real slices for --generated; paired by name, or by what sample wrote down",
+  )
   .option("--count <n>", "test slices of each class, 0 for all", whole, 16)
   .option("--cfg <list>", "guidance scales, such as 1,2,4 (default: the run's)", numbers)
   .option("--steps <n>", "reverse steps", count, 50)
@@ -240,9 +243,9 @@ async function score(
     ...await classifierFor(gpu, options, source, show),
   };
   const results: Report["results"] = [];
-  for (const { name, cfgScale, generated, paired } of sets) {
+  for (const { name, cfgScale, generated, partners } of sets) {
     const input: EvaluationInput = {
-      ...{ ...size, window, generated, real, paired, train },
+      ...{ ...size, window, generated, real, partners, train },
       pixelSpacing: [spacing, spacing],
       seed: options.seed,
     };

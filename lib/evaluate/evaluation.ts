@@ -36,8 +36,8 @@ export interface EvalSlice {
 export interface EvaluationInput extends Segmenting {
   generated: EvalSlice[];
   real: EvalSlice[];
-  /** generated[i] was made from the mask and class of real[i]. */
-  paired: boolean;
+  /** The real slice whose mask generated[i] was made for; null where that is not known. */
+  partners: EvalSlice[] | null;
   /** What the model was trained on, if known. */
   train: EvalSlice[];
   seed: number;
@@ -72,6 +72,7 @@ export interface Evaluation {
 /** Values in [−1, 1] have this range. */
 const RANGE = 2;
 const HISTOGRAM_BINS = 75;
+export const NO_PARTNERS = "it is not known of which real slice's mask each was made";
 /** Root mean square difference in the lungs below which a slice is a copy: less than CT's noise. */
 const COPY_HU = 10;
 
@@ -95,8 +96,8 @@ export async function evaluate(
   for (const { name } of METRICS) {
     const values = pairs.get(name);
     if (!values) continue;
-    if (!input.paired) {
-      scores.push(notComputed(name, "the generated slices have no real counterparts by name"));
+    if (!input.partners) {
+      scores.push(notComputed(name, NO_PARTNERS));
     } else scores.push(fromSummary(name, summariseSome(values, random()), pairs.notes.get(name)));
   }
 
@@ -144,8 +145,8 @@ export async function evaluate(
     warnings: [...warnings, ...networks.warnings],
     slices: generated.map((slice, i) => ({
       id: slice.id,
-      psnr: input.paired ? pairs.get("psnr")![i] : null,
-      ssim: input.paired ? pairs.get("ssim")![i] : null,
+      psnr: input.partners ? pairs.get("psnr")![i] : null,
+      ssim: input.partners ? pairs.get("ssim")![i] : null,
       dice: adherence[i].dice,
       seen: adherence[i].seen,
       nodule: networks.verdicts ? networks.verdicts[i] : null,
@@ -155,16 +156,18 @@ export async function evaluate(
   };
 }
 
-function check({ generated, real, train, height, width, paired }: EvaluationInput) {
+function check({ generated, real, train, height, width, partners }: EvaluationInput) {
   if (!generated.length || !real.length) {
     throw new RangeError(
       `Cannot score ${generated.length} generated and ${real.length} real slices`,
     );
   }
-  if (paired && generated.length !== real.length) {
-    throw new RangeError(`Pairs of ${generated.length} generated and ${real.length} real slices`);
+  if (partners && generated.length !== partners.length) {
+    throw new RangeError(
+      `Pairs of ${generated.length} generated and ${partners.length} real slices`,
+    );
   }
-  for (const { id, ct, lungMask } of [...generated, ...real, ...train]) {
+  for (const { id, ct, lungMask } of [...generated, ...real, ...train, ...partners ?? []]) {
     if (ct.length !== height * width || lungMask.length !== ct.length) {
       throw new RangeError(`Slice "${id}" is not of ${height}×${width} pixels`);
     }
@@ -179,17 +182,17 @@ class PairValues extends Map<string, Values> {
 }
 
 function pairScores(input: EvaluationInput): PairValues {
-  const { height, width, generated, real, paired } = input;
+  const { height, width, generated, partners } = input;
   const names = METRICS.slice(0, 8).map(({ name }) => name);
   const values = new PairValues(names.map((name): [string, Values] => [name, []]));
-  if (!paired) return values;
+  if (!partners) return values;
   const large = Math.min(height, width) > SSIM_PADDING;
   const croppable = Math.min(height, width) > 2 * SSIM_PADDING;
   const betas = msSsimBetas(height, width);
   if (betas.length < 5) values.notes.set("ms_ssim", `${betas.length} scales: the image is small`);
   const size = { height, width, dataRange: RANGE };
   generated.forEach((slice, i) => {
-    const other = real[i], mask = other.lungMask;
+    const other = partners[i], mask = other.lungMask;
     const inside = mask.some((value) => value > 0.5);
     const a = slice.ct.map((value, k) => value * mask[k]);
     const b = other.ct.map((value, k) => value * mask[k]);

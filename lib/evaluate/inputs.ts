@@ -63,16 +63,6 @@ export function chooseTestSet(
   return { records, split, notes };
 }
 
-/** Pairs slices by id. @returns null where a generated slice has no real one of its name. */
-export function pairById(
-  generated: readonly EvalSlice[],
-  real: readonly EvalSlice[],
-): EvalSlice[] | null {
-  const byId = new Map(real.map((slice) => [slice.id, slice]));
-  const found = generated.map(({ id }) => byId.get(id));
-  return found.every((slice) => slice !== undefined) ? found : null;
-}
-
 export interface GenerateOptions {
   model: SamplingModel;
   height: number;

@@ -10,7 +10,7 @@ import { auc } from "../metrics/overlap.ts";
 import { WEIGHTS_COMMAND } from "../metrics/weights.ts";
 import type { PhiloxStream } from "../random/philox.ts";
 import type { NoduleClassifier } from "./classifier.ts";
-import type { EvalSlice, EvaluationInput } from "./evaluation.ts";
+import { type EvalSlice, type EvaluationInput, NO_PARTNERS } from "./evaluation.ts";
 import { fromSummary, fromValue, notComputed, type Score } from "./score.ts";
 
 /** Networks ready to run; null where there is none, with the reason. */
@@ -121,22 +121,22 @@ async function inceptionScores(
 }
 
 async function lpipsScores(
-  { generated, real, paired }: EvaluationInput,
+  { generated, partners }: EvaluationInput,
   extractor: LpipsExtractor | null,
   random: PhiloxStream,
   onStage: OnStage,
 ): Promise<Score[]> {
   const names = ["lpips", "lpips_01"];
-  if (!extractor || !paired) {
-    const why = extractor ? "the generated slices have no real counterparts by name" : MISSING;
+  if (!extractor || !partners) {
+    const why = extractor ? NO_PARTNERS : MISSING;
     return names.map((name) => notComputed(name, why));
   }
   const values: [number[], number[]] = [[], []];
   for (const [i, slice] of generated.entries()) {
     onStage("LPIPS", i, generated.length);
-    const mask = real[i].lungMask;
+    const { ct, lungMask: mask } = partners[i];
     const a = slice.ct.map((value, k) => value * mask[k]);
-    const b = real[i].ct.map((value, k) => value * mask[k]);
+    const b = ct.map((value, k) => value * mask[k]);
     const half = (image: Float32Array) => image.map((value) => (value + 1) / 2);
     values[0].push(await extractor.distance(a, b));
     values[1].push(await extractor.distance(half(a), half(b)));

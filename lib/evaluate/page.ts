@@ -120,7 +120,7 @@ function resultSection(result: Result): string {
     ...evaluation.warnings.map((text) => `<p class="warning">${escape(text)}</p>`),
     picture(
       sliceRows(result, chosen),
-      input.paired ? "Real, generated, difference, lungs" : "Generated slices and their lungs",
+      input.partners ? "Real, generated, difference, lungs" : "Generated slices and their lungs",
     ),
     `<p><small>Lungs: <b style="color:${LEGEND.asked}">asked for</b>, ` +
     `<b style="color:${LEGEND.seen}">seen in the generated slice</b>. Difference: grey where alike, ` +

@@ -20,9 +20,9 @@ function scaleFor(width: number): number {
  * green, seen in the generated slice in yellow.
  */
 export function sliceRows({ input, evaluation }: Result, chosen: readonly number[]): Canvas {
-  const { height, width, paired } = input;
+  const { height, width, partners } = input;
   const scale = scaleFor(width), cell = width * scale + GAP, line = height * scale + GAP;
-  const titles = paired ? ["real", "generated", "difference", "lungs"] : ["generated", "lungs"];
+  const titles = partners ? ["real", "generated", "difference", "lungs"] : ["generated", "lungs"];
   const top = CHARACTER.height + GAP;
   const caption = 2 * CHARACTER.height;
   const canvas = new Canvas(titles.length * cell, top + chosen.length * (line + caption));
@@ -34,8 +34,8 @@ export function sliceRows({ input, evaluation }: Result, chosen: readonly number
     const draw = (column: number, data: ArrayLike<number>) =>
       canvas.image(column * cell, y, plane(data), scale);
     const last = titles.length - 1;
-    if (paired) {
-      const real = input.real[i];
+    if (partners) {
+      const real = partners[i];
       draw(0, real.ct);
       draw(1, slice.ct);
       draw(2, slice.ct.map((value, k) => (value - real.ct[k]) / 2));

@@ -119,7 +119,7 @@ export function json({ about, results, warnings, epoch }: Report): string {
     results: results.map(({ name, cfgScale, input, evaluation }) => ({
       name,
       cfgScale,
-      paired: input.paired,
+      paired: input.partners !== null,
       warnings: evaluation.warnings,
       scores: evaluation.scores,
       slices: evaluation.slices.map(({ seen: _, ...rest }, i) => ({

@@ -1,5 +1,6 @@
 /** What an evaluation compares, from a training run or from folders of slices. */
 
+import { parse } from "csv-parse/sync";
 import { basename, join, resolve } from "node:path";
 import {
   type Dataset,
@@ -22,7 +23,7 @@ import { readJsonObject } from "../nn/pretrained.ts";
 import { runConfig } from "../train/config.ts";
 import { RUN_CONFIG_NAME } from "../train/run.ts";
 import type { EvalSlice } from "./evaluation.ts";
-import { chooseTestSet, generateFor, pairById } from "./inputs.ts";
+import { chooseTestSet, generateFor } from "./inputs.ts";
 
 /** Told what is being done, and how much of it. */
 export type Show = (what: string, done: number, total: number) => void;
@@ -63,7 +64,12 @@ export interface Source {
   epoch: number | null;
   size: Size;
   window: HuWindow;
-  sets: { name: string; cfgScale: number | null; generated: EvalSlice[]; paired: boolean }[];
+  sets: {
+    name: string;
+    cfgScale: number | null;
+    generated: EvalSlice[];
+    partners: EvalSlice[] | null;
+  }[];
   real: PreparedSlice[];
   /** Real slices that the model, and so the classifier, was not trained on. */
   heldOut: PreparedSlice[];
@@ -159,7 +165,7 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
     made += generated.made;
     paths.push(...generated.paths);
     const name = `guidance ${cfgScale}`;
-    sets.push({ name, cfgScale, generated: generated.slices, paired: true });
+    sets.push({ name, cfgScale, generated: generated.slices, partners: real });
   }
   const checkpoint = join(model.folder, "..");
   const step = Number(/step-(\d+)$/.exec(checkpoint)?.[1]), epoch = await epochOf(checkpoint);
@@ -180,6 +186,23 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
     found: paths.length - made,
     discard: () => kept.remove(paths),
   };
+}
+
+/** Of which slice's mask each was made, by the images.csv (one a shard) that sample writes. */
+async function maskSources(folder: string): Promise<Map<string, string>> {
+  const sources = new Map<string, string>();
+  for (const { name } of await Array.fromAsync(Deno.readDir(folder))) {
+    if (!/^images(-\d+-of-\d+)?\.csv$/.test(name)) continue;
+    const path = join(folder, name);
+    let rows: Record<string, string>[];
+    try {
+      rows = parse(await Deno.readTextFile(path), { columns: true });
+    } catch (error) {
+      throw new InputError(`Cannot read "${path}": ${(error as Error).message}`);
+    }
+    for (const { slice, lung_mask_of } of rows) sources.set(slice, lung_mask_of);
+  }
+  return sources;
 }
 
 /** The record, whose size as loaded is noted where it is another. */
@@ -211,19 +234,27 @@ export async function folderSource(
     prepareSlice(noting(record, size, resized), size, LUNG_WINDOW, { antialias: true });
   const generated = await prepare(all(made), load, show, "generated slices");
   const byId = new Set(all(data).map(({ id }) => id));
-  const named = generated.every(({ id }) => byId.has(id));
-  const ids = new Set(generated.map(({ id }) => id));
+  const madeFor = await maskSources(generatedFolder);
+  const partnerIds = generated.map(({ id }) => byId.has(id) ? id : madeFor.get(id) ?? "");
+  const named = partnerIds.every((id) => byId.has(id)), ids = new Set(partnerIds);
   const test = named
-    ? { records: all(data).filter(({ id }) => ids.has(id)), split: "test", notes: [] }
+    ? { records: all(data).filter(({ id }) => ids.has(id)), split: "test", notes: [] as string[] }
     : chooseTestSet(data, count, seed);
-  const chosen = await prepare(test.records, load, show, "real slices");
-  const paired = pairById(generated, chosen);
-  const real = (paired ?? chosen) as PreparedSlice[];
+  const real = await prepare(test.records, load, show, "real slices");
+  const realById = new Map(real.map((slice) => [slice.id, slice]));
+  const partners = named ? partnerIds.map((id) => realById.get(id)!) : null;
+  const others = partners?.filter(({ label }, i) => label !== generated[i].label).length;
+  if (others) {
+    test.notes.push(
+      `${others} of ${generated.length} generated slices are of another class than the real slice ` +
+        `whose mask they have`,
+    );
+  }
   const train = await prepare(data.train, load, show, "training slices", trainLimit);
   return {
     about: [
       ["Generated", `${generatedFolder}: ${generated.length} slices`],
-      ["Real", `${realFolder}: ${real.length} slices${paired ? ", paired by name" : ""}`],
+      ["Real", `${realFolder}: ${real.length} slices${partners ? ", paired by mask" : ""}`],
       ["Size", `${height}×${width}`],
     ],
     warnings: [
@@ -241,7 +272,7 @@ export async function folderSource(
       name: basename(generatedFolder),
       cfgScale: null,
       generated,
-      paired: paired !== null,
+      partners,
     }],
     heldOut: real,
     made: 0,

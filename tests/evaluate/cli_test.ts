@@ -57,6 +57,22 @@ Deno.test("evaluate scores a folder against another, paired by name", async () =
     assert.ok(Math.abs(of("mse_in_mask").value - (1 / 15) ** 2) < 1e-3, of("mse_in_mask").value);
     assert.ok(Math.abs(of("hu_distance").value - 50) < 30, of("hu_distance").value);
     assert.equal(of("fid").value, null);
+    // Under other names, but with what sample writes beside its slices, they are paired as well.
+    const lines = ["slice,class,seed,noise,lung_mask_of"];
+    for (const { name } of [...Deno.readDirSync(`${temporary}/made`)]) {
+      const other = name.replace("PHANTOM", "GEN");
+      await Deno.rename(`${temporary}/made/${name}`, `${temporary}/made/${other}`);
+      if (!/_slice_/.test(name)) continue;
+      lines.push([other, "1,0,0", name].join().replaceAll(".npy", ""));
+    }
+    const blind = await run("evaluate", ...folders, ...flags);
+    assert.match(blind.out, /PSNR inside the mask ↑ +not computed +\(it is not known of which/);
+    await Deno.writeTextFile(`${temporary}/made/images.csv`, lines.join("\n") + "\n");
+    const again = await run("evaluate", ...folders, ...flags);
+    assert.equal(again.code, 0, again.error);
+    const text2 = (all: string) => all.slice(all.indexOf("== made"), all.indexOf("Is it copying"));
+    assert.equal(text2(again.out), text2(text));
+
     const csv = await Deno.readTextFile(`${out}/metrics.csv`);
     assert.equal(csv.trimEnd().split("\n").length, 2);
     assert.match(await Deno.readTextFile(`${out}/evaluation.html`), /^<!doctype html>/);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { openPhantomDataset, prepareSlice, type SliceRecord } from "../../lib/data/dataset.ts";
 import { LUNG_WINDOW } from "../../lib/data/window.ts";
 import { type EvalSlice, evaluate, type EvaluationInput } from "../../lib/evaluate/evaluation.ts";
-import { chooseTestSet, pairById } from "../../lib/evaluate/inputs.ts";
+import { chooseTestSet } from "../../lib/evaluate/inputs.ts";
 import { evaluationPage } from "../../lib/evaluate/page.ts";
 import { csv, json, type Report, terminalTable } from "../../lib/evaluate/report.ts";
 import { METRICS } from "../../lib/evaluate/score.ts";
@@ -42,7 +42,7 @@ function input(generated: EvalSlice[], real: EvalSlice[], train: EvalSlice[]): E
     generated,
     real,
     train,
-    paired: true,
+    partners: real,
     seed: 1,
   };
 }
@@ -142,7 +142,7 @@ Deno.test("scores: sides that do not fit are refused; unpaired sets lack only pa
   await assert.rejects(evaluate(input(few, real, train), NO_NETWORKS), /Pairs of 2 generated/);
   const small = [{ ...few[0], ct: new Float32Array(9) }];
   await assert.rejects(evaluate(input(small, [few[0]], []), NO_NETWORKS), /is not of 64×64/);
-  const free = await valuesOf({ ...input(few, real, train), paired: false });
+  const free = await valuesOf({ ...input(few, real, train), partners: null });
   assert.equal(free.value("psnr"), null);
   assert.ok(free.value("hu_distance") > 0);
 });
@@ -204,11 +204,4 @@ Deno.test("the test set hangs on the data and the seed alone", () => {
   assert.match(choose(1, val, 99).notes.join("\n"), /99 slices with a nodule were asked for/);
   assert.match(chooseTestSet({ train, val: [], test: [] }, 1, 1).notes[0], /trained on/);
   assert.throws(() => chooseTestSet({ train: [], val: [], test: [] }, 1, 1), /no slice/);
-});
-
-Deno.test("pairs go by name", async () => {
-  const { real } = await slices();
-  const found = pairById([real[2], real[0]], real)!;
-  assert.deepEqual(found.map(({ id }) => id), [real[2].id, real[0].id]);
-  assert.equal(pairById([{ ...real[0], id: "other" }], real), null);
 });

@@ -58,7 +58,7 @@ Deno.test("a report's scores of networks: equal sets, then different ones", asyn
       generated,
       real: slices(300, 10, 1),
       train: [],
-      paired,
+      partners: paired ? slices(300, 10, 1) : null,
       seed: 1,
     };
     const found = await networkScores(input, evaluators, new PhiloxStream(1), () => {});
