@@ -61,11 +61,11 @@ export function terminalTable({ name, evaluation }: Result): string {
     const reference = score.reference === undefined || score.reference === null
       ? ""
       : `real: ${show(score.reference)}`;
-    const note = score.note ? `(${score.note})` : "";
-    lines.push(
-      `  ${label.padEnd(labelWidth)}  ${value.padEnd(valueWidth)}  ${reference.padEnd(14)} ${note}`
-        .trimEnd(),
-    );
+    const row = `  ${label.padEnd(labelWidth)}  ${value.padEnd(valueWidth)}  ${reference}`
+      .trimEnd();
+    if (score.value === null) lines.push(`${row}${score.note ? `: ${score.note}` : ""}`);
+    // Beneath, so that figures stay in a terminal of usual width.
+    else lines.push(row, ...(score.note ? [`      ${score.note}`] : []));
   }
   return lines.join("\n");
 }
