@@ -63,6 +63,16 @@ const CONVOLUTIONS: readonly Convolution[] = [
     bias: true,
     fused: true,
   },
+  // Rows of 32 pixels, three to a row of 96: a texture's rows of 2,048 texels end within an image's.
+  {
+    name: "3×3 rows of 32",
+    x: [3, 7, 31, 96],
+    weight: [10, 7, 3, 3],
+    padding: 1,
+    bias: true,
+    fused: true,
+    large: true,
+  },
   { name: "1×1 part tiles", x: [3, 18, 6, 10], weight: [17, 18, 1, 1], bias: true, fused: true },
   // Rows and pixels in more than one chunk of the weight gradients.
   { name: "3×3 ragged", x: [3, 6, 8, 12], weight: [5, 6, 3, 3], padding: 1 },

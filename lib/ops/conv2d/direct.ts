@@ -18,6 +18,7 @@ import { type Geometry, geometryParams } from "./geometry.ts";
 import { panelsOf, STAGED } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
 import directText from "../../../kernels/conv2d/direct_3x3.wgsl" with { type: "text" };
+import wideText from "../../../kernels/conv2d/direct_3x3_wide.wgsl" with { type: "text" };
 import strideText from "../../../kernels/conv2d/direct_3x3_stride2.wgsl" with { type: "text" };
 import dataText from "../../../kernels/conv2d/backward_data_3x3_stride2.wgsl" with { type: "text" };
 import anyText from "../../../kernels/conv2d/direct_any.wgsl" with { type: "text" };
@@ -25,6 +26,7 @@ import tileText from "../../../kernels/lib/gemm_tile.wgsl" with { type: "text" }
 import pointText from "../../../kernels/conv2d/pointwise.wgsl" with { type: "text" };
 
 const DIRECT = kernel("conv2d/direct_3x3.wgsl", directText, STAGED, tapsText);
+const WIDE = kernel("conv2d/direct_3x3_wide.wgsl", wideText, STAGED);
 const STRIDE_2 = kernel("conv2d/direct_3x3_stride2.wgsl", strideText, STAGED, tapsText);
 const BACKWARD_DATA_STRIDE_2 = kernel(
   "conv2d/backward_data_3x3_stride2.wgsl",
@@ -99,12 +101,13 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
     };
   }
   if (shape === "3×3") {
+    const isWide = w % 32 === 0;
     return {
-      kernel: DIRECT,
+      kernel: isWide ? WIDE : DIRECT,
       taps: 9,
       width: 8,
       params: { batch: n, h, w4: w / 4 },
-      invocations: n * Math.ceil(w / 8) * Math.ceil(h / 4),
+      invocations: n * (isWide ? w / 32 * h : Math.ceil(w / 8) * Math.ceil(h / 4)),
       store: "staged 4",
     };
   }
