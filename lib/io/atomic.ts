@@ -2,16 +2,24 @@
 
 import { dirname, join } from "node:path";
 
-/** Writes `data` to `path` through a temporary file; creates missing folders. */
-export async function writeFileAtomic(path: string, data: Uint8Array | string): Promise<void> {
+/**
+ * Writes `data`, or its parts one after the other, to `path` through a temporary file; creates
+ * missing folders.
+ */
+export async function writeFileAtomic(
+  path: string,
+  data: Uint8Array | string | Iterable<Uint8Array>,
+): Promise<void> {
   const folder = dirname(path);
   await Deno.mkdir(folder, { recursive: true });
   const temporary = join(folder, `.${crypto.randomUUID()}.tmp`);
   try {
     const file = await Deno.open(temporary, { write: true, createNew: true });
     try {
-      const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
-      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+      const whole = typeof data === "string" ? new TextEncoder().encode(data) : data;
+      for (const part of whole instanceof Uint8Array ? [whole] : whole) {
+        for (let at = 0; at < part.length;) at += await file.write(part.subarray(at));
+      }
       await file.sync(); // a rename must not reach the disk before the bytes it names
     } finally {
       file.close();

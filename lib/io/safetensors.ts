@@ -155,15 +155,29 @@ function parseEntry(
   return { begin, end, tensor: { dtype: dtype as SafetensorsDtype, shape, data } };
 }
 
+/** A safetensors file as one array; see {@link safetensorsParts}. */
+export function encodeSafetensors(
+  ...content: Parameters<typeof safetensorsParts>
+): Uint8Array<ArrayBuffer> {
+  const parts = safetensorsParts(...content);
+  const out = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let to = 0;
+  for (const part of parts) {
+    out.set(part, to);
+    to += part.length;
+  }
+  return out;
+}
+
 /**
- * A safetensors file, byte for byte as the safetensors library writes it: widest dtype first, then
- * by name; metadata keys sorted.
+ * The header and the tensors' own bytes, not copied: in this order, a safetensors file, byte for byte
+ * as the safetensors library writes it: widest dtype first, then by name; metadata keys sorted.
  * @throws Error if a tensor's data do not fit its dtype and shape.
  */
-export function encodeSafetensors(
+export function safetensorsParts(
   tensors: Iterable<readonly [string, SafeTensor]>,
   metadata: Record<string, string> = {},
-): Uint8Array<ArrayBuffer> {
+): Uint8Array[] {
   const sorted = [...tensors].sort(([a, x], [b, y]) =>
     ORDER.indexOf(y.dtype) - ORDER.indexOf(x.dtype) || (a < b ? -1 : a > b ? 1 : 0)
   );
@@ -193,16 +207,12 @@ export function encodeSafetensors(
   }
   const json = new TextEncoder().encode(`{${fields.join(",")}}`);
   const headerLength = Math.ceil(json.length / 8) * 8;
-  const out = new Uint8Array(8 + headerLength + at);
-  new DataView(out.buffer).setBigUint64(0, BigInt(headerLength), true);
-  out.fill(0x20, 8, 8 + headerLength);
-  out.set(json, 8);
-  let to = 8 + headerLength;
-  for (const [, { data }] of sorted) {
-    out.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), to);
-    to += data.byteLength;
-  }
-  return out;
+  const header = new Uint8Array(8 + headerLength).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(headerLength), true);
+  header.set(json, 8);
+  const bytes = ({ data }: SafeTensor) =>
+    new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return [header, ...sorted.map(([, tensor]) => bytes(tensor))];
 }
 
 /** The tensor's values as float32: the tensor's own array where it is F32, else a new one. */

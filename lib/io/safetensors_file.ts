@@ -3,10 +3,10 @@
 import { writeFileAtomic } from "./atomic.ts";
 import { readFileBounded } from "./read.ts";
 import {
-  encodeSafetensors,
   parseSafetensors,
   type SafeTensor,
   type SafetensorsFile,
+  safetensorsParts,
 } from "./safetensors.ts";
 
 const MAX_BYTES = 2 ** 33;
@@ -22,5 +22,5 @@ export async function writeSafetensors(
   tensors: Iterable<readonly [string, SafeTensor]>,
   metadata: Record<string, string> = {},
 ): Promise<void> {
-  await writeFileAtomic(path, encodeSafetensors(tensors, metadata));
+  await writeFileAtomic(path, safetensorsParts(tensors, metadata));
 }

@@ -49,14 +49,14 @@ export function flattenParameters(
   return flat;
 }
 
-/** The parameters as tensors under their state-dict names. */
+/** The parameters as tensors under their state-dict names; views of `flat`. */
 export function* namedTensors(
   layout: ParameterLayout,
   flat: Float32Array,
   prefix = "",
 ): Generator<[string, SafeTensor]> {
   for (const { name, shape } of layout.specs) {
-    const data = layout.part(flat, name).slice();
+    const data = layout.part(flat, name);
     yield [prefix + name, { dtype: "F32", shape: [...shape], data }];
   }
 }

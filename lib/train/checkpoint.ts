@@ -14,7 +14,7 @@ import { InputError } from "../errors.ts";
 import type { SamplerState } from "../data/sampler.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { asWriteError } from "../io/write_error.ts";
-import { readFileBounded } from "../io/read.ts";
+import { asInputError } from "../io/read.ts";
 import { type SafeTensor, toFloat32 } from "../io/safetensors.ts";
 import { readSafetensors, writeSafetensors } from "../io/safetensors_file.ts";
 import { isLossScale, type LossScale } from "./loss_scale.ts";
@@ -61,7 +61,19 @@ const FILES = [
   OPTIMIZER_NAME,
 ];
 
-const hashOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+/** SHA-256 of a file, read piece by piece. */
+async function hashOf(path: string): Promise<string> {
+  try {
+    using file = await Deno.open(path);
+    const hash = createHash("sha256");
+    const piece = new Uint8Array(2 ** 20);
+    for (let n; (n = await file.read(piece)) !== null;) hash.update(piece.subarray(0, n));
+    return hash.digest("hex");
+  } catch (error) {
+    throw asInputError(error, path);
+  }
+}
+
 export const checkpointName = (step: number) => `step-${String(step).padStart(8, "0")}`;
 
 /** Writes a checkpoint of a run, whole or not at all. @returns its folder. */
@@ -92,7 +104,7 @@ export async function saveCheckpoint(
     ];
     await writeSafetensors(join(temporary, OPTIMIZER_NAME), tensors);
     const sha256: Record<string, string> = {};
-    for (const file of FILES) sha256[file] = hashOf(await Deno.readFile(join(temporary, file)));
+    for (const file of FILES) sha256[file] = await hashOf(join(temporary, file));
     const record = { ...state.progress, sha256 };
     await writeFileAtomic(join(temporary, STATE_NAME), JSON.stringify(record, null, 2) + "\n");
     // A folder cannot be renamed over another: one of the same step gives way first.
@@ -171,9 +183,9 @@ export async function loadCheckpoint(
   const record = await readJsonObject(statePath);
   const sha256 = record.sha256 as Record<string, string> | undefined;
   for (const file of FILES) {
-    const bytes = await readFileBounded(join(folder, file), 2 ** 33);
-    if (hashOf(bytes) !== sha256?.[file]) {
-      throw new InputError(`${join(folder, file)}: its SHA-256 is not the one in ${STATE_NAME}`);
+    const path = join(folder, file);
+    if (await hashOf(path) !== sha256?.[file]) {
+      throw new InputError(`${path}: its SHA-256 is not the one in ${STATE_NAME}`);
     }
   }
   const { step, microStep, sampler, kernels, lossScale } = record as unknown as Progress;

@@ -25,6 +25,7 @@ export const RUN_CONFIG_NAME = "config.json";
 const ROW_STEPS = 10;
 /** Milliseconds between looks at the losses. */
 const LOOK = 500;
+const STATES = ["params", "ema", "m", "v"] as const;
 
 export interface RunEvents {
   /** Progress within the run; `loss` is the mean of the last steps known; `skipped` with f16. */
@@ -87,7 +88,7 @@ async function explain(
   return new DivergedError(parts.join("; "), error.step);
 }
 
-/** A checkpoint leaves 100 MB behind, which would stay until V8 sees a reason; the task hands out gc. */
+/** What a checkpoint leaves behind would stay until V8 sees a reason; the task hands out gc. */
 const collectGarbage = () => (globalThis as { gc?: () => void }).gc?.();
 
 /** What changes from step to step of a run. */
@@ -220,19 +221,26 @@ class Run {
   }
 
   async #save(): Promise<void> {
+    if (this.#saved === this.trainer.step) return;
+    await this.#writeCheckpoint();
+    collectGarbage();
+  }
+
+  async #writeCheckpoint(): Promise<void> {
     const { trainer, out } = this;
     const { config, layout, step } = trainer;
-    if (this.#saved === step) return;
     await this.#take(await trainer.flushLosses());
     const state = await trainer.state();
-    for (const name of ["params", "ema", "m", "v"] as const) {
+    for (const name of STATES) {
       if (state[name].every(Number.isFinite)) continue;
       throw new DivergedError(`${name} holds NaN or infinite values after step ${step}`, step);
     }
     await saveCheckpoint(out, config.unet, layout, trainingScheduler(config), state);
+    // Given back here and now. V8 would do it at a time of its own, and what is allocated in between
+    // would keep the C library's heap from shrinking: the process would grow with each checkpoint.
+    for (const name of STATES) state[name].buffer.transfer(0);
     this.#saved = step;
     await prune(out, config.keep, this.best);
-    collectGarbage();
   }
 
   /** Checkpoint, sample grid and scores, as far as this epoch is due to have them. */

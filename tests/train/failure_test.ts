@@ -4,7 +4,11 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DeviceLostError } from "../../lib/errors.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
-import { latestCheckpoint, listCheckpoints } from "../../lib/train/checkpoint.ts";
+import {
+  latestCheckpoint,
+  listCheckpoints,
+  type TrainingState,
+} from "../../lib/train/checkpoint.ts";
 import type { RunConfig } from "../../lib/train/config.ts";
 import { describeBadTensor, DivergenceWatch, firstBadTensor } from "../../lib/train/divergence.ts";
 import { trainRun } from "../../lib/train/run.ts";
@@ -114,6 +118,25 @@ Deno.test("the newest checkpoints are kept, and the best besides", () =>
     const best = JSON.parse(await Deno.readTextFile(join(out, "checkpoints", "best.json")));
     assert.equal(best.metric, "loss");
     assert.deepEqual(await steps(out), [...new Set([12, 11, best.step])].sort((a, b) => b - a));
+  }));
+
+Deno.test("a checkpoint leaves no copy of the state in memory", () =>
+  withFolder((out) => {
+    const config = tinyConfig({ checkpointing_steps: 2 });
+    return withTrainer(config, async (trainer) => {
+      const { dataset, cache } = tinyData(config);
+      const states: TrainingState[] = [];
+      const state = trainer.state.bind(trainer);
+      trainer.state = async () => {
+        states.push(await state());
+        return states.at(-1)!;
+      };
+      await trainRun(trainer, dataset, cache, out, QUIET);
+      const lengths = states.map(({ params, ema, m, v }) =>
+        [params, ema, m, v].map((x) => x.length)
+      );
+      assert.deepEqual(lengths, Array.from({ length: 6 }, () => [0, 0, 0, 0]));
+    });
   }));
 
 Deno.test("of a damaged checkpoint the one before takes the place, and the end is the same", () =>

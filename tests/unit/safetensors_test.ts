@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { InputError } from "../../lib/errors.ts";
-import { encodeSafetensors, parseSafetensors, toFloat32 } from "../../lib/io/safetensors.ts";
+import {
+  encodeSafetensors,
+  parseSafetensors,
+  safetensorsParts,
+  toFloat32,
+} from "../../lib/io/safetensors.ts";
 import { readSafetensors, writeSafetensors } from "../../lib/io/safetensors_file.ts";
 
 const FIXTURE = join(import.meta.dirname!, "../fixtures/data/dtypes.safetensors");
@@ -103,6 +108,12 @@ Deno.test("safetensors: names like __proto__ are only names", () => {
   const { metadata, tensors } = parseSafetensors(file(text, 1), "proto");
   assert.deepEqual([...tensors.keys()], ["__proto__"]);
   assert.equal(Object.hasOwn(metadata, "__proto__"), true);
+});
+
+Deno.test("safetensors: a tensor's bytes are handed out, not copied", () => {
+  const data = Float32Array.of(9, 1, -2).subarray(1);
+  const [, bytes] = safetensorsParts([["a", { dtype: "F32", shape: [2], data }]]);
+  assert.deepEqual([bytes.buffer, bytes.byteOffset, bytes.byteLength], [data.buffer, 4, 8]);
 });
 
 Deno.test("safetensors: files round-trip", async () => {
