@@ -153,7 +153,7 @@ interface Bar {
 }
 
 function bars(label: string, all: readonly Bar[]): string {
-  const LABELS = 260, VALUES = 190, STEP = 24;
+  const LABELS = 260, VALUES = 240, STEP = 24;
   const most = Math.max(...all.map((b) => b.value));
   const drawn = all.map(({ label, value, text, colour }, i) => {
     const width = Math.max(1, (WIDTH - LABELS - VALUES) * value / most);
