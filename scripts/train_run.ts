@@ -106,7 +106,8 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
           overwrite = false;
           if (leads) await writeConfig(request);
           bar?.stop();
-          bar = showProgress("training", trainer.totalSteps, "loss {loss} {speed} steps/s {what}");
+          const shown = "loss {loss} {speed} steps/s {what}";
+          bar = showProgress("training", trainer.totalSteps, shown, trainer.step);
         },
         onWarning(text) {
           console.warn(`warning: ${text}`);

@@ -53,9 +53,11 @@ export interface Progress {
 /**
  * A progress bar with ETA on standard error. Where standard error is no terminal, a line is printed
  * at most every ten seconds instead. `fields` named in `format` as {name} are shown beside the bar.
+ *
+ * @param from what was done before, which took no time now.
  */
-export function progressBar(label: string, total: number, format = ""): Progress {
-  if (!Deno.stderr.isTerminal()) return plainProgress(label, total, format);
+export function progressBar(label: string, total: number, format = "", from = 0): Progress {
+  if (!Deno.stderr.isTerminal()) return plainProgress(label, total, format, from);
   const bar = new cliProgress.SingleBar({
     format: `${label} {bar} {value}/{total} ETA {eta_formatted} ${format}`,
     etaBuffer: 30,
@@ -65,20 +67,21 @@ export function progressBar(label: string, total: number, format = ""): Progress
   const fields = Object.fromEntries(
     [...format.matchAll(/\{(\w+)\}/g)].map(([, name]) => [name, "…"]),
   );
-  bar.start(total, 0, fields);
+  bar.start(total, from, fields);
   return {
     update: (done, values) => bar.update(done, values ?? {}),
     stop: () => bar.stop(),
   };
 }
 
-function plainProgress(label: string, total: number, format: string): Progress {
+function plainProgress(label: string, total: number, format: string, from: number): Progress {
   const start = performance.now();
   let last = start;
   let fields: Record<string, string | number> = {};
   const print = (done: number) => {
     const seconds = (performance.now() - start) / 1000;
-    const eta = done > 0 ? `${Math.round(seconds / done * (total - done))} s` : "…";
+    const left = Math.round(seconds / (done - from) * (total - done));
+    const eta = done > from ? `${left} s` : "…";
     const shown = format.replace(/\{(\w+)\}/g, (_, name) => String(fields[name] ?? "…"));
     console.error(`${label} ${done}/${total} ETA ${eta} ${shown}`.trimEnd());
   };

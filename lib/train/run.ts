@@ -157,8 +157,8 @@ class Run {
       const speed = (trainer.step - firstStep) / ((performance.now() - this.#start) / 1000);
       events.onStep(trainer.step, this.#loss, speed, this.#skipped);
 
+      if (trainer.step % (config.checkpointing_steps ?? Infinity) === 0) await this.#save();
       if (this.#epochEnded || trainer.step >= total) await this.#endEpoch();
-      else if (trainer.step % (config.checkpointing_steps ?? Infinity) === 0) await this.#save();
     }
     await this.#take(await trainer.flushLosses());
     await this.#save();

@@ -120,6 +120,18 @@ Deno.test("the newest checkpoints are kept, and the best besides", () =>
     assert.deepEqual(await steps(out), [...new Set([12, 11, best.step])].sort((a, b) => b - a));
   }));
 
+Deno.test("a checkpoint that is due at the end of an epoch is made", () =>
+  withFolder(async (out) => {
+    const config = tinyConfig({
+      checkpointing_steps: 4,
+      save_model_epochs: 50,
+      save_images_epochs: 50,
+      keep: 9,
+    });
+    await runWhole(config, out); // epochs of three or four steps
+    assert.deepEqual(await steps(out), [12, 8, 4]);
+  }));
+
 Deno.test("a checkpoint leaves no copy of the state in memory", () =>
   withFolder((out) => {
     const config = tinyConfig({ checkpointing_steps: 2 });
