@@ -86,12 +86,8 @@ export function chooseMasks(options: MaskOptions): MaskSource[] {
   return Array.from({ length: count }, (_, i) => source(records[order[i % order.length]]));
 }
 
-const rowOf = (value: number) =>
-  value === 1
-    ? "generated, nodule"
-    : value === 0
-    ? "generated, no nodule"
-    : `generated, class ${value}`;
+const rowOf = (value: number, how = "generated") =>
+  `${how}, ${value === 1 ? "nodule" : value === 0 ? "no nodule" : `class ${value}`}`;
 
 /** A picture of each class for each mask; classes share masks and noise. */
 export function pictureJobs(
@@ -175,7 +171,7 @@ export function inpaintingJobs(
       prefix: `INP${classValue}-${seed}`,
       number,
       classValue,
-      row: `inpainted, ${classValue === 1 ? "nodule" : `class ${classValue}`}`,
+      row: rowOf(classValue, "inpainted"),
       source: slice.id,
       slice: () => Promise.resolve(slice),
     }))
