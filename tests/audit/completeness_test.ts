@@ -6,6 +6,9 @@ import { reverseSteps, schedulerConfig } from "../../lib/diffusion/scheduler.ts"
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { unet2DParameters } from "../../lib/nn/unet_2d.ts";
 import { PhiloxStream } from "../../lib/random/philox.ts";
+import { trainRun } from "../../lib/train/run.ts";
+import { Trainer } from "../../lib/train/trainer.ts";
+import { QUIET, tinyConfig as runConfigOf, tinyData, withFolder } from "../train/tiny.ts";
 import { Recorder } from "./recorder.ts";
 import { tinyConfig, tinyTrainer } from "./tiny.ts";
 
@@ -32,6 +35,25 @@ Deno.test("training steps, losses and checkpoints send the device what the Plan 
   assert.deepEqual(unlisted(), []);
   close();
 });
+
+Deno.test("after its first epoch a run takes no more memory of the device", () =>
+  withFolder(async (out) => {
+    const real = await openGpu();
+    const recorder = new Recorder();
+    const config = runConfigOf({ checkpointing_steps: 1, save_images_epochs: 1 });
+    const { dataset, cache } = tinyData(config);
+    const trainer = await Trainer.create(recorder.watch(real), config, dataset.train, cache);
+    const taken: number[] = [];
+    const onEpoch = () => {
+      taken.push(recorder.buffers.length + recorder.textures);
+      return Promise.resolve();
+    };
+    await trainRun(trainer, dataset, cache, out, { ...QUIET, onEpoch });
+    assert.equal(taken.length, 3);
+    assert.deepEqual(taken, taken.map(() => taken[0]));
+    trainer.batches.close();
+    real.destroy();
+  }));
 
 Deno.test("guided sampling, watched step by step, sends the device what its Plans list", async () => {
   const real = await openGpu();
