@@ -1,4 +1,4 @@
-/** What the training task may do, and that nothing it reads can widen that. */
+/** What tasks may do, and that nothing they read can widen that. */
 
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -14,18 +14,31 @@ function* modules(folder: URL): Generator<URL> {
   }
 }
 
+Deno.test("nothing here is started with all permissions; tasks name what they are given", () => {
+  const all = /(?<![\w-])-[A](?![\w-])|--allow-[a]ll/; // brackets: this line is looked at too
+  const files = ["deno.json", "run", ".ci/run", "README.md", "mod.ts"].map((f) => new URL(f, ROOT));
+  for (const folder of ["lib/", "scripts/", "tests/", "examples/"]) {
+    files.push(...modules(new URL(folder, ROOT)));
+  }
+  for (const url of files) assert.doesNotMatch(Deno.readTextFileSync(url), all, url.pathname);
+  const bare = /--allow-(net|run|env|ffi|sys)(?=\s|$)/;
+  for (const [name, { command }] of Object.entries(tasks as Record<string, { command: string }>)) {
+    assert.doesNotMatch(command, bare, name);
+  }
+});
+
 Deno.test("training and sampling tasks ask for no network, no processes and no libraries", () => {
   for (const name of ["train", "sample", "audit"]) {
     const { command } = tasks[name] as { command: string };
     assert.match(command, /^deno run --no-prompt /, name);
-    assert.doesNotMatch(command, /--allow-(net|run|ffi|all|sys)|--allow-import| -A\b/, name);
+    assert.doesNotMatch(command, /--allow-(net|run|ffi|all|sys)|--allow-import| -[A]\b/, name);
     assert.doesNotMatch(command, /&&|;|\|/, `${name} runs one program`);
   }
 });
 
 Deno.test("the page's server may listen on this machine alone; only `weights` may leave it", () => {
   const networked = Object.entries(tasks as Record<string, { command: string }>)
-    .filter(([, { command }]) => /--allow-(net|all)| -A\b/.test(command)).map(([name]) => name);
+    .filter(([, { command }]) => /--allow-(net|all)| -[A]\b/.test(command)).map(([name]) => name);
   assert.deepEqual(networked.sort(), ["browser", "weights"]);
   assert.match(tasks.browser.command, / --allow-net=127\.0\.0\.1 /);
 });

@@ -1,7 +1,6 @@
 /**
  * A headless Chromium with its software WebGPU adapter, SwiftShader, driven by playwright-core in a
- * process of its own: Playwright reads /proc, which Deno grants under -A alone, and Chromium is not
- * confined by Deno anyhow.
+ * process of its own, which may do more than tests may: start the browser, and see the environment.
  *
  * On Debian: apt-get install -y --no-install-recommends chromium
  */
@@ -62,9 +61,31 @@ export async function visit(visits: readonly Visit[]): Promise<Visited[]> {
   const folder = await Deno.makeTempDir({ prefix: "chromium-" });
   const [job, result] = [join(folder, "job.json"), join(folder, "result.json")];
   await Deno.writeTextFile(job, JSON.stringify({ executable: CHROMIUM, folder, visits }));
+  const steps = visits.flatMap((v) => v.steps);
+  const picked = steps.flatMap((step) => "folder" in step ? [step.from] : []);
+  const saved = steps.flatMap((step) => "download" in step ? [step.to] : []);
+  const shots = visits.flatMap(({ screenshot }) => screenshot ?? []);
   const { code, stderr } = await new Deno.Command("deno", {
-    args: ["run", "-A", "--no-check", join(ROOT, "tests/browser/drive.ts"), job, result],
+    args: [
+      "run",
+      "--no-prompt",
+      "--no-check",
+      `--allow-read=${[folder, CHROMIUM, ...picked, ...saved, ...shots].join()}`,
+      `--allow-write=${[folder, ...saved, ...shots].join()}`,
+      `--allow-run=${CHROMIUM}`,
+      "--allow-env", // Playwright hands all of it on to the browser
+      "--allow-sys=homedir,uid",
+      join(ROOT, "tests/browser/drive.ts"),
+      job,
+      result,
+    ],
     cwd: ROOT,
+    env: {
+      TMPDIR: folder,
+      // With it, a module within Playwright does not look into /proc as it is loaded, which Deno lets
+      // only programs do that may do all.
+      __IS_WSL_TEST__: "1",
+    },
     stdout: "null",
     stderr: "piped",
   }).output();

@@ -1,4 +1,4 @@
-/** Visits pages with Playwright: `deno run -A drive.ts JOB RESULT`, both JSON files. See chromium.ts. */
+/** Visits pages with Playwright. Arguments: job and result, JSON files. chromium.ts starts it. */
 
 import { chromium } from "playwright-core";
 import { join } from "node:path";

@@ -232,8 +232,3 @@ Deno.test("run without arguments lists every task with a line each", async () =>
     );
   }
 });
-
-Deno.test("no task is given all permissions", () => {
-  const bare = /\s-A\b|--allow-all|--allow-(net|run|env|ffi|sys)(?=[\s"])/;
-  assert.doesNotMatch(Deno.readTextFileSync(CONFIG), bare);
-});
