@@ -130,15 +130,19 @@ interface Options {
 class Stages {
   #bar: Progress | null = null;
   #name = "";
+  #total = 0;
   show: Show = (name, done, total) => {
     if (name !== this.#name) {
       this.stop();
       this.#name = name;
-      this.#bar = progressBar(name.padEnd(24), Math.max(1, total));
+      this.#total = Math.max(1, total);
+      this.#bar = progressBar(name.padEnd(24), this.#total);
     }
     this.#bar?.update(done);
   };
+  /** The part is done, whether or not it said so at its end. */
   stop = () => {
+    this.#bar?.update(this.#total);
     this.#bar?.stop();
     this.#bar = null;
     this.#name = "";

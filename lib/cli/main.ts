@@ -80,12 +80,11 @@ function plainProgress(label: string, total: number, format: string, from: numbe
   let fields: Record<string, string | number> = {};
   const print = (done: number) => {
     const seconds = (performance.now() - start) / 1000;
-    const left = Math.round(seconds / (done - from) * (total - done));
-    const eta = done > from ? `${left} s` : "…";
+    const eta = done > from ? `${Math.round(seconds / (done - from) * (total - done))} s` : "…";
     const shown = format.replace(/\{(\w+)\}/g, (_, name) => String(fields[name] ?? "…"));
     console.error(`${label} ${done}/${total} ETA ${eta} ${shown}`.trimEnd());
   };
-  let latest = 0, printed = -1;
+  let latest = from, printed = -1;
   return {
     update(done, values) {
       latest = done;

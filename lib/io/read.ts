@@ -8,16 +8,20 @@ import { InputError } from "../errors.ts";
  */
 export async function readFileBounded(path: string, maxBytes: number): Promise<Uint8Array> {
   try {
-    const info = await Deno.stat(path);
-    if (info.isDirectory) throw new InputError(`Cannot read "${path}": it is a folder`);
-    if (info.size > maxBytes) {
-      throw new InputError(
-        `Cannot read "${path}": ${info.size} bytes, at most ${maxBytes} are accepted`,
-      );
-    }
+    await requireFile(path, maxBytes);
     return await Deno.readFile(path);
   } catch (error) {
     throw asInputError(error, path);
+  }
+}
+
+/** @throws InputError where `path` is no file (a device or pipe may never end), or is larger. */
+export async function requireFile(path: string, maxBytes: number): Promise<void> {
+  const { isDirectory, isFile, size } = await Deno.stat(path);
+  if (isDirectory) throw new InputError(`Cannot read "${path}": it is a folder`);
+  if (!isFile) throw new InputError(`Cannot read "${path}": it is no regular file`);
+  if (size > maxBytes) {
+    throw new InputError(`Cannot read "${path}": ${size} bytes, at most ${maxBytes} are accepted`);
   }
 }
 

@@ -9,7 +9,8 @@ import {
   safetensorsParts,
 } from "./safetensors.ts";
 
-const MAX_BYTES = 2 ** 33;
+/** Larger files are refused. */
+export const MAX_BYTES = 2 ** 33;
 
 /** Reads a safetensors file. @throws InputError naming the file and the reason. */
 export async function readSafetensors(path: string): Promise<SafetensorsFile> {

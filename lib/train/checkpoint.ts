@@ -14,9 +14,9 @@ import { InputError } from "../errors.ts";
 import type { SamplerState } from "../data/sampler.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { asWriteError } from "../io/write_error.ts";
-import { asInputError } from "../io/read.ts";
+import { asInputError, requireFile } from "../io/read.ts";
 import { type SafeTensor, toFloat32 } from "../io/safetensors.ts";
-import { readSafetensors, writeSafetensors } from "../io/safetensors_file.ts";
+import { MAX_BYTES, readSafetensors, writeSafetensors } from "../io/safetensors_file.ts";
 import { isLossScale, type LossScale } from "./loss_scale.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
@@ -64,6 +64,7 @@ const FILES = [
 /** SHA-256 of a file, read piece by piece. */
 async function hashOf(path: string): Promise<string> {
   try {
+    await requireFile(path, MAX_BYTES);
     using file = await Deno.open(path);
     const hash = createHash("sha256");
     const piece = new Uint8Array(2 ** 20);

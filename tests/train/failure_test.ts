@@ -172,6 +172,23 @@ Deno.test("of a damaged checkpoint the one before takes the place, and the end i
     });
   }));
 
+Deno.test("a checkpoint's file that never ends is refused, not read", () =>
+  withFolder(async (out) => {
+    const config = tinyConfig({ checkpointing_steps: 6 });
+    await runWhole(config, out);
+    const [newest, before] = await listCheckpoints(out);
+    const file = join(newest, "optimizer.safetensors");
+    // ln, because a test may not link to what it may not write.
+    const link = ["-c", 'ln -sf /dev/zero "$1"', "sh", file];
+    assert.equal((await new Deno.Command("sh", { args: link }).output()).code, 0);
+    await withTrainer(config, async (trainer) => {
+      const damaged: string[] = [];
+      const state = await latestCheckpoint(out, trainer.layout, (reason) => damaged.push(reason));
+      assert.match(damaged.join(), /optimizer.safetensors": it is no regular file$/);
+      assert.equal(state.progress.step, Number(before.slice(-8)));
+    });
+  }));
+
 Deno.test("a lost GPU is opened anew once, and the run ends with the same weights", () =>
   withFolder(async (folder) => {
     const config = tinyConfig({ checkpointing_steps: 4 });

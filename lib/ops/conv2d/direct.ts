@@ -101,13 +101,13 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
     };
   }
   if (shape === "3×3") {
-    const isWide = w % 32 === 0;
+    const [kernel, columns, rows] = w % 32 === 0 ? [WIDE, 32, 1] as const : [DIRECT, 8, 4] as const;
     return {
-      kernel: isWide ? WIDE : DIRECT,
+      kernel,
       taps: 9,
       width: 8,
       params: { batch: n, h, w4: w / 4 },
-      invocations: n * (isWide ? w / 32 * h : Math.ceil(w / 8) * Math.ceil(h / 4)),
+      invocations: n * Math.ceil(w / columns) * Math.ceil(h / rows),
       store: "staged 4",
     };
   }
