@@ -304,7 +304,7 @@ async function ask(what: string, folder: string): Promise<FirstStep> {
       "--no-prompt",
       "--allow-read",
       "--allow-env=INIT_CWD,HOME,XDG_CACHE_HOME",
-      new URL(import.meta.url).pathname,
+      import.meta.filename!,
       "--first-step",
       what,
     ],

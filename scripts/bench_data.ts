@@ -1,6 +1,6 @@
 /** `deno task bench:data` and `bench:dicom`: how fast data is read, beside what users have in Python. */
 
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { newCommand, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments } from "../lib/cli/main.ts";
 import { openPhantomDataset, SliceCache } from "../lib/data/dataset.ts";
@@ -64,7 +64,7 @@ async function benchDicom(folder: string, { python }: { python: string }) {
   rows.push({ name: "this project", slices, seconds, peak: peak / 2 ** 20, sum: String(sum) });
   if (python) {
     for (const name of ["pydicom", "simpleitk"]) {
-      const script = new URL("../tests/reference/read_dicom.py", import.meta.url).pathname;
+      const script = join(import.meta.dirname!, "../tests/reference/read_dicom.py");
       const { stdout, success } = await new Deno.Command(python, {
         args: [script, name, root],
         stderr: "inherit",

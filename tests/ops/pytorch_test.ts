@@ -4,6 +4,7 @@
  */
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { readSafetensors } from "../../lib/io/safetensors_file.ts";
 import { gradients } from "../../lib/graph/autograd.ts";
 import { Graph } from "../../lib/graph/graph.ts";
@@ -29,7 +30,7 @@ import { view } from "../../lib/ops/view.ts";
 import { adamwHyper } from "../../lib/train/adamw.ts";
 import { relativeError, typed } from "./harness.ts";
 
-const FILE = new URL("../fixtures/reference/ops.safetensors", import.meta.url).pathname;
+const FILE = join(import.meta.dirname!, "../fixtures/reference/ops.safetensors");
 const file = await readSafetensors(FILE);
 
 interface Options {
