@@ -5,7 +5,7 @@
 //   x: f32 [N,Ci,pixels] staged
 //   dy: f32 [N,Co,pixels] staged
 //   partial: f32 [slices, co16, ci16] as vec4, co16 and ci16 being Co and Ci rounded up to 16
-// Grid: x: one invocation per slice; y: blocks of 16 output channels; z: of 16 input channels.
+// Grid: x: blocks of 16 input channels; y: of 16 output channels; z: one invocation per slice.
 //   A workgroup walks through `rounds` rows of WORKGROUP times 4 pixels, so that it reads memory in
 //   order; its invocations take a column each.
 // Numerics: f32; products of 4 neighbours are summed first, then those of the slice, at most some
@@ -47,12 +47,12 @@ fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let slice = wid.x * WORKGROUP + lane;
+  let slice = wid.z * WORKGROUP + lane;
   if (slice >= params.slices) {
     return;
   }
   let co = wid.y * 16;
-  let ci = wid.z * 16;
+  let ci = wid.x * 16;
   let last_ci = params.ci - 1 - ci;
   let last_co = params.co - 1 - co;
   var s00 = vec4(0.0);
@@ -119,7 +119,7 @@ fn main(
   var s151 = vec4(0.0);
   var s152 = vec4(0.0);
   var s153 = vec4(0.0);
-  let first = wid.x * params.rounds * WORKGROUP + lane;
+  let first = wid.z * params.rounds * WORKGROUP + lane;
   let end = min(first + params.rounds * WORKGROUP, params.groups);
   for (var g = first; g < end; g += WORKGROUP) {
     let n = g / params.area4;
@@ -224,7 +224,7 @@ fn main(
     s153 += dots(d15, x12, x13, x14, x15);
   }
   let row4 = params.ci_blocks * 4;
-  let to = (slice * params.co_blocks * 16 + co) * row4 + wid.z * 4;
+  let to = (slice * params.co_blocks * 16 + co) * row4 + wid.x * 4;
   store(to + 0 * row4, s00, s01, s02, s03);
   store(to + 1 * row4, s10, s11, s12, s13);
   store(to + 2 * row4, s20, s21, s22, s23);

@@ -94,7 +94,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       kernel: POINTWISE,
       taps: 1,
       width: 16,
-      together: 4,
+      together: 2,
       params: { batch: n, area4: h * w / 4 },
       invocations: n * Math.ceil(h * w / 16),
       store: "staged 4",

@@ -123,7 +123,7 @@ function sliced(spec: {
           slices,
         },
         bindings: { x: input(0), dy: input(1), partial: scratch() },
-        workgroups: [Math.ceil(slices / lanes), coBlocks, ciBlocks],
+        workgroups: [ciBlocks, coBlocks, Math.ceil(slices / lanes)],
         note: "partial sums",
       },
       sumSlices({ co, length: ci * taps, row4, slice4, slices }),
