@@ -34,6 +34,8 @@ export interface PlanStage {
   readonly offset: number;
   readonly size: number;
   readonly texture: number;
+  /** What it copies stays, see `once.ts`: nothing else comes into this texture. */
+  readonly once?: boolean;
 }
 
 export interface PlanBinding {
@@ -59,6 +61,8 @@ export interface PlanDispatch {
   readonly phase: string;
   readonly variant: string;
   readonly note: string;
+  /** What it writes stays until a state that it reads is written to; see `once.ts`. */
+  readonly once?: boolean;
 }
 
 export interface PlanSlot extends TensorType {

@@ -20,6 +20,7 @@ import {
   STAGING_ROWS,
   stagingRowBytes,
 } from "./staging.ts";
+import { onceCalls } from "./once.ts";
 import { packParams, shaderInterface, specialize, withHalves } from "./wgsl.ts";
 import { type Place, resolveStorage } from "./storage.ts";
 
@@ -113,6 +114,21 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
     touch(places.get(t.key)!.root, nodes.length);
   }
 
+  // States that no run changes, and what is made of these alone.
+  const constant = new Set(
+    [...graph.states].filter(([name]) => !graph.updates.has(name)).map(([, t]) => t.key),
+  );
+  for (const node of nodes) {
+    if (registry[node.op]?.inPlace) {
+      node.outputs.forEach((_, i) => constant.delete(places.get(`${node.id}:${i}`)!.root));
+    }
+  }
+  const once = onceCalls(lowered, places, constant);
+  for (const root of once.scratch) {
+    touch(root, 0);
+    touch(root, nodes.length);
+  }
+
   // Shared objects, largest first: each takes the first buffer that is free for its whole life.
   const occupied: Life[][] = [];
   const arena: number[] = [];
@@ -176,7 +192,12 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
         throw new Error(`Cannot plan ${node.op}: "${name}" of ${dtype} cannot be a texture`);
       };
       checkSizes(call, bindings, node, options.device, dtypeOf);
-      const staged = stageTextures(call, bindings, staging, dtypeOf);
+      const isOnce = once.calls.has(call);
+      const isKept = ({ name }: PlanBinding) => {
+        const ref = call.bindings[name];
+        return ref?.kind === "scratch" && once.scratch.has(low.scratch[ref.index]);
+      };
+      const staged = stageTextures(call, bindings, staging, dtypeOf, isOnce, isKept);
       const halves = bindings.filter((_, i) => staged.bindings[i].texture !== undefined)
         .filter((b) => dtypeOf(b) === "f16").map((b) => b.name);
       const shader = shaderId(call, halves, shaders, shaderIds);
@@ -190,6 +211,7 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
         phase: node.phase,
         variant: low.variant.name,
         note: call.note ?? "",
+        ...(isOnce ? { once: true } : {}),
       });
     }
   }
@@ -285,12 +307,20 @@ function stageTextures(
   bindings: readonly PlanBinding[],
   staging: Staging,
   dtypeOf: (binding: PlanBinding) => StagedType,
+  isOnce: boolean,
+  isKept: (binding: PlanBinding) => boolean,
 ): { bindings: readonly PlanBinding[]; stage: readonly PlanStage[] } {
   const { bindings: declared } = shaderInterface(call.kernel);
   const access = new Map(declared.map((b) => [b.binding, b.access]));
   const read = bindings.filter((b) => access.get(b.binding) === "texture");
   const { textures, stage } = staging.place(
-    read.map((b) => ({ buffer: b.buffer, offset: b.offset, size: b.size, dtype: dtypeOf(b) })),
+    read.map((b) => ({
+      buffer: b.buffer,
+      offset: b.offset,
+      size: b.size,
+      dtype: dtypeOf(b),
+      use: isOnce ? "once" : isKept(b) ? "kept" : "each run",
+    })),
   );
   for (const b of bindings) if (access.get(b.binding) === "read_write") staging.wrote(b);
   return {

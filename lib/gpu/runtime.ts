@@ -26,7 +26,17 @@ interface Step {
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: readonly [number, number, number];
   readonly stage: readonly PlanStage[];
+  /** The copies of `stage` that every run makes. */
+  readonly again: readonly PlanStage[];
+  readonly once: boolean;
 }
+
+/**
+ * How often each buffer was written to, by whichever executable: states are shared, and what was
+ * made of one (see `once.ts`) must be made anew.
+ */
+const writes = new WeakMap<GPUBuffer, number>();
+const wrote = (buffer: GPUBuffer) => writes.set(buffer, (writes.get(buffer) ?? 0) + 1);
 
 /** NaN as one f32 and as two f16. */
 const NAN_WORD = 0x7fc07fc0;
@@ -100,6 +110,10 @@ export class Executable {
   readonly #owned: GPUBuffer[] = [];
   readonly #textures: GPUTexture[] = [];
   readonly #staging = new Map<number, GPUBuffer[]>();
+  /** States that a run changes. */
+  readonly #changed = new Set<GPUBuffer>();
+  /** States that what runs once depends on, and their writes when it ran. */
+  readonly #constant = new Map<GPUBuffer, number>();
 
   private constructor(gpu: Gpu, plan: Plan) {
     this.gpu = gpu;
@@ -131,8 +145,11 @@ export class Executable {
         }),
         workgroups: d.workgroups,
         stage: d.stage,
+        again: d.stage.filter((s) => !s.once),
+        once: d.once ?? false,
       });
     }
+    self.#watchStates();
     gpu.check();
     return self;
   }
@@ -192,6 +209,25 @@ export class Executable {
     }
   }
 
+  #watchStates(): void {
+    const { buffers, copies, dispatches, shaders } = this.plan;
+    const isState = (buffer: number) => buffers[buffer].role === "state";
+    for (const { bindings, once, shader } of dispatches) {
+      for (const { binding, buffer } of bindings) {
+        if (!isState(buffer)) continue;
+        const entry = shaders[shader].layout.find((e) => e.binding === binding);
+        if (entry?.access === "read_write") this.#changed.add(this.#buffers[buffer]);
+        if (once) this.#constant.set(this.#buffers[buffer], -1);
+      }
+    }
+    for (const { to } of copies) this.#changed.add(this.#buffers[to.buffer]);
+  }
+
+  /** Whether what runs once has run, and its states are as they were then. */
+  get #isPrepared(): boolean {
+    return [...this.#constant].every(([buffer, seen]) => (writes.get(buffer) ?? 0) === seen);
+  }
+
   #slot(name: string): PlanSlot {
     const slot = this.plan.inputs[name] ?? this.plan.states[name] ?? this.plan.outputs[name] ??
       this.plan.tensors[name];
@@ -208,6 +244,7 @@ export class Executable {
           `for [${slot.shape}]`,
       );
     }
+    wrote(this.#buffers[slot.buffer]);
     // Whole words; the buffer has room for them.
     const padded = data.byteLength % 4 ? Uint16Array.from([...data as Uint16Array, 0]) : data;
     this.gpu.device.queue.writeBuffer(
@@ -217,17 +254,24 @@ export class Executable {
     );
   }
 
-  /** Encodes and submits one whole step, or the dispatches [from, to) of it. Does not wait. */
+  /**
+   * Encodes and submits one whole step, or the dispatches [from, to) of it. Does not wait. A whole
+   * step leaves out what runs once, when it has run.
+   */
   run(from = 0, to = this.#steps.length): void {
     this.gpu.check();
+    const isWhole = from === 0 && to === this.#steps.length;
+    const isPrepared = isWhole && this.#isPrepared;
     const encoder = this.gpu.device.createCommandEncoder();
     let pass = encoder.beginComputePass();
     let last: GPUComputePipeline | undefined;
     for (let i = from; i < to; i++) {
       const step = this.#steps[i];
-      if (step.stage.length) {
+      if (isPrepared && step.once) continue;
+      const stage = isPrepared ? step.again : step.stage;
+      if (stage.length) {
         pass.end();
-        this.#copyToTextures(encoder, step);
+        this.#copyToTextures(encoder, stage);
         pass = encoder.beginComputePass();
         last = undefined;
       }
@@ -243,11 +287,16 @@ export class Executable {
       }
     }
     this.gpu.device.queue.submit([encoder.finish()]);
+    for (const buffer of this.#changed) wrote(buffer);
+    if (!isWhole) return;
+    for (const buffer of this.#constant.keys()) {
+      this.#constant.set(buffer, writes.get(buffer) ?? 0);
+    }
   }
 
   /** Copies whole rows of a staging texture at once, then the rest of the last row. */
-  #copyToTextures(encoder: GPUCommandEncoder, step: Step): void {
-    for (const { buffer, offset, size, texture } of step.stage) {
+  #copyToTextures(encoder: GPUCommandEncoder, stage: readonly PlanStage[]): void {
+    for (const { buffer, offset, size, texture } of stage) {
       const bytesPerRow = stagingRowBytes(this.plan.textures[texture].dtype);
       const rows = Math.floor(size / bytesPerRow);
       const rest = size % bytesPerRow / (bytesPerRow / STAGING_WIDTH);
@@ -320,7 +369,7 @@ export class Executable {
         const end = { querySet: queries, endOfPassWriteIndex: 2 * i + 1 };
         if (step.stage.length) {
           encoder.beginComputePass({ timestampWrites: begin }).end();
-          this.#copyToTextures(encoder, step);
+          this.#copyToTextures(encoder, step.stage);
         }
         const pass = encoder.beginComputePass({
           timestampWrites: step.stage.length ? end : { ...begin, ...end },

@@ -41,8 +41,16 @@ interface Range {
   readonly size: number;
 }
 
+/**
+ * `each run`: copied in every run; `once`: for a dispatch that runs once; `kept`: written by such a
+ * dispatch, read by others. Slots are not shared between uses: what is not copied in every run must
+ * not be looked for, nor be overwritten, in every run.
+ */
+type Use = "each run" | "once" | "kept";
+
 export interface StagedRange extends Range {
   readonly dtype: StagedType;
+  readonly use: Use;
 }
 
 /** Textures of each kind that are kept, so that what several kernels read is copied once. */
@@ -52,6 +60,7 @@ const SMALL_ROWS = 64;
 
 interface Slot {
   readonly dtype: StagedType;
+  readonly use: Use;
   readonly small: boolean;
   rows: number;
   held?: Range;
@@ -78,8 +87,10 @@ export class Staging {
   place(ranges: readonly StagedRange[]): { textures: number[]; stage: PlanStage[] } {
     const stage: PlanStage[] = [];
     const now = ++this.#clock;
-    const find = ({ dtype, ...range }: StagedRange) =>
-      this.#slots.find((slot) => slot.held && slot.dtype === dtype && same(slot.held, range));
+    const find = ({ dtype, use, ...range }: StagedRange) =>
+      this.#slots.find((slot) =>
+        slot.held && slot.dtype === dtype && slot.use === use && same(slot.held, range)
+      );
     // What is there already stays: these slots are not for the others.
     for (const range of ranges) {
       const slot = find(range);
@@ -92,13 +103,14 @@ export class Staging {
     return { textures, stage };
   }
 
-  #fill({ dtype, ...range }: StagedRange, now: number, stage: PlanStage[]): Slot {
+  #fill({ dtype, use, ...range }: StagedRange, now: number, stage: PlanStage[]): Slot {
     const rows = Math.ceil(range.size / stagingRowBytes(dtype));
-    const slot = this.#oldest(dtype, rows <= SMALL_ROWS, now);
+    const slot = this.#oldest({ dtype, use, small: rows <= SMALL_ROWS }, now);
     slot.held = range;
     slot.used = now;
     slot.rows = Math.max(slot.rows, rows);
-    stage.push({ ...range, texture: this.#slots.indexOf(slot) });
+    const isOnce = use !== "each run";
+    stage.push({ ...range, texture: this.#slots.indexOf(slot), ...(isOnce ? { once: true } : {}) });
     return slot;
   }
 
@@ -114,11 +126,13 @@ export class Staging {
   }
 
   /** The slot of its kind used longest ago, or a new one; never one that this dispatch uses. */
-  #oldest(dtype: StagedType, small: boolean, now: number): Slot {
-    const kind = this.#slots.filter((s) => s.dtype === dtype && s.small === small);
+  #oldest(of: Pick<Slot, "dtype" | "use" | "small">, now: number): Slot {
+    const kind = this.#slots.filter((s) =>
+      s.dtype === of.dtype && s.use === of.use && s.small === of.small
+    );
     const free = kind.filter((s) => s.used !== now);
-    if (free.length === 0 || kind.length < SLOTS) {
-      const slot = { dtype, small, rows: 1, used: 0 };
+    if (of.use === "kept" || free.length === 0 || kind.length < SLOTS) {
+      const slot = { ...of, rows: 1, used: 0 };
       this.#slots.push(slot);
       return slot;
     }

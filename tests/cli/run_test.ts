@@ -111,6 +111,25 @@ printf '<%s>' "\${LP_NATIVE_VECTOR_WIDTH-unset}" "\${MESA_SHADER_CACHE_DIR+own c
   assert.equal((await other.run(["train"])).out, "<unset><>");
 });
 
+Deno.test("run asks Mesa for two threads a processor, up to eight processors", async () => {
+  const deno = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
+printf '<%s>' "\${LP_NUM_THREADS-unset}"`;
+  for (
+    const [nproc, env, expected] of [
+      ["echo 2", {}, "<4>"],
+      ["echo 8", {}, "<16>"],
+      ["echo 2", { LP_NUM_THREADS: "3" }, "<3>"],
+      ["echo 1", {}, "<unset>"],
+      ["echo 16", {}, "<unset>"],
+      ["exit 1", {}, "<unset>"],
+    ] as const
+  ) {
+    using machine = new Machine({ deno, nproc }).withDriver();
+    const { out, err } = await machine.run(["train"], env);
+    assert.equal(out, expected, `${nproc}: ${err}`);
+  }
+});
+
 Deno.test("run takes Deno from ~/.deno/bin when that on PATH is too old", async () => {
   using machine = new Machine({ deno: OLD_DENO }).withDriver();
   machine.write("home/.deno/bin/deno", `#!/bin/sh\n${STUB_DENO}\n`);

@@ -1,0 +1,69 @@
+/**
+ * Calls whose result stays: they read states that no run of the plan changes (weights, where nothing
+ * is trained) and write scratch memory, as the packing of weights does. They run once, and again
+ * when somebody has written to these states.
+ */
+
+import type { KernelCall } from "../graph/kernel_call.ts";
+import type { Node } from "../graph/tensor.ts";
+import type { Place } from "./storage.ts";
+import { shaderInterface } from "./wgsl.ts";
+
+/** A node's calls; `scratch` are the roots of its scratch memory. */
+export interface Lowered {
+  readonly calls: readonly KernelCall[];
+  readonly scratch: readonly string[];
+}
+
+export interface OnceCalls {
+  readonly calls: ReadonlySet<KernelCall>;
+  /** Roots of the scratch memory that these write, and no other call. */
+  readonly scratch: ReadonlySet<string>;
+}
+
+/** @param constant roots of the states that the plan leaves as they are. */
+export function onceCalls(
+  lowered: ReadonlyMap<Node, Lowered>,
+  places: ReadonlyMap<string, Place>,
+  constant: ReadonlySet<string>,
+): OnceCalls {
+  const calls = new Set<KernelCall>();
+  const kept = new Set<string>();
+  for (const [node, low] of lowered) {
+    const scratch = new Set<string>();
+    const isConstant = (root: string) => constant.has(root) || scratch.has(root);
+    for (const call of low.calls) {
+      const { reads, writes } = rootsOf(call, node, low, places);
+      // A call that must run each time spoils what it writes.
+      if (reads.every(isConstant) && writes.every((root) => low.scratch.includes(root))) {
+        calls.add(call);
+        for (const root of writes) scratch.add(root);
+      } else if (writes.some((root) => scratch.has(root))) {
+        for (const c of low.calls) calls.delete(c);
+        scratch.clear();
+        break;
+      }
+    }
+    for (const root of scratch) kept.add(root);
+  }
+  return { calls, scratch: kept };
+}
+
+function rootsOf(
+  call: KernelCall,
+  node: Node,
+  low: Lowered,
+  places: ReadonlyMap<string, Place>,
+): { reads: string[]; writes: string[] } {
+  const reads: string[] = [], writes: string[] = [];
+  for (const { name, access } of shaderInterface(call.kernel).bindings) {
+    const ref = call.bindings[name];
+    if (!ref) continue; // `params`
+    const root = ref.kind === "scratch"
+      ? low.scratch[ref.index]
+      : places.get(ref.kind === "input" ? node.inputs[ref.index].key : `${node.id}:${ref.index}`)!
+        .root;
+    (access === "read_write" ? writes : reads).push(root);
+  }
+  return { reads, writes };
+}
