@@ -7,7 +7,7 @@
 //   dy: f32 [N,Co,H,W] staged
 //   partial: f32 [slices, co8, ci4*9] as vec4, co8 and ci4 being Co and Ci rounded up to 8 and 4
 // Grid: x: blocks of 4 input channels, one after the other so that they find dy in the cache; y:
-//   blocks of 8 output channels; z: one invocation per slice (8 columns of pixels, a chunk of rows).
+//   blocks of 8 output channels; z: one invocation per slice (8 columns of pixels, some rows).
 // Numerics: f32; products of 8 neighbours are summed first, then some 128 rows, then the slices, so
 //   that the error is about 2^-24 * sqrt(128 / 6) relative.
 // Shapes: W a multiple of 4; channels past the last repeat it and are ignored later.
@@ -28,8 +28,8 @@ struct Params {
   slices: u32,
 }
 
-/// Eight pixels of a row and their neighbours: what a loop carries is stored and loaded each time, so
-/// that it is not the twelve of each kernel column.
+/// Eight pixels of a row and their neighbours. A loop stores and loads what it carries each time: so
+/// these ten, not the eight of each kernel column.
 struct Row {
   before: f32,
   a: vec4<f32>,

@@ -7,7 +7,7 @@
 //   dy: f32 [N,Co,Ho,Wo] staged
 //   partial: f32 [slices, co8, ci4*9] as vec4, co8 and ci4 being Co and Ci rounded up to 8 and 4
 // Grid: x: blocks of 4 input channels, one after the other so that they find dy in the cache; y:
-//   blocks of 8 output channels; z: one invocation per slice (4 columns of pixels, a chunk of rows).
+//   blocks of 8 output channels; z: one invocation per slice (4 columns of pixels, some rows).
 // Numerics: f32; products of 4 neighbours are summed first, then some 128 rows, then the slices, so
 //   that the error is about 2^-24 * sqrt(128 / 6) relative.
 // Shapes: W a multiple of 8 and Wo = W/2; channels past the last repeat it and are ignored later.

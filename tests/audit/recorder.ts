@@ -214,7 +214,11 @@ export class Recorder {
 
   /** What happened since the event `from` that no Plan lists. */
   unlisted(all: readonly Loaded[], from: number): string[] {
-    const whole = all.map(expected);
+    const whole = all.flatMap((loaded) => {
+      const every = expected(loaded, false);
+      const prepared = expected(loaded, true);
+      return prepared.length < every.length ? [every, prepared] : [every];
+    });
     const listed = (tables: (plan: Plan) => Readonly<Record<string, PlanSlot>>, at: Range) =>
       all.some(({ plan, buffers }) =>
         Object.values(tables(plan)).some((s) =>
@@ -263,11 +267,13 @@ interface Range {
   readonly bytes: number;
 }
 
-/** All commands of one run of a Plan, as the recorder writes them. */
-function expected({ plan, buffers, texture }: Loaded): string[] {
+/** All commands of one run of a Plan, as the recorder writes them; `prepared`: what runs once has run. */
+function expected({ plan, buffers, texture }: Loaded, prepared: boolean): string[] {
   const commands: string[] = [];
   for (const d of plan.dispatches) {
+    if (prepared && d.once) continue;
     for (const s of d.stage) {
+      if (prepared && s.once) continue;
       const row = stagingRowBytes(plan.textures[s.texture].dtype);
       const texel = row / STAGING_WIDTH;
       const rows = Math.floor(s.size / row), rest = s.size % row / texel;

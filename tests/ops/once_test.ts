@@ -1,0 +1,105 @@
+/** What is made of weights alone is made once, and again when anybody writes to the weights. */
+
+import assert from "node:assert/strict";
+import { openGpu } from "../../lib/gpu/device.ts";
+import { plan } from "../../lib/gpu/planner.ts";
+import { Executable } from "../../lib/gpu/runtime.ts";
+import { Graph } from "../../lib/graph/graph.ts";
+import { conv2d } from "../../lib/ops/conv2d.ts";
+import { OPS } from "../../lib/ops/mod.ts";
+import { scale } from "../../lib/ops/scale.ts";
+import { Recorder } from "../audit/recorder.ts";
+import { normal, random } from "./harness.ts";
+
+const real = await openGpu();
+globalThis.addEventListener("unload", () => real.destroy());
+
+const f32 = (...shape: number[]) => ({ shape, dtype: "f32" as const });
+
+/** y = conv(conv(x, w), w); `trained`: w is another afterwards. */
+function convolutions(trained = false): Graph {
+  const graph = new Graph();
+  const x = graph.input("x", f32(2, 8, 12, 20));
+  const w = graph.state("w", f32(8, 8, 3, 3));
+  graph.output("y", conv2d(conv2d(x, w, { padding: 1 }), w, { padding: 1 }));
+  if (trained) graph.update("w", scale(w, 2));
+  return graph;
+}
+
+/** Doubles w. */
+function doubling(): Graph {
+  const graph = new Graph();
+  const w = graph.state("w", f32(8, 8, 3, 3));
+  graph.update("w", scale(w, 2));
+  return graph;
+}
+
+const options = { device: real.profile };
+const rng = random(5);
+const normals = (length: number) => Float32Array.from({ length }, () => normal(rng));
+const x = normals(2 * 8 * 12 * 20), w = normals(8 * 8 * 9), other = normals(8 * 8 * 9);
+
+/** What a new executable makes of weights. */
+async function fresh(weights: Float32Array): Promise<Float32Array> {
+  const e = await Executable.load(real, plan(convolutions(), OPS, options), { poison: true });
+  e.write("x", x);
+  e.write("w", weights);
+  e.run();
+  const y = await e.read("y");
+  e.destroy();
+  return y;
+}
+
+Deno.test("packing weights runs once where nothing trains them, in each run where something does", () => {
+  const once = (trained: boolean) =>
+    plan(convolutions(trained), OPS, options).dispatches.filter((d) => d.once).map((d) => d.note);
+  assert.deepEqual(once(false), ["pack weights", "pack weights"]);
+  assert.deepEqual(once(true), []);
+});
+
+Deno.test("a run leaves out what has run once, until weights are written to by anybody", async () => {
+  const recorder = new Recorder();
+  const gpu = recorder.watch(real);
+  const e = await Executable.load(gpu, plan(convolutions(), OPS, options), { poison: true });
+  const twice = await Executable.load(gpu, plan(doubling(), OPS, options), {
+    share: { w: { from: e, state: "w" } },
+  });
+  /** Dispatches and copies of the run. */
+  const run = (): number => {
+    e.run();
+    const last = recorder.events.at(-1);
+    assert.ok(last?.kind === "submit");
+    return last.commands.length;
+  };
+  e.write("x", x);
+  e.write("w", w);
+  const all = run();
+  assert.deepEqual(await e.read("y"), await fresh(w));
+  // Two dispatches of packing and their results' copies to textures.
+  const fewer = run();
+  assert.ok(fewer <= all - 4, `${all} commands, then ${fewer}`);
+  e.write("x", x.map((v) => -v));
+  assert.equal(run(), fewer, "an input is not a weight");
+  assert.deepEqual(await e.read("y"), (await fresh(w)).map((v) => -v));
+
+  e.write("x", x);
+  e.write("w", other);
+  assert.equal(run(), all, "after a write");
+  assert.equal(run(), fewer);
+  assert.deepEqual(await e.read("y"), await fresh(other));
+
+  twice.run();
+  assert.equal(run(), all, "after another executable's run");
+  assert.equal(run(), fewer);
+  assert.deepEqual(await e.read("y"), await fresh(other.map((v) => 2 * v)));
+
+  twice.write("w", w);
+  assert.equal(run(), all, "after a write through another executable");
+  assert.deepEqual(await e.read("y"), await fresh(w));
+  // Part of a run makes everything in it, and proves nothing of the rest.
+  e.write("w", other);
+  e.run(0, 1);
+  assert.equal(run(), all, "after a part");
+  assert.deepEqual(await e.read("y"), await fresh(other));
+  e.destroy();
+});
