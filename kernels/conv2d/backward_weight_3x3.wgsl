@@ -28,8 +28,8 @@ struct Params {
   slices: u32,
 }
 
-/// Eight pixels of a row and their neighbours. A loop stores and loads what it carries each time: so
-/// these ten, not the eight of each kernel column.
+/// Eight pixels of a row and their neighbours. A loop stores and loads what it carries each time:
+/// so these ten, not the eight of each kernel column.
 struct Row {
   before: f32,
   a: vec4<f32>,

@@ -4,7 +4,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { PlanOptions } from "../gpu/planner.ts";
 import type { Precision } from "../graph/precision.ts";
 import { OPS } from "../ops/mod.ts";
-import { type Budget, type Timing, timing } from "./statistics.ts";
+import { type Budget, stepsInRow, type Timing, timing } from "./statistics.ts";
 import { benchConfig, type BenchStep, benchStep, LoadedStep } from "./steps.ts";
 
 export interface ModelRow {
@@ -61,8 +61,6 @@ const LIMIT = /too large for a texture|needs a binding of|the device allows|out 
 /** Steps of a batch and size that take no longer than so many seconds are timed so many times. */
 const SAMPLES = 7;
 const FEWEST = 2;
-/** Short steps are timed in a row of about this long: finding out that work is done costs 12 ms. */
-const ROW_MS = 150;
 
 /** Small work first, so that what the budget leaves out is the largest. */
 export async function benchModel(
@@ -125,7 +123,7 @@ async function benchJob(
     await loaded.requireFinite();
     await half?.time();
     await half?.requireFinite();
-    const inRow = Math.max(1, Math.min(50, Math.floor(ROW_MS / first)));
+    const inRow = stepsInRow(first);
     const times: number[] = [], halfTimes: number[] = [];
     const spent = () => sum(times, inRow) + sum(halfTimes, inRow);
     while (times.length < FEWEST || (times.length < SAMPLES && share(budget) > spent())) {

@@ -47,3 +47,13 @@ export class Budget {
     return new Budget(this.left * share, this.now);
   }
 }
+
+/**
+ * Short steps are timed in rows of about so many milliseconds, with one wait at the end: training and
+ * sampling do not wait for each step either, and finding out that work is done takes some 10 ms.
+ */
+const ROW_MS = 600;
+
+/** Steps in a row, from what one takes. */
+export const stepsInRow = (milliseconds: number): number =>
+  Math.max(1, Math.min(50, Math.floor(ROW_MS / milliseconds)));

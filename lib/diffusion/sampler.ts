@@ -231,6 +231,7 @@ export class Sampler {
       if (watch?.at.has(done)) watch.show(done, await main.read("x"), await main.read("x0"));
     };
     await show(0);
+    let earlier = Promise.resolve();
     for (const [i, step] of steps.entries()) {
       if (request.classesAt) {
         classMap = this.#classMap(request.classesAt(i));
@@ -248,8 +249,13 @@ export class Sampler {
         restore(last ? [1, 0] : step.levels.after, isFixed ? 0 : draw);
         if (time < times - 1) renoise(step.levels, draw);
       }
-      // Now and then wait, so that the queue stays short and the progress shown is real.
-      if (i % 4 === 3) await main.gpu.idle();
+      // Now and then wait for what was sent before, so that the queue stays short and the progress
+      // shown is near the truth; not for all of it, for then the device would have nothing to do.
+      if (i % 4 === 3) {
+        await earlier;
+        earlier = main.gpu.idle();
+        earlier.catch(() => {}); // Told where it is waited for.
+      }
       await show(i + 1);
       request.onStep?.(i + 1);
     }
