@@ -133,7 +133,7 @@ export async function auditReport(step: AuditedStep): Promise<AuditReport> {
         phase: d.phase,
         gradient: d.phase === "backward" ? gradients.get(id)?.join(", ") ?? "activation" : null,
         variant: d.variant,
-        note: d.note,
+        note: [d.note, d.once ? "once" : ""].filter(Boolean).join(", "),
         ...texts[d.shader],
         file,
         shader: d.shader,
