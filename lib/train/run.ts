@@ -88,8 +88,23 @@ async function explain(
   return new DivergedError(parts.join("; "), error.step);
 }
 
-/** What a checkpoint leaves behind would stay until V8 sees a reason; the task hands out gc. */
-const collectGarbage = () => (globalThis as { gc?: () => void }).gc?.();
+/**
+ * What steps and checkpoints leave behind would stay until V8 sees a reason, and V8 lets tens of
+ * megabytes come together first; the task hands out gc.
+ */
+class Garbage {
+  #collected = performance.now();
+
+  collect(): void {
+    (globalThis as { gc?: () => void }).gc?.();
+    this.#collected = performance.now();
+  }
+
+  /** Some 10 ms, three times a minute. */
+  collectNowAndThen(): void {
+    if (performance.now() - this.#collected > 20_000) this.collect();
+  }
+}
 
 /** What changes from step to step of a run. */
 class Run {
@@ -101,6 +116,7 @@ class Run {
   #speed: number | undefined;
   #row: LossRecord[] = [];
   readonly #recent: number[] = [];
+  readonly #garbage = new Garbage();
   /** With f16: optimizer steps skipped, as far as is known. */
   #skipped: number | undefined;
   #saved: number;
@@ -154,6 +170,7 @@ class Run {
         await this.#take(await trainer.losses());
         looked = performance.now();
       }
+      this.#garbage.collectNowAndThen();
       const speed = (trainer.step - firstStep) / ((performance.now() - this.#start) / 1000);
       events.onStep(trainer.step, this.#loss, speed, this.#skipped);
 
@@ -223,7 +240,7 @@ class Run {
   async #save(): Promise<void> {
     if (this.#saved === this.trainer.step) return;
     await this.#writeCheckpoint();
-    collectGarbage();
+    this.#garbage.collect();
   }
 
   async #writeCheckpoint(): Promise<void> {
