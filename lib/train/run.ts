@@ -106,6 +106,14 @@ class Garbage {
   }
 }
 
+/**
+ * Gives the memory back here and now. V8 would do it at a time of its own, and what is allocated in
+ * between would keep the C library's heap from shrinking: the process would grow with each checkpoint.
+ */
+function release(state: Awaited<ReturnType<Trainer["state"]>>): void {
+  for (const name of STATES) state[name].buffer.transfer(0);
+}
+
 /** What changes from step to step of a run. */
 class Run {
   readonly #watch = new DivergenceWatch();
@@ -161,6 +169,9 @@ class Run {
     if (this.#epochEnded && !this.metrics.rows.some((r) => r.step === trainer.step && r.psnr)) {
       await this.#endEpoch();
     }
+    // The memory that a checkpoint takes, before the first step: a run that fits then fits to its end.
+    release(await trainer.state());
+    this.#garbage.collect();
     let looked = performance.now();
     const stops = () => trainer.team ? trainer.stopAgreed : events.stopRequested();
     while (trainer.step < total && !stops()) {
@@ -253,9 +264,7 @@ class Run {
       throw new DivergedError(`${name} holds NaN or infinite values after step ${step}`, step);
     }
     await saveCheckpoint(out, config.unet, layout, trainingScheduler(config), state);
-    // Given back here and now. V8 would do it at a time of its own, and what is allocated in between
-    // would keep the C library's heap from shrinking: the process would grow with each checkpoint.
-    for (const name of STATES) state[name].buffer.transfer(0);
+    release(state);
     this.#saved = step;
     await prune(out, config.keep, this.best);
   }

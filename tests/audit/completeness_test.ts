@@ -43,14 +43,24 @@ Deno.test("after its first epoch a run takes no more memory of the device", () =
     const config = runConfigOf({ checkpointing_steps: 1, save_images_epochs: 1 });
     const { dataset, cache } = tinyData(config);
     const trainer = await Trainer.create(recorder.watch(real), config, dataset.train, cache);
+    const readBacks = () =>
+      recorder.buffers.filter(({ buffer, usage }) =>
+        usage & GPUBufferUsage.MAP_READ && (buffer as GPUBuffer).size >= 4 * trainer.layout.size
+      ).length;
     const taken: number[] = [];
+    let atFirst = 0;
+    const onStep = (step: number) => {
+      if (step === 1) atFirst = readBacks();
+    };
     const onEpoch = () => {
       taken.push(recorder.buffers.length + recorder.textures);
       return Promise.resolve();
     };
-    await trainRun(trainer, dataset, cache, out, { ...QUIET, onEpoch });
+    await trainRun(trainer, dataset, cache, out, { ...QUIET, onEpoch, onStep });
     assert.equal(taken.length, 3);
     assert.deepEqual(taken, taken.map(() => taken[0]));
+    assert.ok(atFirst > 0, "what a checkpoint is read back to, before the first step");
+    assert.equal(readBacks(), atFirst);
     trainer.batches.close();
     real.destroy();
   }));
