@@ -169,14 +169,17 @@ class Run {
     if (this.#epochEnded && !this.metrics.rows.some((r) => r.step === trainer.step && r.psnr)) {
       await this.#endEpoch();
     }
-    // The memory that a checkpoint takes, before the first step: a run that fits then fits to its end.
-    release(await trainer.state());
-    this.#garbage.collect();
     let looked = performance.now();
     const stops = () => trainer.team ? trainer.stopAgreed : events.stopRequested();
     while (trainer.step < total && !stops()) {
       trainer.stopWanted = events.stopRequested();
       await trainer.runStep();
+      // What a checkpoint takes of memory, now: a run that gets here gets to its end. Not before: what
+      // compiling has left could not be given back then.
+      if (trainer.step === firstStep + 1) {
+        release(await trainer.state());
+        this.#garbage.collect();
+      }
       if (trainer.mustRead || performance.now() - looked > LOOK) {
         await this.#take(await trainer.losses());
         looked = performance.now();

@@ -59,7 +59,7 @@ Deno.test("after its first epoch a run takes no more memory of the device", () =
     await trainRun(trainer, dataset, cache, out, { ...QUIET, onEpoch, onStep });
     assert.equal(taken.length, 3);
     assert.deepEqual(taken, taken.map(() => taken[0]));
-    assert.ok(atFirst > 0, "what a checkpoint is read back to, before the first step");
+    assert.ok(atFirst > 0, "what a checkpoint is read back to, with the first step");
     assert.equal(readBacks(), atFirst);
     trainer.batches.close();
     real.destroy();

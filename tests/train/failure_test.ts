@@ -147,7 +147,7 @@ Deno.test("a checkpoint leaves no copy of the state in memory", () =>
       const lengths = states.map(({ params, ema, m, v }) =>
         [params, ema, m, v].map((x) => x.length)
       );
-      // Six checkpoints, and the reading before the first step that takes their memory.
+      // Six checkpoints, and the reading after the first step that takes their memory.
       assert.deepEqual(lengths, Array.from({ length: 7 }, () => [0, 0, 0, 0]));
     });
   }));
