@@ -31,14 +31,19 @@ export function onceCalls(
   const kept = new Set<string>();
   for (const [node, low] of lowered) {
     const scratch = new Set<string>();
+    // Written in each run, by a call before: what else is written there must be written again too.
+    const spoiled = new Set<string>();
     const isConstant = (root: string) => constant.has(root) || scratch.has(root);
     for (const call of low.calls) {
       const { reads, writes } = rootsOf(call, node, low, places);
-      // A call that must run each time spoils what it writes.
-      if (reads.every(isConstant) && writes.every((root) => low.scratch.includes(root))) {
+      const isKept = (root: string) => low.scratch.includes(root) && !spoiled.has(root);
+      if (reads.every(isConstant) && writes.every(isKept)) {
         calls.add(call);
         for (const root of writes) scratch.add(root);
-      } else if (writes.some((root) => scratch.has(root))) {
+        continue;
+      }
+      for (const root of writes) spoiled.add(root);
+      if (writes.some((root) => scratch.has(root))) {
         for (const c of low.calls) calls.delete(c);
         scratch.clear();
         break;

@@ -287,6 +287,11 @@ export class Executable {
       }
     }
     this.gpu.device.queue.submit([encoder.finish()]);
+    this.#ran(isWhole);
+  }
+
+  /** Notes what a run has changed, and, where it was whole, that what runs once has run. */
+  #ran(isWhole: boolean): void {
     for (const buffer of this.#changed) wrote(buffer);
     if (!isWhole) return;
     for (const buffer of this.#constant.keys()) {
@@ -388,6 +393,7 @@ export class Executable {
       for (const b of [resolved, staging]) b.destroy();
       queries.destroy();
     }
+    this.#ran(true);
     this.gpu.check();
     return times;
   }

@@ -2,9 +2,12 @@
 
 import assert from "node:assert/strict";
 import { openGpu } from "../../lib/gpu/device.ts";
+import { onceCalls } from "../../lib/gpu/once.ts";
 import { plan } from "../../lib/gpu/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { Graph } from "../../lib/graph/graph.ts";
+import { type BufferRef, input, scratch } from "../../lib/graph/kernel_call.ts";
+import type { Node } from "../../lib/graph/tensor.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { scale } from "../../lib/ops/scale.ts";
@@ -57,6 +60,32 @@ Deno.test("packing weights runs once where nothing trains them, in each run wher
   assert.deepEqual(once(true), []);
 });
 
+Deno.test("a call stays in each run where another one writes to the same scratch in each", () => {
+  const text = (source: string) => `
+    @group(0) @binding(0) var<storage, read> source: array<f32>; // ${source}
+    @group(0) @binding(1) var<storage, read_write> target_: array<f32>;`;
+  const kernel = (name: string) => ({ file: name, text: text(name) });
+  const call = (name: string, from: BufferRef) => ({
+    kernel: kernel(name),
+    bindings: { source: from, target_: scratch() },
+    workgroups: [1, 1, 1] as const,
+  });
+  const graph = new Graph();
+  const [w, x] = [graph.state("w", f32(4)), graph.input("x", f32(4))];
+  const of: Node = { ...x.node, inputs: [w, x] };
+  const places = new Map([w, x].map((t) => [t.key, { root: t.key, offset: 0 }]));
+  const once = (names: string[]) => {
+    const calls = names.map((n) => call(n, input(n === "weights" ? 0 : 1)));
+    const lowered = new Map([[of, { calls, scratch: ["s"] }]]);
+    return onceCalls(lowered, places, new Set([w.key])).calls.size;
+  };
+  assert.equal(once(["weights"]), 1);
+  assert.equal(once(["image"]), 0);
+  assert.equal(once(["weights", "image"]), 0);
+  assert.equal(once(["image", "weights"]), 0);
+  assert.equal(once(["weights", "weights"]), 2);
+});
+
 Deno.test("a run leaves out what has run once, until weights are written to by anybody", async () => {
   const recorder = new Recorder();
   const gpu = recorder.watch(real);
@@ -92,6 +121,13 @@ Deno.test("a run leaves out what has run once, until weights are written to by a
   assert.equal(run(), all, "after another executable's run");
   assert.equal(run(), fewer);
   assert.deepEqual(await e.read("y"), await fresh(other.map((v) => 2 * v)));
+
+  await twice.profile();
+  assert.equal(
+    run(),
+    all,
+    "after another executable's profile, which may have changed them in place",
+  );
 
   twice.write("w", w);
   assert.equal(run(), all, "after a write through another executable");
