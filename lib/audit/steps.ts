@@ -67,7 +67,11 @@ export function auditedStep(
     const { graph, plan } = trainingStep(config, device, 1, choose);
     return { kind, preset, config, graph, plan };
   }
-  const graph = samplingGraph({ ...samplerOptions(config), noise: "device" });
+  const graph = samplingGraph({
+    ...samplerOptions(config),
+    noise: "device",
+    software: device.software,
+  });
   const laidOut = plan(graph, OPS, { device, exact: config.exact, choose });
   return { kind, preset, config, graph, plan: laidOut };
 }

@@ -57,6 +57,7 @@ export function benchStep(kind: StepKind, config: RunConfig, options: PlanOption
   const [height, width] = config.resolution;
   const batch = config.train_batch_size;
   const { precision } = config;
+  const { software } = options.device;
   const shared = { config: config.unet, layout, batch, height, width, precision };
   const graph = kind === "train"
     ? trainingGraph({
@@ -69,13 +70,13 @@ export function benchStep(kind: StepKind, config: RunConfig, options: PlanOption
       recompute: config.recompute,
     })
     : kind === "sample"
-    ? samplingGraph({ ...shared, guided: true, noise: "device" })
-    : forwardGraph(config, layout);
+    ? samplingGraph({ ...shared, guided: true, noise: "device", software })
+    : forwardGraph(config, layout, software);
   return { kind, config, layout, graph, plan: plan(graph, OPS, options) };
 }
 
 /** The model alone: `sample` [N,C,H,W] and `t` [N] to `y`. */
-function forwardGraph(config: RunConfig, layout: ParameterLayout): Graph {
+function forwardGraph(config: RunConfig, layout: ParameterLayout, software: boolean): Graph {
   const graph = new Graph();
   const n = config.train_batch_size;
   const shape = [n, config.unet.in_channels, ...config.resolution];
@@ -83,7 +84,7 @@ function forwardGraph(config: RunConfig, layout: ParameterLayout): Graph {
   const t = graph.input("t", { shape: [n], dtype: "i32" });
   const params = graph.state("params", { shape: [layout.size], dtype: "f32" });
   graph.output("y", unet2D(config.unet, new FlatParameters(params, layout), sample, t));
-  return withPrecision(fuse(graph, OPS).graph, OPS, config.precision);
+  return withPrecision(fuse(graph, OPS).graph, OPS, config.precision, { software });
 }
 
 /** The weights that every step, here and in other programs, is timed with. */

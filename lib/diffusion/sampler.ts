@@ -116,12 +116,13 @@ export class Sampler {
         share: shared,
         onPipeline,
       });
+    const of = { ...options, software: gpu.profile.software };
     const weights: Record<string, State> = share ? { params: share } : {};
     const from = (owner: Executable, ...names: string[]) =>
       Object.fromEntries(names.map((state) => [state, { from: owner, state }]));
     let main: Executable, passes: Plans["passes"], plain: Executable | undefined;
     if (guided && options.twoPasses) {
-      const model = await load(modelGraph(options), weights);
+      const model = await load(modelGraph(of), weights);
       main = await load(stepGraph(options), from(model, "x", "e"));
       const keep = await load(keepGraph(options), {
         ...from(model, "e"),
@@ -129,9 +130,9 @@ export class Sampler {
       });
       passes = { model, keep };
     } else {
-      main = await load(samplingGraph({ ...options, noise: "device" }), weights);
+      main = await load(samplingGraph({ ...of, noise: "device" }), weights);
       if (guided && options.interval) {
-        const graph = samplingGraph({ ...options, guided: false, noise: "device" });
+        const graph = samplingGraph({ ...of, guided: false, noise: "device" });
         plain = await load(graph, { ...from(main, "params", "x", "x0"), ...weights });
       }
     }

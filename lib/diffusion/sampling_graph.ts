@@ -28,6 +28,8 @@ export interface SamplingGraphOptions {
   readonly noise: "device" | "input";
   /** How activations are stored; f32 by default. */
   readonly precision?: Precision;
+  /** Whether the device is a software one; matters for f16. */
+  readonly software?: boolean;
 }
 
 /** Told apart from other draws with the same seed and step. */
@@ -36,11 +38,14 @@ const RENOISE_STREAM = 7;
 
 type ModelOptions = Pick<
   SamplingGraphOptions,
-  "config" | "layout" | "batch" | "height" | "width" | "precision"
+  "config" | "layout" | "batch" | "height" | "width" | "precision" | "software"
 >;
 
 const imageType = ({ batch, height, width }: ModelOptions) =>
   ({ shape: [batch, 1, height, width], dtype: "f32" }) as const;
+
+const stored = (graph: Graph, { precision, software = false }: ModelOptions): Graph =>
+  withPrecision(fuse(graph, OPS).graph, OPS, precision, { software });
 
 /** What every graph with the model in it starts from. */
 function modelParts(graph: Graph, options: ModelOptions, rows: number) {
@@ -109,7 +114,7 @@ export function samplingGraph(options: SamplingGraphOptions): Graph {
   const graph = new Graph();
   const { x, run } = modelParts(graph, options, guided ? 2 * batch : batch);
   guidedStep(graph, run(guided ? ["class_map", "null_map"] : ["class_map"]), options, x);
-  return withPrecision(fuse(graph, OPS).graph, OPS, options.precision);
+  return stored(graph, options);
 }
 
 /**
@@ -121,7 +126,7 @@ export function modelGraph(options: ModelOptions): Graph {
   const { image, run } = modelParts(graph, options, options.batch);
   graph.state("e", image);
   graph.update("e", run(["class_map"]));
-  return withPrecision(fuse(graph, OPS).graph, OPS, options.precision);
+  return stored(graph, options);
 }
 
 /** Between two passes: state `conditional` becomes `e`. */

@@ -162,7 +162,11 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
   const params: number[] = [];
   const paramsBuffer = buffers.length;
   const alignment = options.device.limits.minUniformBufferOffsetAlignment;
-  for (const node of nodes) {
+  const dying = Map.groupBy(lives.values(), ({ last }) => last);
+  for (const [index, node] of nodes.entries()) {
+    for (const { root, bytes } of dying.get(index - 1) ?? []) {
+      staging.forget(at({ root, offset: 0 }, bytes));
+    }
     const low = lowered.get(node);
     if (!low) continue;
     for (const call of low.calls) {
@@ -322,7 +326,7 @@ function stageTextures(
       use: isOnce ? "once" : isKept(b) ? "kept" : "each run",
     })),
   );
-  for (const b of bindings) if (access.get(b.binding) === "read_write") staging.wrote(b);
+  for (const b of bindings) if (access.get(b.binding) === "read_write") staging.forget(b);
   return {
     stage,
     bindings: bindings.map((b) => {

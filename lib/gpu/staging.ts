@@ -105,7 +105,7 @@ export class Staging {
 
   #fill({ dtype, use, ...range }: StagedRange, now: number, stage: PlanStage[]): Slot {
     const rows = Math.ceil(range.size / stagingRowBytes(dtype));
-    const slot = this.#oldest({ dtype, use, small: rows <= SMALL_ROWS }, now);
+    const slot = this.#oldest({ dtype, use, small: rows <= SMALL_ROWS }, rows, now);
     slot.held = range;
     slot.used = now;
     slot.rows = Math.max(slot.rows, rows);
@@ -114,8 +114,8 @@ export class Staging {
     return slot;
   }
 
-  /** A dispatch has written the range: what was copied from it is out of date. */
-  wrote(range: Range): void {
+  /** What was copied from the range is out of date, or nobody reads it any more. */
+  forget(range: Range): void {
     for (const slot of this.#slots) {
       const { held } = slot;
       if (
@@ -125,12 +125,20 @@ export class Staging {
     }
   }
 
-  /** The slot of its kind used longest ago, or a new one; never one that this dispatch uses. */
-  #oldest(of: Pick<Slot, "dtype" | "use" | "small">, now: number): Slot {
+  /**
+   * Of its kind, never one that this dispatch uses: the slot that holds nothing and fits best, or a
+   * new one, or the one used longest ago.
+   */
+  #oldest(of: Pick<Slot, "dtype" | "use" | "small">, rows: number, now: number): Slot {
     const kind = this.#slots.filter((s) =>
       s.dtype === of.dtype && s.use === of.use && s.small === of.small
     );
     const free = kind.filter((s) => s.used !== now);
+    const empty = of.use === "each run" ? free.filter((s) => !s.held) : [];
+    if (empty.length) {
+      const excess = (s: Slot) => s.rows < rows ? STAGING_ROWS + rows - s.rows : s.rows - rows;
+      return empty.reduce((a, b) => excess(b) < excess(a) ? b : a);
+    }
     if (of.use === "kept" || free.length === 0 || kind.length < SLOTS) {
       const slot = { ...of, rows: 1, used: 0 };
       this.#slots.push(slot);

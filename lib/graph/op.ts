@@ -124,6 +124,8 @@ export interface StoredAlike {
   readonly outputs?: readonly number[];
   /** `attrs.dtype` names the outputs' type (f32 where absent); else it is that of the inputs. */
   readonly named?: boolean;
+  /** Read again and again: reading f16 costs a software device a conversion each time. */
+  readonly rereads?: boolean;
 }
 
 export interface OpDef {

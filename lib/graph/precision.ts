@@ -5,7 +5,7 @@
  */
 
 import { Graph } from "./graph.ts";
-import type { Registry } from "./op.ts";
+import type { DeviceProfile, Registry } from "./op.ts";
 import type { Node, Tensor } from "./tensor.ts";
 
 /** How activations and their gradients are stored. */
@@ -16,11 +16,20 @@ export const withPrecision = (
   graph: Graph,
   registry: Registry,
   precision: Precision = "f32",
-): Graph => precision === "f16" ? storeHalf(graph, registry) : graph;
+  device: Pick<DeviceProfile, "software"> = { software: false },
+): Graph => precision === "f16" ? storeHalf(graph, registry, device) : graph;
 
-/** The graph with tensors as f16 where both the op that makes them and all that read them allow it. */
-export function storeHalf(graph: Graph, registry: Registry): Graph {
-  const isHalf = chooseHalf(graph, registry);
+/**
+ * The graph with tensors as f16 where both the op that makes them and all that read them allow it.
+ * For a software device what a convolution alone reads stays f32: it is gone right after it, and
+ * would be converted each time it is read.
+ */
+export function storeHalf(
+  graph: Graph,
+  registry: Registry,
+  device: Pick<DeviceProfile, "software"> = { software: false },
+): Graph {
+  const isHalf = chooseHalf(graph, registry, device.software);
   const result = new Graph();
   const tensors = new Map<string, Tensor>();
   const moved = (t: Tensor) => tensors.get(t.key)!;
@@ -55,16 +64,27 @@ const groupsOf = ({ op, attrs, inputs }: Node, registry: Registry) =>
   registry[op]?.half?.(attrs, inputs.length) ?? [];
 
 /** Tensors that an op ties together are of one type; a set of them is f16 if every one may be. */
-function chooseHalf(graph: Graph, registry: Registry): (key: string) => boolean {
+function chooseHalf(
+  graph: Graph,
+  registry: Registry,
+  software: boolean,
+): (key: string) => boolean {
   const parents = new Map<string, string>();
   const rootOf = (key: string): string => {
     const parent = parents.get(key);
     return parent === undefined ? key : rootOf(parent);
   };
   const refused = new Set<string>();
+  const readers = new Map<string, number>();
+  for (const { key } of graph.nodes.flatMap((node) => node.inputs)) {
+    readers.set(key, (readers.get(key) ?? 0) + 1);
+  }
   for (const node of graph.nodes) {
     const groups = groupsOf(node, registry);
-    for (const { inputs = [], outputs = [] } of groups) {
+    for (const { inputs = [], outputs = [], rereads } of groups) {
+      for (const { key } of rereads && software ? inputs.map((i) => node.inputs[i]) : []) {
+        if (readers.get(key) === 1) refused.add(key);
+      }
       const keys = [
         ...inputs.map((i) => node.inputs[i].key),
         ...outputs.map((i) => `${node.id}:${i}`),

@@ -3,17 +3,10 @@
 import { type DeviceProfile, type OpDef, trafficOf, type Variant } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { sumBatch, sumSpatial } from "./channel.ts";
-import { f32 } from "./common.ts";
+import { f32, storedType } from "./common.ts";
 import { BACKWARD_DATA_CASES, BACKWARD_WEIGHT_CASES, FORWARD_CASES } from "./conv2d/cases.ts";
 import { backwardDataDirect, fastShape, forwardDirect } from "./conv2d/direct.ts";
-import {
-  addExtras,
-  epilogueOf,
-  extrasOf,
-  halfTensors,
-  requireExtras,
-  storedType,
-} from "./conv2d/extras.ts";
+import { addExtras, epilogueOf, extrasOf, halfTensors, requireExtras } from "./conv2d/extras.ts";
 import { backwardDataGemm, backwardWeightGemm, forwardGemm } from "./conv2d/gemm.ts";
 import { backwardDataGeneric, backwardWeightGeneric } from "./conv2d/generic.ts";
 import {

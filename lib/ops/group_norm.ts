@@ -3,7 +3,7 @@
 import { input, output } from "../graph/kernel_call.ts";
 import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { f32 } from "./common.ts";
+import { f32, storedType } from "./common.ts";
 import {
   groupNormDataGradientOp,
   groupNormParameterGradientsOp,
@@ -121,11 +121,11 @@ export const groupNormStatsOp: OpDef = {
 
 export const groupNormApplyOp: OpDef = {
   name: "group_norm_apply",
-  infer([x, stats, weight, bias]) {
+  infer([x, stats, weight, bias], attrs) {
     requireParts(x, stats, weight, bias);
-    return [x];
+    return [{ shape: x.shape, dtype: storedType(attrs) }];
   },
-  half: () => [{ inputs: [0], outputs: [0] }],
+  half: () => [{ inputs: [0] }, { outputs: [0], named: true }],
   /** `stats` must be those of x: dx includes the way through them. */
   vjp({ inputs: [x, stats, weight, bias], attrs: { silu } }, [dy], needs) {
     const { graph } = x;
@@ -147,9 +147,10 @@ export const groupNormApplyOp: OpDef = {
       return silu ? z / (1 + Math.exp(-z)) : z;
     })];
   },
-  lower({ inputs: [x, stats], attrs: { silu }, device }) {
+  lower({ inputs: [x, stats], outputs: [y], attrs: { silu }, device }) {
     const { batch, channels, pixels, groupChannels } = dimensions(x, stats.shape[1]);
-    return variantsOf(readings(device, x, pixels), ({ name, width, value, stored, ...r }) => {
+    const ways = readings(device, x, pixels, y.dtype);
+    return variantsOf(ways, ({ name, width, value, stored, ...r }) => {
       const grid = rowGrid(device, batch * channels, pixels / width);
       return {
         calls: [{

@@ -26,11 +26,11 @@ export interface Reading {
   /** Values of the libraries' lines `alias StoredX` and `alias StoredDy`, where they have them. */
   readonly x: Readonly<Record<string, string>>;
   readonly dy: Readonly<Record<string, string>>;
-  /** Values of the kernel's line `alias Stored`, for an output of the type that is read. */
+  /** Values of the kernel's line `alias Stored`. */
   readonly stored: { readonly Stored: string };
 }
 
-function readingOf(name: Reading["name"], dtype: DType): Reading {
+function readingOf(name: Reading["name"], dtype: DType, stored: DType): Reading {
   const width = name === "scalar" ? 1 : 4;
   const inStorage = storedAs(dtype, width).Stored;
   const isStorage = name !== "staged";
@@ -41,13 +41,13 @@ function readingOf(name: Reading["name"], dtype: DType): Reading {
     lanes: { LANES: width === 4 ? "vec4<f32>(1.0)" : "vec4<f32>(1.0, 0.0, 0.0, 0.0)" },
     x: isStorage ? { StoredX: inStorage } : {},
     dy: isStorage ? { StoredDy: inStorage } : {},
-    stored: isStorage ? { Stored: inStorage } : storedAs(dtype, "staged 4"),
+    stored: storedAs(stored, isStorage ? width : "staged 4"),
   };
 }
 
 /** The way to read rows of `length` elements from storage. */
 export const storageReading = (length: number, dtype: DType = "f32"): Reading =>
-  readingOf(length % 4 ? "scalar" : "vec4", dtype);
+  readingOf(length % 4 ? "scalar" : "vec4", dtype, dtype);
 
 /** Floats in the largest staging texture, 8,191 rows of 2,048 texels (lib/gpu/staging.ts). */
 const STAGED_FLOATS = 4 * 2048 * 8191;
@@ -71,12 +71,17 @@ export function storageOrStaged<T>(
 /**
  * Ways to read the rows of `tensor`, `length` elements each, best first: vec4 where every row starts
  * and ends at a multiple of 4 elements, from storage or, faster on software Vulkan, from a texture to
- * which the planner copies the tensor; else single elements.
+ * which the planner copies the tensor; else single elements. `stored`: the type of the output.
  */
-export function readings(device: DeviceProfile, tensor: TensorType, length: number): Reading[] {
-  const storage = storageReading(length, tensor.dtype);
+export function readings(
+  device: DeviceProfile,
+  tensor: TensorType,
+  length: number,
+  stored: DType = tensor.dtype,
+): Reading[] {
+  const storage = readingOf(length % 4 ? "scalar" : "vec4", tensor.dtype, stored);
   if (storage.name === "scalar") return [storage];
-  return storageOrStaged(device, [tensor], storage, readingOf("staged", tensor.dtype));
+  return storageOrStaged(device, [tensor], storage, readingOf("staged", tensor.dtype, stored));
 }
 
 const LIBRARIES = {

@@ -3,7 +3,7 @@
 import { gridFor, input, output } from "../graph/kernel_call.ts";
 import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { show, sizeOf, type Tensor } from "../graph/tensor.ts";
-import { ELEMENTWISE, f32, requireRank, requireStored } from "./common.ts";
+import { ELEMENTWISE, f32, requireRank, requireStored, storedType } from "./common.ts";
 import { readingKernels, readings, variantsOf } from "./rows.ts";
 import forwardText from "../../kernels/upsample_nearest_2x/forward.wgsl" with { type: "text" };
 import forwardScalarText from "../../kernels/upsample_nearest_2x/forward_scalar.wgsl" with {
@@ -38,13 +38,13 @@ const SHAPES = [["odd", [3, 6, 5, 17]], ["batch 1", [1, 2, 3, 2]], ["vec4", [
 
 export const upsampleNearest2xOp: OpDef = {
   name: "upsample_nearest_2x",
-  infer([x]) {
+  infer([x], attrs) {
     requireStored("x", x);
     requireRank("x", x, 4);
     const [n, c, h, w] = x.shape;
-    return [{ shape: [n, c, 2 * h, 2 * w], dtype: x.dtype }];
+    return [{ shape: [n, c, 2 * h, 2 * w], dtype: storedType(attrs) }];
   },
-  half: () => [{ inputs: [0], outputs: [0] }],
+  half: () => [{ inputs: [0] }, { outputs: [0], named: true }],
   vjp: ({ inputs: [x] }, [dy]) => [x.graph.append(upsampleNearest2xBackwardOp, [dy!])[0]],
   reference([x], _, [{ shape: [, , , width] }], [{ shape: out }]) {
     return [
@@ -54,8 +54,9 @@ export const upsampleNearest2xOp: OpDef = {
       }),
     ];
   },
-  lower({ inputs: [x], device }) {
-    return variantsOf(readings(device, x, x.shape[3]), ({ name, width, stored, ...r }) => {
+  lower({ inputs: [x], outputs: [y], device }) {
+    const ways = readings(device, x, x.shape[3], y.dtype);
+    return variantsOf(ways, ({ name, width, stored, ...r }) => {
       const count = sizeOf(x.shape) / width;
       return {
         calls: [{

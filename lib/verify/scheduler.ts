@@ -131,6 +131,7 @@ export async function verifySample(
     guided: true,
     noise: "input",
     precision,
+    software: gpu.profile.software,
   });
   const exe = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact }), {
     poison: true,

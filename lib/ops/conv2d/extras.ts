@@ -2,7 +2,8 @@
 
 import { type BufferRef, input } from "../../graph/kernel_call.ts";
 import type { StoredAlike } from "../../graph/op.ts";
-import { type Attrs, type DType, sameShape, show, type TensorType } from "../../graph/tensor.ts";
+import { type Attrs, sameShape, show, type TensorType } from "../../graph/tensor.ts";
+import { storedType } from "../common.ts";
 import type { Epilogue } from "./direct.ts";
 
 /** bias [C]; channel [N,C], as `addChannel` adds it; residual of the output's shape. */
@@ -31,14 +32,11 @@ export function requireExtras(
   });
 }
 
-/** How the output, and a residual, are stored. */
-export const storedType = (attrs: Attrs): DType => attrs.dtype ?? "f32";
-
 /** `half` of the op: the image that it reads, and the one it makes with its residual. */
 export function halfTensors(attrs: Attrs): StoredAlike[] {
   const residual = extrasOf(attrs).indexOf("residual");
   const inputs = residual < 0 ? [] : [2 + residual];
-  return [{ inputs: [0] }, { inputs, outputs: [0], named: true }];
+  return [{ inputs: [0], rereads: true }, { inputs, outputs: [0], named: true }];
 }
 
 export function epilogueOf(attrs: Attrs): Epilogue {
