@@ -94,7 +94,7 @@ export async function benchModel(
 }
 
 const isCentral = ({ batch, size }: { batch: number; size: number }) =>
-  size === 128 && (batch === 1 || batch === 8);
+  size === 128 && [1, 8, 16].includes(batch);
 
 async function benchJob(
   gpu: Gpu,
@@ -109,21 +109,22 @@ async function benchJob(
   if (!step) return { ...job, skipped: "above a limit of the device" };
   const flops = stepFlops(step);
   const expected = rate.seconds(flops);
-  // Warm-up and two measurements at least.
-  if (budget.left < (expected ?? 0) * (1 + FEWEST)) {
+  // Two steps before, and two measurements at least.
+  if (budget.left < (expected ?? 0) * (2 + FEWEST)) {
     return { ...job, skipped: "no time left" };
   }
   const loaded = await withinLimits(() => LoadedStep.load(gpu, step));
   if (!loaded) return { ...job, skipped: "above a limit of the device" };
   const isTwice = gpu.profile.features.includes("shader-f16") &&
-    budget.left >= 2 * (expected ?? 0) * (1 + FEWEST);
+    budget.left >= 2 * (expected ?? 0) * (2 + FEWEST);
   const half = isTwice ? await withinLimits(() => LoadedStep.load(gpu, plan("f16"))) : undefined;
   try {
-    const first = await loaded.time();
+    // The first step compiles.
+    await loaded.time();
     await loaded.requireFinite();
     await half?.time();
     await half?.requireFinite();
-    const inRow = stepsInRow(first);
+    const inRow = stepsInRow(await loaded.time());
     const times: number[] = [], halfTimes: number[] = [];
     const spent = () => sum(times, inRow) + sum(halfTimes, inRow);
     while (times.length < FEWEST || (times.length < SAMPLES && share(budget) > spent())) {
