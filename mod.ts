@@ -18,7 +18,8 @@ export { OPS } from "./lib/ops/mod.ts";
 export { DEFAULT_PROFILE, type Gpu, openGpu } from "./lib/gpu/device.ts";
 export { type Plan, planBytes, type PlanDispatch, type PlanShader } from "./lib/gpu/plan.ts";
 export { plan, type PlanOptions } from "./lib/gpu/planner.ts";
-export { compilerMessages, Executable } from "./lib/gpu/runtime.ts";
+export { compilerMessages } from "./lib/gpu/pipelines.ts";
+export { Executable } from "./lib/gpu/runtime.ts";
 
 export { checkImageSize, type UNet2DConfig, unet2DConfig } from "./lib/nn/config.ts";
 export { FlatParameters, ParameterLayout } from "./lib/nn/parameters.ts";

@@ -4,7 +4,7 @@ import { decode } from "../gpu/data.ts";
 import type { Executable } from "../gpu/runtime.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { OpDef } from "../graph/op.ts";
-import type { Node, TensorType } from "../graph/tensor.ts";
+import type { Node, Tensor, TensorType } from "../graph/tensor.ts";
 import { OPS } from "../ops/mod.ts";
 import { allowedError } from "../tune/check.ts";
 import { compare, coordinates, type Difference } from "./values.ts";
@@ -62,11 +62,7 @@ export async function checkStep(
     const node = graph.nodes[id];
     const def: OpDef = OPS[node.op as keyof typeof OPS];
     const compared = options.only?.(node) ?? true;
-    const inputs = compared
-      ? await Promise.all(
-        node.inputs.map(async (t) => decode(await exe.readBytes(t.key), t.dtype)),
-      )
-      : [];
+    const inputs = compared ? await Promise.all(node.inputs.map((t) => valuesOf(t, exe))) : [];
     for (let i = from; i < to; i++) exe.run(i, i + 1);
     options.onDispatch?.(to);
     if (!compared) continue;
@@ -107,6 +103,18 @@ export async function checkStep(
     });
   }
   return checks;
+}
+
+/**
+ * What the device holds; of a tensor without memory of its own, what its op's reference makes of
+ * what the device holds of its inputs: so the copies that stand for the op are checked as well.
+ */
+async function valuesOf(t: Tensor, exe: Executable): Promise<Float64Array> {
+  const { node, index, key, dtype } = t;
+  if (!exe.plan.tensors[key].pieces) return decode(await exe.readBytes(key), dtype);
+  const inputs = await Promise.all(node.inputs.map((input) => valuesOf(input, exe)));
+  const def: OpDef = OPS[node.op as keyof typeof OPS];
+  return def.reference(inputs, node.attrs, node.inputs, node.outputs)[index];
 }
 
 /** The largest that the op's cases allow the variant. */

@@ -4,6 +4,7 @@ import { type Plan, planBytes } from "../gpu/plan.ts";
 import { resolveStorage } from "../gpu/storage.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Registry } from "../graph/op.ts";
+import type { Tensor } from "../graph/tensor.ts";
 
 /** A tensor, or several that share memory, between its first and its last use. */
 export interface LiveTensor {
@@ -46,6 +47,8 @@ export function memoryReport(graph: Graph, plan: Plan, registry: Registry): Memo
       last: Math.max(life.last, at[1]),
     });
   };
+  // A joined tensor has no memory: what it is joined from must last.
+  const sources = (t: Tensor) => plan.tensors[t.key].pieces ? t.node.inputs : [t];
   for (const node of nodes) {
     const at = range.get(node.id);
     if (!at) continue;
@@ -53,7 +56,7 @@ export function memoryReport(graph: Graph, plan: Plan, registry: Registry): Memo
       const key = `${node.id}:${i}`;
       touch(key, at, plan.tensors[key].bytes);
     });
-    for (const t of node.inputs) touch(t.key, at, plan.tensors[t.key].bytes);
+    for (const t of node.inputs.flatMap(sources)) touch(t.key, at, plan.tensors[t.key].bytes);
   }
   const end = plan.dispatches.length - 1;
   for (const t of [...graph.outputs.values(), ...graph.updates.values()]) {

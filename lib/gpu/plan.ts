@@ -34,6 +34,8 @@ export interface PlanStage {
   readonly offset: number;
   readonly size: number;
   readonly texture: number;
+  /** Bytes of the tensor in the texture that come before; 0 where absent. */
+  readonly at?: number;
   /** What it copies stays, see `once.ts`: nothing else comes into this texture. */
   readonly once?: boolean;
 }
@@ -65,11 +67,21 @@ export interface PlanDispatch {
   readonly once?: boolean;
 }
 
+/** Bytes of a buffer that are those of a tensor from `at` on. */
+export interface PlanPiece {
+  readonly buffer: number;
+  readonly offset: number;
+  readonly size: number;
+  readonly at: number;
+}
+
 export interface PlanSlot extends TensorType {
   readonly dtype: DType;
   readonly buffer: number;
   readonly offset: number;
   readonly bytes: number;
+  /** A tensor without memory of its own (see `joined.ts`): what it is made of. */
+  readonly pieces?: readonly PlanPiece[];
 }
 
 export interface Plan {
@@ -84,7 +96,7 @@ export interface Plan {
   readonly outputs: Readonly<Record<string, PlanSlot>>;
   /** After the last dispatch: states whose new value was computed elsewhere. */
   readonly copies: readonly { readonly from: PlanSlot; readonly to: PlanSlot }[];
-  /** Every tensor of the graph that has memory: `node:index` → place, for audits. */
+  /** Every tensor of the graph: `node:index` → place, for audits. */
   readonly tensors: Readonly<Record<string, PlanSlot>>;
 }
 

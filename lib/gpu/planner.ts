@@ -4,25 +4,29 @@ import type { Graph } from "../graph/graph.ts";
 import type { BufferRef, KernelCall } from "../graph/kernel_call.ts";
 import type { DeviceProfile, Registry, Variant } from "../graph/op.ts";
 import { bytesOf, type Node, type Tensor } from "../graph/tensor.ts";
+import {
+  bind,
+  checkHazards,
+  checkSizes,
+  range,
+  roundUp,
+  shaderId,
+  stageTextures,
+} from "./binding.ts";
+import { joinedTensors } from "./joined.ts";
+import { onceCalls } from "./once.ts";
 import type {
   Plan,
   PlanBinding,
   PlanBuffer,
   PlanDispatch,
+  PlanPiece,
   PlanShader,
   PlanSlot,
-  PlanStage,
 } from "./plan.ts";
-import {
-  isStagedType,
-  type StagedType,
-  Staging,
-  STAGING_ROWS,
-  stagingRowBytes,
-} from "./staging.ts";
-import { onceCalls } from "./once.ts";
-import { packParams, shaderInterface, specialize, withHalves } from "./wgsl.ts";
+import { isStagedType, Staging } from "./staging.ts";
 import { type Place, resolveStorage } from "./storage.ts";
+import { packParams } from "./wgsl.ts";
 
 export interface PlanOptions {
   readonly device: DeviceProfile;
@@ -31,8 +35,6 @@ export interface PlanOptions {
   /** Picks among the variants of a node (the tuner's choice); the first by default. */
   readonly choose?: (node: Node, variants: readonly Variant[]) => Variant;
 }
-
-const roundUp = (n: number, to: number) => Math.ceil(n / to) * to;
 
 /** Nodes that an output or update needs, in order. */
 export function liveNodes(graph: Graph): Node[] {
@@ -45,6 +47,35 @@ export function liveNodes(graph: Graph): Node[] {
     for (const t of node.inputs) visit.push(t.node);
   }
   return graph.nodes.filter((n) => needed.has(n) || n.op === "input" || n.op === "state");
+}
+
+interface LoweredNode {
+  readonly variant: Variant;
+  readonly calls: readonly KernelCall[];
+  /** Roots of its scratch memory, and their bytes. */
+  readonly scratch: readonly string[];
+  readonly scratchBytes: readonly number[];
+}
+
+function lowerAll(
+  nodes: readonly Node[],
+  registry: Registry,
+  { device, exact, choose }: PlanOptions,
+): Map<Node, LoweredNode> {
+  const lowered = new Map<Node, LoweredNode>();
+  for (const node of nodes) {
+    if (node.op === "input" || node.op === "state") continue;
+    const { inputs, outputs, attrs } = node;
+    let variants = registry[node.op].lower({ inputs, outputs, attrs, device });
+    if (variants.length === 0) continue;
+    if (exact) variants = variants.filter((v) => v.exact);
+    if (variants.length === 0) throw new Error(`Cannot plan ${node.op}: it has no exact variant`);
+    const variant = choose?.(node, variants) ?? variants[0];
+    const { calls, scratch: scratchBytes = [] } = variant.build();
+    const scratch = scratchBytes.map((_, i) => `scratch ${node.id}:${i}`);
+    lowered.set(node, { variant, calls, scratch, scratchBytes });
+  }
+  return lowered;
 }
 
 /** Lays out one run of the graph for a device. */
@@ -63,11 +94,13 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
     }
   }
 
-  // Lowering comes before memory: scratch takes part in it.
-  const lowered = new Map<
-    Node,
-    { variant: Variant; calls: readonly KernelCall[]; scratch: string[] }
-  >();
+  // Lowering comes before memory: scratch takes part in it, and what is joined does not.
+  const lowered = lowerAll(nodes, registry, options);
+  const joined = joinedTensors(graph, nodes, registry, lowered, places, new Set(slotOf.keys()));
+  for (const node of nodes) if (joined.has(`${node.id}:0`)) lowered.delete(node);
+  /** Where a tensor's bytes lie. */
+  const sources = (key: string): readonly string[] =>
+    joined.get(key)?.map((p) => p.source) ?? [key];
   interface Life {
     root: string;
     bytes: number;
@@ -83,32 +116,20 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
     if (node.op === "input" || node.op === "state") continue;
     node.outputs.forEach((type, i) => {
       const place = places.get(`${node.id}:${i}`)!;
-      if (slotOf.has(place.root)) return;
+      if (slotOf.has(place.root) || joined.has(`${node.id}:${i}`)) return;
       const bytes = roundUp(place.offset + bytesOf(type), 16);
       const life = lives.get(place.root);
       if (!life) lives.set(place.root, { root: place.root, bytes, first: at, last: at });
       else life.bytes = Math.max(life.bytes, bytes);
       touch(place.root, at);
     });
-    for (const t of node.inputs) touch(places.get(t.key)!.root, at);
-
-    let variants = registry[node.op].lower({
-      inputs: node.inputs,
-      outputs: node.outputs,
-      attrs: node.attrs,
-      device: options.device,
+    for (const key of node.inputs.flatMap((t) => sources(t.key))) {
+      touch(places.get(key)!.root, at);
+    }
+    const low = lowered.get(node);
+    low?.scratch.forEach((root, i) => {
+      lives.set(root, { root, bytes: roundUp(low.scratchBytes[i], 16), first: at, last: at });
     });
-    if (variants.length === 0) continue;
-    if (options.exact) variants = variants.filter((v) => v.exact);
-    if (variants.length === 0) throw new Error(`Cannot plan ${node.op}: it has no exact variant`);
-    const variant = options.choose?.(node, variants) ?? variants[0];
-    const { calls, scratch = [] } = variant.build();
-    const names = scratch.map((bytes, i) => {
-      const root = `scratch ${node.id}:${i}`;
-      lives.set(root, { root, bytes: roundUp(bytes, 16), first: at, last: at });
-      return root;
-    });
-    lowered.set(node, { variant, calls, scratch: names });
   }
   for (const t of [...graph.outputs.values(), ...graph.updates.values()]) {
     touch(places.get(t.key)!.root, nodes.length);
@@ -150,6 +171,11 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
     offset: place.offset,
     size: roundUp(bytes, 16),
   });
+  const piecesOf = (key: string): PlanPiece[] | undefined =>
+    joined.get(key)?.map(({ source, offset, size, at: start }) => {
+      const { buffer, offset: place } = at(places.get(source)!, 0);
+      return { buffer, offset: place + offset, size, at: start };
+    });
   const slot = (t: Tensor): PlanSlot => {
     const { buffer, offset } = at(places.get(t.key)!, 0);
     return { buffer, offset, bytes: bytesOf(t), shape: [...t.shape], dtype: t.dtype };
@@ -178,7 +204,10 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
           return range(at({ root, offset: 0 }, lives.get(root)!.bytes), ref);
         }
         const key = ref.kind === "input" ? node.inputs[ref.index].key : `${node.id}:${ref.index}`;
-        return range(at(places.get(key)!, bytesOf(typeOf(ref))), ref);
+        const pieces = piecesOf(key);
+        return pieces
+          ? { ...pieces[0], size: roundUp(bytesOf(typeOf(ref)), 16) }
+          : range(at(places.get(key)!, bytesOf(typeOf(ref))), ref);
       };
       const bindings = bind(call, resolve, () => {
         while (params.length * 4 % alignment) params.push(0);
@@ -201,7 +230,14 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
         const ref = call.bindings[name];
         return ref?.kind === "scratch" && once.scratch.has(low.scratch[ref.index]);
       };
-      const staged = stageTextures(call, bindings, staging, dtypeOf, isOnce, isKept);
+      const staged = stageTextures(call, bindings, staging, {
+        dtypeOf,
+        useOf: (b) => isOnce ? "once" : isKept(b) ? "kept" : "each run",
+        piecesOf: ({ name }) => {
+          const ref = call.bindings[name];
+          return ref?.kind === "input" ? piecesOf(node.inputs[ref.index].key) : undefined;
+        },
+      });
       const halves = bindings.filter((_, i) => staged.bindings[i].texture !== undefined)
         .filter((b) => dtypeOf(b) === "f16").map((b) => b.name);
       const shader = shaderId(call, halves, shaders, shaderIds);
@@ -232,8 +268,10 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
   for (const node of nodes) {
     node.outputs.forEach((type, i) => {
       const key = `${node.id}:${i}`;
-      const { buffer, offset } = at(places.get(key)!, 0);
-      tensors[key] = { buffer, offset, bytes: bytesOf(type), shape: type.shape, dtype: type.dtype };
+      const pieces = piecesOf(key);
+      const { buffer, offset } = pieces?.[0] ?? at(places.get(key)!, 0);
+      const known = { bytes: bytesOf(type), shape: type.shape, dtype: type.dtype };
+      tensors[key] = { buffer, offset, ...known, ...(pieces ? { pieces } : {}) };
     });
   }
   return {
@@ -249,142 +287,3 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
     tensors,
   };
 }
-
-type Range = { buffer: number; offset: number; size: number };
-
-function range(whole: Range, ref: BufferRef): Range {
-  if (ref.offset === undefined) return whole;
-  return { buffer: whole.buffer, offset: whole.offset + ref.offset, size: roundUp(ref.size!, 16) };
-}
-
-function shaderId(
-  call: KernelCall,
-  halves: readonly string[],
-  shaders: PlanShader[],
-  ids: Map<string, number>,
-): number {
-  const text = withHalves(specialize(call.kernel, call.specialize), halves);
-  const { bindings, overrides } = shaderInterface(call.kernel);
-  for (const name of Object.keys(call.constants ?? {})) {
-    if (!overrides.includes(name)) throw new Error(`${call.kernel.file}: no override ${name}`);
-  }
-  const constants = Object.fromEntries(
-    Object.entries(call.constants ?? {}).sort(([a], [b]) => a < b ? -1 : 1),
-  );
-  const key = JSON.stringify([call.kernel.file, text, constants]);
-  let id = ids.get(key);
-  if (id === undefined) {
-    id = shaders.push({
-      file: call.kernel.file,
-      text,
-      constants,
-      layout: bindings.map(({ binding, name, access }) => ({
-        binding,
-        access: halves.includes(name) ? "f16 texture" : access,
-      })),
-    }) - 1;
-    ids.set(key, id);
-  }
-  return id;
-}
-
-function bind(
-  call: KernelCall,
-  resolve: (ref: BufferRef) => Range,
-  placeParams: () => Range,
-): PlanBinding[] {
-  const unused = new Set(Object.keys(call.bindings));
-  const result = shaderInterface(call.kernel).bindings.map(({ binding, name }): PlanBinding => {
-    if (name === "params") return { binding, name, ...placeParams() };
-    const ref = call.bindings[name];
-    if (!ref) throw new Error(`${call.kernel.file}: nothing is bound to "${name}"`);
-    unused.delete(name);
-    return { binding, name, ...resolve(ref) };
-  });
-  if (unused.size) throw new Error(`${call.kernel.file}: no variable ${[...unused].join(", ")}`);
-  return result;
-}
-
-/** Gives each range that the kernel reads as a texture a place to be copied to. */
-function stageTextures(
-  call: KernelCall,
-  bindings: readonly PlanBinding[],
-  staging: Staging,
-  dtypeOf: (binding: PlanBinding) => StagedType,
-  isOnce: boolean,
-  isKept: (binding: PlanBinding) => boolean,
-): { bindings: readonly PlanBinding[]; stage: readonly PlanStage[] } {
-  const { bindings: declared } = shaderInterface(call.kernel);
-  const access = new Map(declared.map((b) => [b.binding, b.access]));
-  const read = bindings.filter((b) => access.get(b.binding) === "texture");
-  const { textures, stage } = staging.place(
-    read.map((b) => ({
-      buffer: b.buffer,
-      offset: b.offset,
-      size: b.size,
-      dtype: dtypeOf(b),
-      use: isOnce ? "once" : isKept(b) ? "kept" : "each run",
-    })),
-  );
-  for (const b of bindings) if (access.get(b.binding) === "read_write") staging.forget(b);
-  return {
-    stage,
-    bindings: bindings.map((b) => {
-      const i = read.indexOf(b);
-      return i < 0 ? b : { ...b, texture: textures[i] };
-    }),
-  };
-}
-
-/** WebGPU forbids writing a buffer that the same dispatch binds otherwise. */
-function checkHazards(call: KernelCall, bindings: readonly PlanBinding[], node: Node): void {
-  const { bindings: declared } = shaderInterface(call.kernel);
-  const access = new Map(declared.map((b) => [b.binding, b.access]));
-  for (const a of bindings) {
-    if (access.get(a.binding) !== "read_write") continue;
-    const clash = bindings.find((b) =>
-      b !== a && b.buffer === a.buffer && access.get(b.binding) !== "texture" &&
-      (access.get(b.binding) !== "read_write" ||
-        (b.offset < a.offset + a.size && a.offset < b.offset + b.size))
-    );
-    if (clash) {
-      throw new Error(
-        `Cannot plan ${node.op} "${node.scope}": ${call.kernel.file} writes ` +
-          `"${a.name}" in the buffer that it also binds as "${clash.name}"`,
-      );
-    }
-  }
-}
-
-function checkSizes(
-  call: KernelCall,
-  bindings: readonly PlanBinding[],
-  node: Node,
-  { limits }: DeviceProfile,
-  dtypeOf: (binding: PlanBinding) => StagedType,
-): void {
-  const where = `Cannot plan ${node.op} "${node.scope}"`;
-  const declared = new Map(shaderInterface(call.kernel).bindings.map((b) => [b.binding, b.access]));
-  for (const b of bindings) {
-    if (declared.get(b.binding) === "texture") {
-      if (b.size > STAGING_ROWS * stagingRowBytes(dtypeOf(b))) {
-        throw new Error(`${where}: "${b.name}" of ${mebibytes(b.size)} is too large for a texture`);
-      }
-      continue;
-    }
-    const most = declared.get(b.binding) === "uniform"
-      ? limits.maxUniformBufferBindingSize
-      : limits.maxStorageBufferBindingSize;
-    if (b.size > most) {
-      throw new Error(
-        `${where}: "${b.name}" needs a binding of ${mebibytes(b.size)}, this device ` +
-          `allows ${mebibytes(most)}: take a smaller batch or image`,
-      );
-    }
-  }
-  if (call.workgroups.some((n) => n > limits.maxComputeWorkgroupsPerDimension || n < 1)) {
-    throw new Error(`${where}: ${call.kernel.file} asks for [${call.workgroups}] workgroups`);
-  }
-}
-
-const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;

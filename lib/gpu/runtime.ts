@@ -1,13 +1,17 @@
-/** Replays Plans. Everything that reaches a GPUDevice goes through this file and `device.ts`. */
+/**
+ * Replays Plans. Everything that reaches a GPUDevice goes through this file, `pipelines.ts` and
+ * `device.ts`.
+ */
 
 import type { Gpu } from "./device.ts";
-import { type Plan, planBytes, type PlanShader, type PlanSlot, type PlanStage } from "./plan.ts";
+import { pipelineFor } from "./pipelines.ts";
+import { type Plan, planBytes, type PlanSlot, type PlanStage } from "./plan.ts";
 import {
   STAGED_FORMATS,
   STAGING_PITCH,
-  STAGING_WIDTH,
   stagingPitchBytes,
   stagingRowBytes,
+  texelCopies,
 } from "./staging.ts";
 
 export type TypedData = Float32Array | Int32Array | Uint32Array | Uint16Array;
@@ -40,66 +44,6 @@ const wrote = (buffer: GPUBuffer) => writes.set(buffer, (writes.get(buffer) ?? 0
 
 /** NaN as one f32 and as two f16. */
 const NAN_WORD = 0x7fc07fc0;
-
-const BINDING_TYPES: Record<string, Omit<GPUBindGroupLayoutEntry, "binding" | "visibility">> = {
-  uniform: { buffer: { type: "uniform" } },
-  read: { buffer: { type: "read-only-storage" } },
-  read_write: { buffer: { type: "storage" } },
-  texture: { storageTexture: { access: "read-only", format: STAGED_FORMATS.f32 } },
-  "f16 texture": { storageTexture: { access: "read-only", format: STAGED_FORMATS.f16 } },
-};
-
-const pipelines = new WeakMap<Gpu, Map<string, Promise<GPUComputePipeline>>>();
-
-/** One pipeline per final text, constants and layout, shared by all plans of the device. */
-function pipelineFor(gpu: Gpu, shader: PlanShader): Promise<GPUComputePipeline> {
-  const cache = pipelines.get(gpu) ?? new Map<string, Promise<GPUComputePipeline>>();
-  pipelines.set(gpu, cache);
-  const key = JSON.stringify([shader.text, shader.constants, shader.layout]);
-  let pipeline = cache.get(key);
-  if (!pipeline) cache.set(key, pipeline = createPipeline(gpu, shader));
-  return pipeline;
-}
-
-async function createPipeline(gpu: Gpu, shader: PlanShader): Promise<GPUComputePipeline> {
-  const { device } = gpu;
-  await gpu.accept?.(shader);
-  const layout = device.createBindGroupLayout({
-    entries: shader.layout.map(({ binding, access }) => ({
-      binding,
-      visibility: GPUShaderStage.COMPUTE,
-      ...BINDING_TYPES[access],
-    })),
-  });
-  device.pushErrorScope("validation");
-  const module = device.createShaderModule({ label: shader.file, code: shader.text });
-  const pending = device.createComputePipelineAsync({
-    label: shader.file,
-    layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-    compute: { module, entryPoint: "main", constants: { ...shader.constants } },
-  });
-  const scope = device.popErrorScope();
-  const [result, error] = await Promise.all([
-    pending.then((p) => p, (e: Error) => e),
-    scope,
-  ]);
-  if (error) throw new Error(`Cannot compile ${shader.file}: ${error.message}`);
-  if (result instanceof Error) throw new Error(`Cannot compile ${shader.file}: ${result.message}`);
-  return result;
-}
-
-/** What the compiler has to say about a shader's text: errors and warnings, with their lines. */
-export async function compilerMessages(gpu: Gpu, { file, text }: PlanShader): Promise<string[]> {
-  const { device } = gpu;
-  device.pushErrorScope("validation");
-  const module = device.createShaderModule({ label: file, code: text });
-  const scope = device.popErrorScope();
-  const { messages } = await module.getCompilationInfo();
-  const error = await scope;
-  const lines = messages.filter(({ type }) => type !== "info")
-    .map(({ type, lineNum, message }) => `line ${lineNum}: ${type}: ${message}`);
-  return error && lines.length === 0 ? [error.message] : lines;
-}
 
 /** A plan with its pipelines, buffers and bind groups: ready to run any number of times. */
 export class Executable {
@@ -244,6 +188,7 @@ export class Executable {
           `for [${slot.shape}]`,
       );
     }
+    if (slot.pieces) throw new Error(`Cannot write "${name}": it has no memory of its own`);
     wrote(this.#buffers[slot.buffer]);
     // Whole words; the buffer has room for them.
     const padded = data.byteLength % 4 ? Uint16Array.from([...data as Uint16Array, 0]) : data;
@@ -299,20 +244,15 @@ export class Executable {
     }
   }
 
-  /** Copies whole rows of a staging texture at once, then the rest of the last row. */
   #copyToTextures(encoder: GPUCommandEncoder, stage: readonly PlanStage[]): void {
-    for (const { buffer, offset, size, texture } of stage) {
-      const bytesPerRow = stagingRowBytes(this.plan.textures[texture].dtype);
-      const rows = Math.floor(size / bytesPerRow);
-      const rest = size % bytesPerRow / (bytesPerRow / STAGING_WIDTH);
-      const source = { buffer: this.#buffers[buffer], offset, bytesPerRow };
-      const target = { texture: this.#textures[texture] };
-      if (rows) encoder.copyBufferToTexture(source, target, [STAGING_WIDTH, rows]);
-      if (rest) {
+    for (const { buffer, texture, ...range } of stage) {
+      const { dtype } = this.plan.textures[texture];
+      const bytesPerRow = stagingRowBytes(dtype);
+      for (const copy of texelCopies(range, dtype)) {
         encoder.copyBufferToTexture(
-          { ...source, offset: offset + rows * bytesPerRow },
-          { ...target, origin: [0, rows] },
-          [rest, 1],
+          { buffer: this.#buffers[buffer], offset: copy.offset, bytesPerRow },
+          { texture: this.#textures[texture], origin: [...copy.origin] },
+          [...copy.extent],
         );
       }
     }
@@ -335,7 +275,9 @@ export class Executable {
     const staging = idle.pop() ??
       device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
     const encoder = device.createCommandEncoder();
-    encoder.copyBufferToBuffer(this.#buffers[slot.buffer], slot.offset, staging, 0, size);
+    for (const p of slot.pieces ?? [{ buffer: slot.buffer, offset: slot.offset, size, at: 0 }]) {
+      encoder.copyBufferToBuffer(this.#buffers[p.buffer], p.offset, staging, p.at, p.size);
+    }
     device.queue.submit([encoder.finish()]);
     await staging.mapAsync(GPUMapMode.READ);
     const bytes = staging.getMappedRange().slice(0, slot.bytes);

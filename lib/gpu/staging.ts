@@ -7,7 +7,7 @@
  */
 
 import { bytesPer, type DType } from "../graph/tensor.ts";
-import type { PlanStage, PlanTexture } from "./plan.ts";
+import type { PlanPiece, PlanStage, PlanTexture } from "./plan.ts";
 
 /** Types that textures hold as `rgba32float` and `rgba16float`; read from either they are f32. */
 export type StagedType = "f32" | "f16";
@@ -48,9 +48,39 @@ interface Range {
  */
 type Use = "each run" | "once" | "kept";
 
-export interface StagedRange extends Range {
+export interface Staged {
+  /** In the tensor's order. */
+  readonly pieces: readonly PlanPiece[];
   readonly dtype: StagedType;
   readonly use: Use;
+}
+
+export interface TexelCopy {
+  /** Bytes in the buffer. */
+  readonly offset: number;
+  /** Texels. */
+  readonly origin: readonly [number, number];
+  readonly extent: readonly [number, number];
+}
+
+/** A stage as copies of rectangles: the rest of a begun row, whole rows, the beginning of one. */
+export function texelCopies(
+  { offset, size, at = 0 }: Pick<PlanStage, "offset" | "size" | "at">,
+  dtype: StagedType,
+): TexelCopy[] {
+  const row = stagingRowBytes(dtype), texel = row / STAGING_WIDTH;
+  const copies: TexelCopy[] = [];
+  for (let done = 0; done < size;) {
+    const column = (at + done) % row, left = size - done;
+    const bytes = column || left < row ? Math.min(row - column, left) : left - left % row;
+    copies.push({
+      offset: offset + done,
+      origin: [column / texel, Math.floor((at + done) / row)],
+      extent: [Math.min(row, bytes) / texel, Math.ceil(bytes / row)],
+    });
+    done += bytes;
+  }
+  return copies;
 }
 
 /** Textures of each kind that are kept, so that what several kernels read is copied once. */
@@ -63,12 +93,15 @@ interface Slot {
   readonly use: Use;
   readonly small: boolean;
   rows: number;
-  held?: Range;
+  held?: readonly PlanPiece[];
   used: number;
 }
 
-const same = (a: Range, b: Range) =>
-  a.buffer === b.buffer && a.offset === b.offset && a.size === b.size;
+const same = (a: readonly PlanPiece[], b: readonly PlanPiece[]) =>
+  a.length === b.length && a.every((p, i) => {
+    const q = b[i];
+    return p.buffer === q.buffer && p.offset === q.offset && p.size === q.size && p.at === q.at;
+  });
 
 /** Decides, while a plan is made, which texture holds what, and which copies that takes. */
 export class Staging {
@@ -83,46 +116,50 @@ export class Staging {
     return this.#slots.map(({ dtype, rows }) => ({ dtype, rows: Math.max(3, rows | 1) }));
   }
 
-  /** Textures for all the staged ranges of one dispatch, and the copies to make before it. */
-  place(ranges: readonly StagedRange[]): { textures: number[]; stage: PlanStage[] } {
+  /** Textures for all the staged tensors of one dispatch, and the copies to make before it. */
+  place(tensors: readonly Staged[]): { textures: number[]; stage: PlanStage[] } {
     const stage: PlanStage[] = [];
     const now = ++this.#clock;
-    const find = ({ dtype, use, ...range }: StagedRange) =>
+    const find = ({ dtype, use, pieces }: Staged) =>
       this.#slots.find((slot) =>
-        slot.held && slot.dtype === dtype && slot.use === use && same(slot.held, range)
+        slot.held && slot.dtype === dtype && slot.use === use && same(slot.held, pieces)
       );
     // What is there already stays: these slots are not for the others.
-    for (const range of ranges) {
-      const slot = find(range);
+    for (const tensor of tensors) {
+      const slot = find(tensor);
       if (slot) slot.used = now;
     }
-    const textures = ranges.map((range) => {
-      const slot = find(range) ?? this.#fill(range, now, stage);
+    const textures = tensors.map((tensor) => {
+      const slot = find(tensor) ?? this.#fill(tensor, now, stage);
       return this.#slots.indexOf(slot);
     });
     return { textures, stage };
   }
 
-  #fill({ dtype, use, ...range }: StagedRange, now: number, stage: PlanStage[]): Slot {
-    const rows = Math.ceil(range.size / stagingRowBytes(dtype));
+  #fill({ dtype, use, pieces }: Staged, now: number, stage: PlanStage[]): Slot {
+    const bytes = Math.max(...pieces.map((p) => p.at + p.size));
+    const rows = Math.ceil(bytes / stagingRowBytes(dtype));
     const slot = this.#oldest({ dtype, use, small: rows <= SMALL_ROWS }, rows, now);
-    slot.held = range;
+    slot.held = pieces;
     slot.used = now;
     slot.rows = Math.max(slot.rows, rows);
-    const isOnce = use !== "each run";
-    stage.push({ ...range, texture: this.#slots.indexOf(slot), ...(isOnce ? { once: true } : {}) });
+    for (const { at, ...range } of pieces) {
+      stage.push({
+        ...range,
+        texture: this.#slots.indexOf(slot),
+        ...(at ? { at } : {}),
+        ...(use === "each run" ? {} : { once: true }),
+      });
+    }
     return slot;
   }
 
   /** What was copied from the range is out of date, or nobody reads it any more. */
   forget(range: Range): void {
-    for (const slot of this.#slots) {
-      const { held } = slot;
-      if (
-        held && held.buffer === range.buffer && held.offset < range.offset + range.size &&
-        range.offset < held.offset + held.size
-      ) slot.held = undefined;
-    }
+    const isOf = (p: PlanPiece) =>
+      p.buffer === range.buffer && p.offset < range.offset + range.size &&
+      range.offset < p.offset + p.size;
+    for (const slot of this.#slots) if (slot.held?.some(isOf)) slot.held = undefined;
   }
 
   /**

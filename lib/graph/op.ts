@@ -128,6 +128,14 @@ export interface StoredAlike {
   readonly rereads?: boolean;
 }
 
+/** In elements. */
+export interface Piece {
+  readonly input: number;
+  readonly offset: number;
+  readonly size: number;
+  readonly at: number;
+}
+
 export interface OpDef {
   readonly name: OpName;
   /** Output types. Throws an Error that names action, argument, actual and required. */
@@ -151,6 +159,15 @@ export interface OpDef {
   cost(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: Attrs): Cost;
   /** Which tensors of a node of so many inputs may be stored as f16 (`precision.ts`). */
   half?(attrs: Attrs, inputs: number): readonly StoredAlike[];
+  /**
+   * Of an op that only joins its inputs, one output: elements [offset, offset + size) of an input
+   * are those of the output from `at` on. The planner may then do without the output's memory.
+   */
+  pieces?(
+    inputs: readonly TensorType[],
+    outputs: readonly TensorType[],
+    attrs: Attrs,
+  ): readonly Piece[];
   /**
    * Output index → input index that shares its memory. The kernel reads and writes the one buffer
    * through the output's binding.

@@ -164,6 +164,22 @@ export const concatOp: OpDef = {
     });
     return copies(rows, all, inputs, device);
   },
+  pieces(inputs, [y], { axis }) {
+    const { rows, unit } = split(y, axis);
+    const row = y.shape[axis] * unit;
+    let before = 0;
+    return inputs.flatMap((t, i) => {
+      const size = t.shape[axis] * unit;
+      const start = before;
+      before += size;
+      return Array.from({ length: rows }, (_, r) => ({
+        input: i,
+        offset: r * size,
+        size,
+        at: r * row + start,
+      }));
+    });
+  },
   cost: (inputs, outputs) => ({ flops: 0, bytes: trafficOf(inputs, outputs) }),
   // Copies are exact.
   cases: [

@@ -276,13 +276,16 @@ function expected({ plan, buffers, texture }: Loaded, prepared: boolean): string
       if (prepared && s.once) continue;
       const row = stagingRowBytes(plan.textures[s.texture].dtype);
       const texel = row / STAGING_WIDTH;
-      const rows = Math.floor(s.size / row), rest = s.size % row / texel;
       const from = buffers[s.buffer], to = `texture ${texture + s.texture}`;
-      if (rows) commands.push(`stage ${from}+${s.offset} ${STAGING_WIDTH},${rows} to ${to} at 0,0`);
-      if (rest) {
-        const offset = s.offset + rows * row;
-        commands.push(`stage ${from}+${offset} ${rest},1 to ${to} at 0,${rows}`);
-      }
+      // To the end of a begun row, whole rows, and what is left.
+      const start = s.at ?? 0, head = Math.min(s.size, (row - start % row) % row);
+      const rows = Math.floor((s.size - head) / row), rest = s.size - head - rows * row;
+      const first = Math.floor(start / row) + Number(head > 0);
+      const push = (bytes: number, extent: string, x: number, y: number) =>
+        commands.push(`stage ${from}+${s.offset + bytes} ${extent} to ${to} at ${x},${y}`);
+      if (head) push(0, `${head / texel},1`, start % row / texel, first - 1);
+      if (rows) push(head, `${STAGING_WIDTH},${rows}`, 0, first);
+      if (rest) push(head + rows * row, `${rest / texel},1`, 0, first + rows);
     }
     const group = d.bindings.map((b) =>
       b.texture === undefined

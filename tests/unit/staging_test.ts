@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
-import { type StagedRange, Staging, stagingRowBytes } from "../../lib/gpu/staging.ts";
+import { type Staged, Staging, stagingRowBytes, texelCopies } from "../../lib/gpu/staging.ts";
 
 const ROW = stagingRowBytes("f32");
+const range = (buffer: number, rows = 100) => ({ buffer, offset: 0, size: rows * ROW });
 /** An image of so many rows of a texture: above 64, or it would count as weights. */
-const image = (buffer: number, rows = 100): StagedRange => ({
-  buffer,
-  offset: 0,
-  size: rows * ROW,
+const image = (buffer: number, rows = 100): Staged => ({
+  pieces: [{ ...range(buffer, rows), at: 0 }],
   dtype: "f32",
   use: "each run",
 });
@@ -23,8 +22,8 @@ Deno.test("staging: what is there is not copied again, until it is written", () 
 Deno.test("staging: a texture that nobody needs is taken before a new one, the best fit first", () => {
   const staging = new Staging();
   staging.place([image(0, 300), image(1, 100)]);
-  staging.forget(image(0, 300));
-  staging.forget(image(1, 100));
+  staging.forget(range(0, 300));
+  staging.forget(range(1, 100));
   const small = staging.place([image(2, 90)]);
   const large = staging.place([image(3, 200)]);
   assert.equal(staging.textures.length, 2);
@@ -36,7 +35,7 @@ Deno.test("staging: what is still needed is kept while a free texture can be had
   const staging = new Staging();
   staging.place([image(0)]);
   staging.place([image(1)]);
-  staging.forget(image(1));
+  staging.forget(range(1));
   staging.place([image(2)]);
   assert.equal(staging.place([image(0)]).stage.length, 0);
   assert.equal(staging.textures.length, 2);
@@ -48,6 +47,43 @@ Deno.test("staging: two ranges of one dispatch never share a texture", () => {
     const ranges = [0, 1, 2, 3].map((i) => image(4 * k + i));
     const { textures } = staging.place(ranges);
     assert.equal(new Set(textures).size, 4);
-    ranges.slice(0, 2).forEach((r) => staging.forget(r));
+    [4 * k, 4 * k + 1].forEach((i) => staging.forget(range(i)));
+  }
+});
+
+Deno.test("staging: a tensor in pieces is one texture, until one of them is written", () => {
+  const staging = new Staging();
+  const pieces = [{ ...range(0, 70), at: 0 }, { ...range(1, 30), offset: 64, at: 70 * ROW }];
+  const joined: Staged = { pieces, dtype: "f32", use: "each run" };
+  const { textures, stage } = staging.place([joined]);
+  assert.deepEqual(stage, [
+    { ...range(0, 70), texture: textures[0] },
+    { ...range(1, 30), offset: 64, at: 70 * ROW, texture: textures[0] },
+  ]);
+  assert.deepEqual(staging.textures.map((t) => t.rows), [101]);
+  assert.equal(staging.place([joined]).stage.length, 0);
+  assert.equal(staging.place([image(0, 70)]).stage.length, 1, "a part of it is another tensor");
+  staging.forget({ buffer: 1, offset: 0, size: 64 });
+  assert.equal(staging.place([joined]).stage.length, 0, "the bytes before the piece");
+  staging.forget({ buffer: 1, offset: 64, size: 16 });
+  assert.equal(staging.place([joined]).stage.length, 2);
+});
+
+Deno.test("staging: copies of any size from any texel on cover the tensor once, in rectangles", () => {
+  for (const dtype of ["f32", "f16"] as const) {
+    const row = stagingRowBytes(dtype), texel = row / 2048;
+    const places = [0, 1, 2047, 2048, 2049, 4096];
+    for (const [at, size] of places.flatMap((a) => places.slice(1).map((s) => [a, s]))) {
+      const copies = texelCopies({ offset: 160, size: size * texel, at: at * texel }, dtype);
+      assert.ok(copies.length <= 3);
+      let next = at, from = 160;
+      for (const { offset, origin: [x, y], extent: [width, height] } of copies) {
+        assert.deepEqual([offset, y * 2048 + x], [from, next]);
+        assert.ok(x + width <= 2048 && (height === 1 || (x === 0 && width === 2048)));
+        next += width * height;
+        from += width * height * texel;
+      }
+      assert.equal(next, at + size);
+    }
   }
 });

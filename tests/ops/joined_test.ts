@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
+import { memoryReport } from "../../lib/audit/memory.ts";
+import { checkStep } from "../../lib/audit/check.ts";
+import { compare } from "../../lib/audit/values.ts";
+import { openGpu } from "../../lib/gpu/device.ts";
+import type { Plan } from "../../lib/gpu/plan.ts";
+import { plan } from "../../lib/gpu/planner.ts";
+import { Executable } from "../../lib/gpu/runtime.ts";
+import { Graph } from "../../lib/graph/graph.ts";
+import { interpret } from "../../lib/graph/interpret.ts";
+import { storeHalf } from "../../lib/graph/precision.ts";
+import type { Tensor } from "../../lib/graph/tensor.ts";
+import { add } from "../../lib/ops/add.ts";
+import { concat } from "../../lib/ops/concat.ts";
+import { conv2d } from "../../lib/ops/conv2d.ts";
+import { groupNorm } from "../../lib/ops/group_norm.ts";
+import { OPS } from "../../lib/ops/mod.ts";
+import { silu } from "../../lib/ops/silu.ts";
+
+const { software } = AUDIT_PROFILES;
+
+/** Two images, joined along the channels, and what reads them. */
+function joinedGraph(
+  [n, c1, c2, h, w]: readonly number[],
+  more: (joined: Tensor, graph: Graph) => void = () => {},
+): Graph {
+  const graph = new Graph();
+  const f32 = (...shape: number[]) => ({ shape, dtype: "f32" as const });
+  const [a, b] = [c1, c2].map((c, i) => {
+    const x = graph.input(`x${i}`, f32(n, c, h, w));
+    return add(x, graph.input(`y${i}`, f32(n, c, h, w)));
+  });
+  const joined = concat([a, b], 1);
+  const [scale, shift] = ["scale", "shift"].map((name) => graph.input(name, f32(c1 + c2)));
+  const normed = groupNorm(joined, scale, shift, { groups: 1, eps: 1e-5, silu: true });
+  const weight = graph.input("weight", f32(4, c1 + c2, 3, 3));
+  const point = graph.input("point", f32(4, c1 + c2, 1, 1));
+  const shortcut = conv2d(joined, point);
+  graph.output("y", add(conv2d(normed, weight, { padding: 1 }), shortcut));
+  // After the last use of the joined tensor its parts are read once more, and memory is used again.
+  graph.output("z", conv2d(add(a, a), graph.input("part", f32(1, c1, 1, 1))));
+  more(joined, graph);
+  return graph;
+}
+
+const feedsOf = (graph: Graph) => {
+  let seed = 1;
+  return Object.fromEntries(
+    [...graph.inputs].map(([name, t]) => [
+      name,
+      Float32Array.from({ length: t.size }, () => Math.sin(seed++ * 1.7)),
+    ]),
+  );
+};
+
+const joins = (p: Plan) => p.dispatches.filter((d) => d.op === "concat").length;
+
+Deno.test("joined: a concat that is read from textures alone takes no memory and no dispatch", () => {
+  const shape = [2, 12, 20, 64, 64];
+  const graph = joinedGraph(shape);
+  const p = plan(graph, OPS, { device: software });
+  assert.equal(joins(p), 0);
+  const node = graph.nodes.find((n) => n.op === "concat")!;
+  const { pieces, bytes } = p.tensors[`${node.id}:0`];
+  assert.equal(pieces!.length, 4);
+  assert.equal(pieces!.reduce((sum, q) => sum + q.size, 0), bytes);
+  // Counted anew by the audit: the parts live until the joined tensor's last reader.
+  const memory = memoryReport(graph, p, OPS);
+  const last = p.dispatches.findLastIndex((d) =>
+    graph.nodes[d.node].inputs.some((input) => input.key === `${node.id}:0`)
+  );
+  for (const t of node.inputs) {
+    const life = memory.tensors.find((l) => l.key === t.key)!;
+    assert.ok(life.last >= last);
+  }
+});
+
+Deno.test("joined: otherwise it is made as before", () => {
+  const shape = [2, 12, 20, 64, 64];
+  const made = (graph: Graph, device = software) => joins(plan(graph, OPS, { device })) > 0;
+  assert.ok(made(joinedGraph([1, 12, 20, 64, 64])), "small");
+  assert.ok(made(joinedGraph(shape), AUDIT_PROFILES.gpu), "read from storage");
+  assert.ok(made(joinedGraph(shape, (joined, graph) => graph.output("joined", joined))), "output");
+  assert.ok(
+    made(joinedGraph(shape, (joined, graph) => graph.output("silu", silu(joined)))),
+    "one reads it from storage",
+  );
+});
+
+for (
+  const [name, shape] of [
+    ["whole rows of the texture", [2, 12, 20, 64, 64]],
+    ["pieces that begin and end within rows", [24, 8, 21, 20, 20]],
+  ] as const
+) {
+  for (const dtype of ["f32", "f16"] as const) {
+    Deno.test(`joined: ${name}, ${dtype}: values as the graph has them`, async () => {
+      const gpu = await openGpu();
+      const plain = joinedGraph(shape);
+      const graph = dtype === "f16" ? storeHalf(plain, OPS) : plain;
+      const p = plan(graph, OPS, { device: gpu.profile });
+      if (gpu.profile.software) assert.equal(joins(p), 0);
+      const exe = await Executable.load(gpu, p, { poison: true });
+      const feeds = feedsOf(graph);
+      const { outputs } = interpret(
+        graph,
+        OPS,
+        Object.fromEntries(Object.entries(feeds).map(([k, v]) => [k, Array.from(v)])),
+      );
+      const all = () => Promise.all(["y", "z"].map((name) => exe.read(name)));
+      for (let run = 0; run < 2; run++) {
+        for (const [name, data] of Object.entries(feeds)) exe.write(name, data);
+        exe.run();
+        (await all()).forEach((got, i) => {
+          const { relative } = compare(got, outputs.get("yz"[i])!);
+          assert.ok(relative < (dtype === "f16" ? 1e-3 : 1e-6), `${"yz"[i]}: ${relative}`);
+        });
+      }
+      const checks = await checkStep(graph, exe);
+      for (const c of checks) assert.ok(c.relative <= c.tolerance, `${c.op} ${c.relative}`);
+      exe.destroy();
+      gpu.destroy();
+    });
+  }
+}
+
+Deno.test("joined: a piece in the wrong place shows in the audit's check", async () => {
+  const gpu = await openGpu();
+  if (gpu.profile.software) {
+    const graph = joinedGraph([2, 12, 20, 64, 64]);
+    const good = plan(graph, OPS, { device: gpu.profile });
+    const dispatches = good.dispatches.map((d) => {
+      const joined = d.stage.filter((s) => s.at);
+      if (joined.length < 2) return d;
+      const [a, b] = d.stage.filter((s) => s.size === joined[0].size);
+      const swap = (s: typeof a) =>
+        s === a ? { ...a, offset: b.offset } : s === b ? { ...b, offset: a.offset } : s;
+      return { ...d, stage: d.stage.map(swap) };
+    });
+    assert.notDeepEqual(dispatches, good.dispatches);
+    const exe = await Executable.load(gpu, { ...good, dispatches });
+    for (const [name, data] of Object.entries(feedsOf(graph))) exe.write(name, data);
+    const checks = await checkStep(graph, exe);
+    assert.ok(checks.some((c) => c.relative > 100 * c.tolerance));
+    exe.destroy();
+  }
+  gpu.destroy();
+});
