@@ -171,8 +171,8 @@ function open(id) {
       ["workgroups", d.workgroups.join(" × ")],
       ["constants", JSON.stringify(d.constants)],
       ["params", d.params.join(" ")],
-      ["bindings", d.bindings.map((b) => b.name + ": buffer " + b.buffer + " [" + b.offset + ", +" +
-        b.size + "]" + (b.texture === undefined ? "" : " in texture " + b.texture)).join("; ")],
+      ["bindings", d.bindings.map((b) => b.name + ": " + (b.pieces ?? [b]).map((p) =>
+        "buffer " + p.buffer + " [" + p.offset + ", +" + p.size + "]").join(" + ") + (b.texture === undefined ? "" : " in texture " + b.texture)).join("; ")],
       ["FLOPs", Math.round(d.flops).toLocaleString("en")],
       ["SHA-256", d.sha256],
     ]));

@@ -2,6 +2,7 @@
 
 import { type NodeCheck, shareOf } from "./check.ts";
 import type { FlopsComparison } from "./flops.ts";
+import type { PlanBinding } from "../gpu/plan.ts";
 import type { AuditDispatch, AuditReport } from "./report.ts";
 
 /** Columns as wide as their widest cell; numbers to the right. */
@@ -54,7 +55,7 @@ export function dispatchTable(report: AuditReport): string {
       d.workgroups.join("×"),
       shapes(d.inputs),
       shapes(d.outputs),
-      d.bindings.map((b) => `${b.name}:${b.buffer}`).join(" "),
+      d.bindings.map((b) => `${b.name}:${buffersOf(b)}`).join(" "),
       mega(d.flops),
       mebi(d.idealBytes),
       mebi(d.actualBytes),
@@ -62,6 +63,10 @@ export function dispatchTable(report: AuditReport): string {
     ]),
   );
 }
+
+/** A tensor without memory of its own lies in several. */
+const buffersOf = ({ buffer, pieces }: PlanBinding) =>
+  [...new Set(pieces?.map((p) => p.buffer) ?? [buffer])].join("+");
 
 export function totalsTable(report: AuditReport): string {
   return table(

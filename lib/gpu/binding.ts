@@ -15,7 +15,13 @@ import { shaderInterface, specialize, withHalves } from "./wgsl.ts";
 
 export const roundUp = (n: number, to: number) => Math.ceil(n / to) * to;
 
-type Range = { buffer: number; offset: number; size: number };
+interface Range {
+  buffer: number;
+  offset: number;
+  size: number;
+  /** Where the tensor has no memory of its own; `buffer` and `offset` are then those of the first. */
+  pieces?: readonly PlanPiece[];
+}
 
 export function range(whole: Range, ref: BufferRef): Range {
   if (ref.offset === undefined) return whole;
@@ -75,11 +81,9 @@ export function stageTextures(
   call: KernelCall,
   bindings: readonly PlanBinding[],
   staging: Staging,
-  { dtypeOf, useOf, piecesOf }: {
+  { dtypeOf, useOf }: {
     dtypeOf(binding: PlanBinding): StagedType;
     useOf(binding: PlanBinding): Staged["use"];
-    /** Of a tensor without memory of its own. */
-    piecesOf(binding: PlanBinding): readonly PlanPiece[] | undefined;
   },
 ): { bindings: readonly PlanBinding[]; stage: readonly PlanStage[] } {
   const { bindings: declared } = shaderInterface(call.kernel);
@@ -87,7 +91,7 @@ export function stageTextures(
   const read = bindings.filter((b) => access.get(b.binding) === "texture");
   const { textures, stage } = staging.place(
     read.map((b) => ({
-      pieces: piecesOf(b) ?? [{ buffer: b.buffer, offset: b.offset, size: b.size, at: 0 }],
+      pieces: b.pieces ?? [{ buffer: b.buffer, offset: b.offset, size: b.size, at: 0 }],
       dtype: dtypeOf(b),
       use: useOf(b),
     })),

@@ -1,6 +1,6 @@
 /**
- * Tensors without memory of their own: inputs joined end to end (concat), where all that reads the
- * result reads it from a staging texture. The texture is filled from the inputs.
+ * Tensors without memory of their own: inputs joined end to end (concat), or a part of one (slice),
+ * where all that reads the result reads it from a staging texture. That is filled from the inputs.
  */
 
 import type { Graph } from "../graph/graph.ts";
@@ -18,7 +18,7 @@ export interface JoinedPiece {
   readonly at: number;
 }
 
-/** Smaller ones are not worth the commands: one copy for each input and image. */
+/** Smaller ones are not worth the commands: a copy for each input and image. */
 const FEWEST_BYTES = 2 ** 20;
 
 /**

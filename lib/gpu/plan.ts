@@ -40,6 +40,14 @@ export interface PlanStage {
   readonly once?: boolean;
 }
 
+/** Bytes of a buffer that are those of a tensor from `at` on. */
+export interface PlanPiece {
+  readonly buffer: number;
+  readonly offset: number;
+  readonly size: number;
+  readonly at: number;
+}
+
 export interface PlanBinding {
   readonly binding: number;
   readonly name: string;
@@ -48,6 +56,8 @@ export interface PlanBinding {
   readonly buffer: number;
   readonly offset: number;
   readonly size: number;
+  /** Of a tensor without memory of its own (see `joined.ts`): the first one begins at `offset`. */
+  readonly pieces?: readonly PlanPiece[];
 }
 
 export interface PlanDispatch {
@@ -65,14 +75,6 @@ export interface PlanDispatch {
   readonly note: string;
   /** What it writes stays until a state that it reads is written to; see `once.ts`. */
   readonly once?: boolean;
-}
-
-/** Bytes of a buffer that are those of a tensor from `at` on. */
-export interface PlanPiece {
-  readonly buffer: number;
-  readonly offset: number;
-  readonly size: number;
-  readonly at: number;
 }
 
 export interface PlanSlot extends TensorType {

@@ -205,9 +205,11 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
         }
         const key = ref.kind === "input" ? node.inputs[ref.index].key : `${node.id}:${ref.index}`;
         const pieces = piecesOf(key);
-        return pieces
-          ? { ...pieces[0], size: roundUp(bytesOf(typeOf(ref)), 16) }
-          : range(at(places.get(key)!, bytesOf(typeOf(ref))), ref);
+        if (pieces) {
+          const [{ buffer, offset }] = pieces;
+          return { buffer, offset, size: roundUp(bytesOf(typeOf(ref)), 16), pieces };
+        }
+        return range(at(places.get(key)!, bytesOf(typeOf(ref))), ref);
       };
       const bindings = bind(call, resolve, () => {
         while (params.length * 4 % alignment) params.push(0);
@@ -233,10 +235,6 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
       const staged = stageTextures(call, bindings, staging, {
         dtypeOf,
         useOf: (b) => isOnce ? "once" : isKept(b) ? "kept" : "each run",
-        piecesOf: ({ name }) => {
-          const ref = call.bindings[name];
-          return ref?.kind === "input" ? piecesOf(node.inputs[ref.index].key) : undefined;
-        },
       });
       const halves = bindings.filter((_, i) => staged.bindings[i].texture !== undefined)
         .filter((b) => dtypeOf(b) === "f16").map((b) => b.name);

@@ -160,7 +160,7 @@ export interface OpDef {
   /** Which tensors of a node of so many inputs may be stored as f16 (`precision.ts`). */
   half?(attrs: Attrs, inputs: number): readonly StoredAlike[];
   /**
-   * Of an op that only joins its inputs, one output: elements [offset, offset + size) of an input
+   * Of an op that only joins or cuts its inputs, one output: elements [offset, offset + size) of an input
    * are those of the output from `at` on. The planner may then do without the output's memory.
    */
   pieces?(

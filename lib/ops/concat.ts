@@ -246,6 +246,16 @@ export const sliceOp: OpDef = {
     };
     return copies(rows, [params], [x], device);
   },
+  pieces([x], [y], { axis, start }) {
+    const { rows, unit } = split(y, axis);
+    const [stride, size] = [x.shape[axis] * unit, y.shape[axis] * unit];
+    return Array.from({ length: rows }, (_, r) => ({
+      input: 0,
+      offset: r * stride + start * unit,
+      size,
+      at: r * size,
+    }));
+  },
   cost: (_, outputs) => ({ flops: 0, bytes: 2 * trafficOf([], outputs) }),
   cases: [
     ["odd", [3, 6, 17], 1, 2, 3],
