@@ -63,7 +63,7 @@ export function fillInput(type: TensorType & { fill?: Fill }, rng: () => number)
 
 /** The case with tensors stored as f16, in each way that the op allows. */
 function allHalves(def: OpDef, test: OpCase): OpCase[] {
-  const groups = def.half?.(test.attrs, test.inputs.length) ?? [];
+  const groups = def.half?.(test.attrs, test.inputs) ?? [];
   return Array.from({ length: 2 ** groups.length - 1 }, (_, k): OpCase => {
     const chosen = groups.filter((_, i) => (k + 1) >> i & 1);
     const inputs = chosen.flatMap((g) => g.inputs ?? []);

@@ -58,7 +58,7 @@ export function benchStep(kind: StepKind, config: RunConfig, options: PlanOption
   const batch = config.train_batch_size;
   const { precision } = config;
   const { software } = options.device;
-  const shared = { config: config.unet, layout, batch, height, width, precision };
+  const shared = { config: config.unet, layout, batch, height, width, precision, software };
   const graph = kind === "train"
     ? trainingGraph({
       ...shared,
@@ -70,7 +70,7 @@ export function benchStep(kind: StepKind, config: RunConfig, options: PlanOption
       recompute: config.recompute,
     })
     : kind === "sample"
-    ? samplingGraph({ ...shared, guided: true, noise: "device", software })
+    ? samplingGraph({ ...shared, guided: true, noise: "device" })
     : forwardGraph(config, layout, software);
   return { kind, config, layout, graph, plan: plan(graph, OPS, options) };
 }

@@ -157,8 +157,8 @@ export interface OpDef {
   /** Ways to run it, best guess first; empty only for ops that the planner turns into aliases. */
   lower(context: LowerContext): Variant[];
   cost(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: Attrs): Cost;
-  /** Which tensors of a node of so many inputs may be stored as f16 (`precision.ts`). */
-  half?(attrs: Attrs, inputs: number): readonly StoredAlike[];
+  /** Which tensors of a node may be stored as f16 (`precision.ts`). */
+  half?(attrs: Attrs, inputs: readonly TensorType[]): readonly StoredAlike[];
   /**
    * Of an op that only joins or cuts its inputs, one output: elements [offset, offset + size) of an input
    * are those of the output from `at` on. The planner may then do without the output's memory.

@@ -21,8 +21,8 @@ export const withPrecision = (
 
 /**
  * The graph with tensors as f16 where both the op that makes them and all that read them allow it.
- * For a software device what a convolution alone reads stays f32: it is gone right after it, and
- * would be converted each time it is read.
+ * For a software device what a convolution reads again and again stays f32: it would be converted
+ * each time.
  */
 export function storeHalf(
   graph: Graph,
@@ -61,7 +61,7 @@ export function storeHalf(
 }
 
 const groupsOf = ({ op, attrs, inputs }: Node, registry: Registry) =>
-  registry[op]?.half?.(attrs, inputs.length) ?? [];
+  registry[op]?.half?.(attrs, inputs) ?? [];
 
 /** Tensors that an op ties together are of one type; a set of them is f16 if every one may be. */
 function chooseHalf(
@@ -75,16 +75,10 @@ function chooseHalf(
     return parent === undefined ? key : rootOf(parent);
   };
   const refused = new Set<string>();
-  const readers = new Map<string, number>();
-  for (const { key } of graph.nodes.flatMap((node) => node.inputs)) {
-    readers.set(key, (readers.get(key) ?? 0) + 1);
-  }
   for (const node of graph.nodes) {
     const groups = groupsOf(node, registry);
     for (const { inputs = [], outputs = [], rereads } of groups) {
-      for (const { key } of rereads && software ? inputs.map((i) => node.inputs[i]) : []) {
-        if (readers.get(key) === 1) refused.add(key);
-      }
+      if (rereads && software) inputs.forEach((i) => refused.add(node.inputs[i].key));
       const keys = [
         ...inputs.map((i) => node.inputs[i].key),
         ...outputs.map((i) => `${node.id}:${i}`),

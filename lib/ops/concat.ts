@@ -125,7 +125,7 @@ export const concatOp: OpDef = {
     });
     return [withLength(first, axis, inputs.reduce((sum, t) => sum + t.shape[axis], 0))];
   },
-  half: (_, count) => [{ inputs: Array.from({ length: count }, (_, i) => i), outputs: [0] }],
+  half: (_, inputs) => [{ inputs: inputs.map((_, i) => i), outputs: [0] }],
   vjp({ inputs, attrs: { axis } }, [dy], needs) {
     let start = 0;
     return inputs.map((t, i) => {

@@ -6,7 +6,14 @@ import { sumBatch, sumSpatial } from "./channel.ts";
 import { f32, storedType } from "./common.ts";
 import { BACKWARD_DATA_CASES, BACKWARD_WEIGHT_CASES, FORWARD_CASES } from "./conv2d/cases.ts";
 import { backwardDataDirect, fastShape, forwardDirect } from "./conv2d/direct.ts";
-import { addExtras, epilogueOf, extrasOf, halfTensors, requireExtras } from "./conv2d/extras.ts";
+import {
+  addExtras,
+  epilogueOf,
+  extrasOf,
+  halfTensors,
+  requireExtras,
+  rereads,
+} from "./conv2d/extras.ts";
 import { backwardDataGemm, backwardWeightGemm, forwardGemm } from "./conv2d/gemm.ts";
 import { backwardDataGeneric, backwardWeightGeneric } from "./conv2d/generic.ts";
 import {
@@ -178,7 +185,10 @@ export const conv2dBackwardWeightOp: OpDef = {
     requireOutput(dy, geometry(x.shape, weightShape, stride, padding));
     return [f32(...weightShape)];
   },
-  half: () => [{ inputs: [0] }, { inputs: [1] }],
+  half(attrs) {
+    const reread = rereads(attrs, attrs.weightShape);
+    return [{ inputs: [0], rereads: reread }, { inputs: [1], rereads: reread }];
+  },
   vjp: "non-differentiable",
   reference([x, dy], { stride, padding, weightShape }, [xType]) {
     return [backwardWeightReference(geometry(xType.shape, weightShape, stride, padding), x, dy)];

@@ -149,7 +149,7 @@ export const groupNormApplyOp: OpDef = {
   },
   lower({ inputs: [x, stats], outputs: [y], attrs: { silu }, device }) {
     const { batch, channels, pixels, groupChannels } = dimensions(x, stats.shape[1]);
-    const ways = readings(device, x, pixels, y.dtype);
+    const ways = readings(device, x, pixels, { stored: y.dtype });
     return variantsOf(ways, ({ name, width, value, stored, ...r }) => {
       const grid = rowGrid(device, batch * channels, pixels / width);
       return {

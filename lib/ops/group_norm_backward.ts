@@ -8,9 +8,10 @@ import {
   f32,
   kernel,
   only,
-  requireAlike,
   requireRank,
   requireSame,
+  requireStored,
+  storedType,
 } from "./common.ts";
 import { dimensions, positive, requireParts } from "./group_norm_shared.ts";
 import {
@@ -92,10 +93,11 @@ export const groupNormSumsOp: OpDef = {
   name: "group_norm_sums",
   infer([x, dy, stats, weight, bias]) {
     requireParts(x, stats, weight, bias);
-    requireAlike("dy", dy, "x", x);
+    requireStored("dy", dy);
+    requireSame("dy", dy, "x", x);
     return [f32(x.shape[0], x.shape[1], 2)];
   },
-  half: () => [{ inputs: [0, 1] }],
+  half: () => [{ inputs: [0] }, { inputs: [1] }],
   vjp: "non-differentiable",
   reference(inputs, { silu }, [type, , { shape: [, groups] }]) {
     const at = normalised(inputs, silu, type, groups);
@@ -107,25 +109,28 @@ export const groupNormSumsOp: OpDef = {
     }
     return [sums];
   },
-  lower({ inputs: [x, , stats], attrs: { silu }, device }) {
+  lower({ inputs: [x, dy, stats], attrs: { silu }, device }) {
     const { batch, channels, pixels, groupChannels } = dimensions(x, stats.shape[1]);
     const rows = batch * channels;
-    return variantsOf(readings(device, x, pixels), ({ name, width, value, lanes, ...r }) => ({
-      calls: [{
-        kernel: SUMS[name],
-        constants: { WORKGROUP: reductionWorkgroup(device) },
-        specialize: { ...value, ...lanes, ...r.x, ...r.dy },
-        params: {
-          rows,
-          length: pixels / width,
-          channels,
-          group_channels: groupChannels,
-          silu: Number(silu),
-        },
-        bindings: { ...BACKWARD_INPUTS, sums: output() },
-        workgroups: foldGrid(rows),
-      }],
-    }));
+    return variantsOf(
+      readings(device, x, pixels, { dy: dy.dtype }),
+      ({ name, width, value, lanes, ...r }) => ({
+        calls: [{
+          kernel: SUMS[name],
+          constants: { WORKGROUP: reductionWorkgroup(device) },
+          specialize: { ...value, ...lanes, ...r.x, ...r.dy },
+          params: {
+            rows,
+            length: pixels / width,
+            channels,
+            group_channels: groupChannels,
+            silu: Number(silu),
+          },
+          bindings: { ...BACKWARD_INPUTS, sums: output() },
+          workgroups: foldGrid(rows),
+        }],
+      }),
+    );
   },
   cost: (inputs, outputs) => ({
     flops: 14 * sizeOf(inputs[0].shape),
@@ -172,14 +177,15 @@ export const groupNormParameterGradientsOp: OpDef = {
 
 export const groupNormDataGradientOp: OpDef = {
   name: "group_norm_data_gradient",
-  infer([x, dy, stats, weight, bias, sums]) {
+  infer([x, dy, stats, weight, bias, sums], attrs) {
     requireParts(x, stats, weight, bias);
-    requireAlike("dy", dy, "x", x);
+    requireStored("dy", dy);
+    requireSame("dy", dy, "x", x);
     const required = f32(x.shape[0], x.shape[1], 2);
     requireSame("sums", sums, "required", required);
-    return [x];
+    return [{ shape: x.shape, dtype: storedType(attrs) }];
   },
-  half: () => [{ inputs: [0, 1], outputs: [0] }],
+  half: () => [{ inputs: [0] }, { inputs: [1] }, { outputs: [0], named: true }],
   vjp: "non-differentiable",
   reference(inputs, { silu }, [type, , { shape: [, groups] }]) {
     const [weight, sums] = [inputs[3], inputs[5]];
@@ -195,10 +201,11 @@ export const groupNormDataGradientOp: OpDef = {
       return rstd * (weight[c] * g - means[2 * group] - xhat * means[2 * group + 1]);
     })];
   },
-  lower({ inputs: [x, , stats], attrs: { silu }, device }) {
+  lower({ inputs: [x, dy, stats], outputs: [dx], attrs: { silu }, device }) {
     const groups = stats.shape[1];
     const { batch, channels, pixels, groupChannels, size } = dimensions(x, groups);
-    return variantsOf(readings(device, x, pixels), (reading): Lowering => {
+    const ways = readings(device, x, pixels, { stored: dx.dtype, dy: dy.dtype });
+    return variantsOf(ways, (reading): Lowering => {
       const { name, width, value, stored } = reading;
       const grid = rowGrid(device, batch * channels, pixels / width);
       return {

@@ -30,24 +30,34 @@ export interface Reading {
   readonly stored: { readonly Stored: string };
 }
 
-function readingOf(name: Reading["name"], dtype: DType, stored: DType): Reading {
+interface ReadTypes {
+  /** Of the output; that of the tensor by default. */
+  readonly stored?: DType;
+  /** Of a second tensor, dy; that of the first by default. */
+  readonly dy?: DType;
+}
+
+function readingOf(
+  name: Reading["name"],
+  dtype: DType,
+  { stored = dtype, dy = dtype }: ReadTypes = {},
+): Reading {
   const width = name === "scalar" ? 1 : 4;
-  const inStorage = storedAs(dtype, width).Stored;
   const isStorage = name !== "staged";
   return {
     name,
     width,
     value: { Value: storedAs("f32", width).Stored },
     lanes: { LANES: width === 4 ? "vec4<f32>(1.0)" : "vec4<f32>(1.0, 0.0, 0.0, 0.0)" },
-    x: isStorage ? { StoredX: inStorage } : {},
-    dy: isStorage ? { StoredDy: inStorage } : {},
+    x: isStorage ? { StoredX: storedAs(dtype, width).Stored } : {},
+    dy: isStorage ? { StoredDy: storedAs(dy, width).Stored } : {},
     stored: storedAs(stored, isStorage ? width : "staged 4"),
   };
 }
 
 /** The way to read rows of `length` elements from storage. */
 export const storageReading = (length: number, dtype: DType = "f32"): Reading =>
-  readingOf(length % 4 ? "scalar" : "vec4", dtype, dtype);
+  readingOf(length % 4 ? "scalar" : "vec4", dtype);
 
 /** Floats in the largest staging texture, 8,191 rows of 2,048 texels (lib/gpu/staging.ts). */
 const STAGED_FLOATS = 4 * 2048 * 8191;
@@ -71,17 +81,17 @@ export function storageOrStaged<T>(
 /**
  * Ways to read the rows of `tensor`, `length` elements each, best first: vec4 where every row starts
  * and ends at a multiple of 4 elements, from storage or, faster on software Vulkan, from a texture to
- * which the planner copies the tensor; else single elements. `stored`: the type of the output.
+ * which the planner copies the tensor; else single elements.
  */
 export function readings(
   device: DeviceProfile,
   tensor: TensorType,
   length: number,
-  stored: DType = tensor.dtype,
+  types: ReadTypes = {},
 ): Reading[] {
-  const storage = readingOf(length % 4 ? "scalar" : "vec4", tensor.dtype, stored);
+  const storage = readingOf(length % 4 ? "scalar" : "vec4", tensor.dtype, types);
   if (storage.name === "scalar") return [storage];
-  return storageOrStaged(device, [tensor], storage, readingOf("staged", tensor.dtype, stored));
+  return storageOrStaged(device, [tensor], storage, readingOf("staged", tensor.dtype, types));
 }
 
 const LIBRARIES = {

@@ -55,7 +55,7 @@ export const upsampleNearest2xOp: OpDef = {
     ];
   },
   lower({ inputs: [x], outputs: [y], device }) {
-    const ways = readings(device, x, x.shape[3], y.dtype);
+    const ways = readings(device, x, x.shape[3], { stored: y.dtype });
     return variantsOf(ways, ({ name, width, stored, ...r }) => {
       const count = sizeOf(x.shape) / width;
       return {

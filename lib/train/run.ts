@@ -12,6 +12,7 @@ import {
   saveCheckpoint,
 } from "./checkpoint.ts";
 import { describeBadTensor, DivergedError, DivergenceWatch, firstBadTensor } from "./divergence.ts";
+import { Garbage } from "./garbage.ts";
 import { MetricsFile } from "./metrics_file.ts";
 import { Preview } from "./preview.ts";
 import { provenanceHash, writeProvenance } from "./provenance_file.ts";
@@ -86,24 +87,6 @@ async function explain(
     "lower --learning-rate or set --max-grad-norm 1",
   ];
   return new DivergedError(parts.join("; "), error.step);
-}
-
-/**
- * What steps and checkpoints leave behind would stay until V8 sees a reason, and V8 lets tens of
- * megabytes come together first; the task hands out gc.
- */
-class Garbage {
-  #collected = performance.now();
-
-  collect(): void {
-    (globalThis as { gc?: () => void }).gc?.();
-    this.#collected = performance.now();
-  }
-
-  /** Some 10 ms, three times a minute. */
-  collectNowAndThen(): void {
-    if (performance.now() - this.#collected > 20_000) this.collect();
-  }
 }
 
 /**

@@ -46,6 +46,8 @@ export interface TrainingGraphOptions {
   readonly exposeGradient?: boolean;
   /** f16: activations and their gradients are stored so, and the loss is scaled. */
   readonly precision?: Precision;
+  /** Whether the device is a software one; matters for f16. */
+  readonly software?: boolean;
 }
 
 /** Told apart from other draws with the same seed and step. */
@@ -142,7 +144,8 @@ export function trainingGraph(options: TrainingGraphOptions): Graph {
   });
   const fused = fuse(graph, OPS).graph;
   const shortened = options.recompute ? recompute(fused, OPS) : fused;
-  return withPrecision(shortened, OPS, options.precision);
+  const { precision, software = false } = options;
+  return withPrecision(shortened, OPS, precision, { software });
 }
 
 /**

@@ -56,7 +56,7 @@ export async function verifyUnet(
   graph.output("grad.sample", ofSample);
   graph.output("grads", pack(ofParameters, layout.specs.map((s) => s.offset), layout.size));
 
-  const stored = withPrecision(graph, OPS, precision);
+  const stored = withPrecision(graph, OPS, precision, gpu.profile);
   const executable = await Executable.load(gpu, plan(stored, OPS, { device: gpu.profile, exact }), {
     poison: true,
   });

@@ -32,11 +32,19 @@ export function requireExtras(
   });
 }
 
+/** Whether a convolution with such a weight reads the pixels it is made for many times over. */
+export const rereads = ({ stride }: Attrs, [, , kh, kw]: readonly number[]): boolean =>
+  stride === 1 && kh * kw > 1;
+
 /** `half` of the op: the image that it reads, and the one it makes with its residual. */
-export function halfTensors(attrs: Attrs): StoredAlike[] {
+export function halfTensors(attrs: Attrs, given: readonly TensorType[]): StoredAlike[] {
   const residual = extrasOf(attrs).indexOf("residual");
   const inputs = residual < 0 ? [] : [2 + residual];
-  return [{ inputs: [0], rereads: true }, { inputs, outputs: [0], named: true }];
+  return [{ inputs: [0], rereads: rereads(attrs, given[1].shape) }, {
+    inputs,
+    outputs: [0],
+    named: true,
+  }];
 }
 
 export function epilogueOf(attrs: Attrs): Epilogue {
