@@ -172,7 +172,8 @@ function open(id) {
       ["constants", JSON.stringify(d.constants)],
       ["params", d.params.join(" ")],
       ["bindings", d.bindings.map((b) => b.name + ": " + (b.pieces ?? [b]).map((p) =>
-        "buffer " + p.buffer + " [" + p.offset + ", +" + p.size + "]").join(" + ") + (b.texture === undefined ? "" : " in texture " + b.texture)).join("; ")],
+        "buffer " + p.buffer + " [" + p.offset + ", +" + p.size + "]").join(" + ") +
+        (b.texture === undefined ? "" : " in texture " + b.texture)).join("; ")],
       ["FLOPs", Math.round(d.flops).toLocaleString("en")],
       ["SHA-256", d.sha256],
     ]));

@@ -25,13 +25,20 @@ export interface LoadOptions {
   readonly onPipeline?: (done: number, total: number) => void;
 }
 
+/** Arguments of copyBufferToTexture. */
+interface Copy {
+  readonly source: GPUTexelCopyBufferInfo;
+  readonly target: GPUTexelCopyTextureInfo;
+  readonly extent: [number, number];
+}
+
 interface Step {
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: readonly [number, number, number];
-  readonly stage: readonly PlanStage[];
+  readonly stage: readonly Copy[];
   /** The copies of `stage` that every run makes. */
-  readonly again: readonly PlanStage[];
+  readonly again: readonly Copy[];
   readonly once: boolean;
 }
 
@@ -44,6 +51,12 @@ const wrote = (buffer: GPUBuffer) => writes.set(buffer, (writes.get(buffer) ?? 0
 
 /** NaN as one f32 and as two f16. */
 const NAN_WORD = 0x7fc07fc0;
+
+function copyToTextures(encoder: GPUCommandEncoder, copies: readonly Copy[]): void {
+  for (const { source, target, extent } of copies) {
+    encoder.copyBufferToTexture(source, target, extent);
+  }
+}
 
 /** A plan with its pipelines, buffers and bind groups: ready to run any number of times. */
 export class Executable {
@@ -88,8 +101,8 @@ export class Executable {
           })),
         }),
         workgroups: d.workgroups,
-        stage: d.stage,
-        again: d.stage.filter((s) => !s.once),
+        stage: self.#copiesOf(d.stage),
+        again: self.#copiesOf(d.stage.filter((s) => !s.once)),
         once: d.once ?? false,
       });
     }
@@ -176,6 +189,7 @@ export class Executable {
     const slot = this.plan.inputs[name] ?? this.plan.states[name] ?? this.plan.outputs[name] ??
       this.plan.tensors[name];
     if (!slot) throw new Error(`The plan has no input, state or output "${name}"`);
+    if (slot.pieces) throw new Error(`"${name}" has no memory of its own`);
     return slot;
   }
 
@@ -188,7 +202,6 @@ export class Executable {
           `for [${slot.shape}]`,
       );
     }
-    if (slot.pieces) throw new Error(`Cannot write "${name}": it has no memory of its own`);
     wrote(this.#buffers[slot.buffer]);
     // Whole words; the buffer has room for them.
     const padded = data.byteLength % 4 ? Uint16Array.from([...data as Uint16Array, 0]) : data;
@@ -216,7 +229,7 @@ export class Executable {
       const stage = isPrepared ? step.again : step.stage;
       if (stage.length) {
         pass.end();
-        this.#copyToTextures(encoder, stage);
+        copyToTextures(encoder, stage);
         pass = encoder.beginComputePass();
         last = undefined;
       }
@@ -244,18 +257,16 @@ export class Executable {
     }
   }
 
-  #copyToTextures(encoder: GPUCommandEncoder, stage: readonly PlanStage[]): void {
-    for (const { buffer, texture, ...range } of stage) {
+  #copiesOf(stage: readonly PlanStage[]): Copy[] {
+    return stage.flatMap(({ buffer, texture, ...range }) => {
       const { dtype } = this.plan.textures[texture];
       const bytesPerRow = stagingRowBytes(dtype);
-      for (const copy of texelCopies(range, dtype)) {
-        encoder.copyBufferToTexture(
-          { buffer: this.#buffers[buffer], offset: copy.offset, bytesPerRow },
-          { texture: this.#textures[texture], origin: [...copy.origin] },
-          [...copy.extent],
-        );
-      }
-    }
+      return texelCopies(range, dtype).map(({ offset, origin, extent }): Copy => ({
+        source: { buffer: this.#buffers[buffer], offset, bytesPerRow },
+        target: { texture: this.#textures[texture], origin: [...origin] },
+        extent: [...extent],
+      }));
+    });
   }
 
   /** Reads an f32 or f16 input, state, output or tensor back; waits for the work before it. */
@@ -275,9 +286,7 @@ export class Executable {
     const staging = idle.pop() ??
       device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
     const encoder = device.createCommandEncoder();
-    for (const p of slot.pieces ?? [{ buffer: slot.buffer, offset: slot.offset, size, at: 0 }]) {
-      encoder.copyBufferToBuffer(this.#buffers[p.buffer], p.offset, staging, p.at, p.size);
-    }
+    encoder.copyBufferToBuffer(this.#buffers[slot.buffer], slot.offset, staging, 0, size);
     device.queue.submit([encoder.finish()]);
     await staging.mapAsync(GPUMapMode.READ);
     const bytes = staging.getMappedRange().slice(0, slot.bytes);
@@ -316,7 +325,7 @@ export class Executable {
         const end = { querySet: queries, endOfPassWriteIndex: 2 * i + 1 };
         if (step.stage.length) {
           encoder.beginComputePass({ timestampWrites: begin }).end();
-          this.#copyToTextures(encoder, step.stage);
+          copyToTextures(encoder, step.stage);
         }
         const pass = encoder.beginComputePass({
           timestampWrites: step.stage.length ? end : { ...begin, ...end },

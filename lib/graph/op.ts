@@ -160,8 +160,8 @@ export interface OpDef {
   /** Which tensors of a node may be stored as f16 (`precision.ts`). */
   half?(attrs: Attrs, inputs: readonly TensorType[]): readonly StoredAlike[];
   /**
-   * Of an op that only joins or cuts its inputs, one output: elements [offset, offset + size) of an input
-   * are those of the output from `at` on. The planner may then do without the output's memory.
+   * Of an op that only joins or cuts its inputs, one output: elements [offset, offset + size) of an
+   * input are those of the output from `at` on. The planner may then do without the output's memory.
    */
   pieces?(
     inputs: readonly TensorType[],

@@ -14,9 +14,11 @@ import type { Tensor } from "../../lib/graph/tensor.ts";
 import { add } from "../../lib/ops/add.ts";
 import { concat, slice } from "../../lib/ops/concat.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
+import { schedulerStep, STEP_COEFFICIENTS } from "../../lib/ops/diffusion.ts";
 import { groupNorm } from "../../lib/ops/group_norm.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { silu } from "../../lib/ops/silu.ts";
+import { Recorder } from "../audit/recorder.ts";
 
 const { software } = AUDIT_PROFILES;
 
@@ -88,6 +90,46 @@ Deno.test("joined: otherwise it is made as before", () => {
     made(joinedGraph(shape, (joined, graph) => graph.output("silu", silu(joined)))),
     "one reads it from storage",
   );
+  const ofState = joinedGraph(shape, (joined, graph) => {
+    const parts = [add(joined, joined), graph.state("s", { shape: joined.shape, dtype: "f32" })];
+    graph.output("u", add(concat(parts, 1), concat(parts, 1)));
+    graph.update("s", add(joined, joined));
+  });
+  assert.equal(joins(plan(ofState, OPS, { device: software })), 4, "a state is among the parts");
+
+  const overwritten = new Graph();
+  const image = { shape: [3, 16, 64, 64], dtype: "f32" as const };
+  const [x, noise] = ["x", "noise"].map((name) => overwritten.input(name, image));
+  const coefficients = overwritten.input("c", { shape: [STEP_COEFFICIENTS], dtype: "f32" });
+  const [a, b] = [add(x, noise), add(x, x)];
+  const both = concat([a, b], 1);
+  // In place: after this, a's memory is another image.
+  const [next] = schedulerStep(x, noise, coefficients, a, add(noise, noise));
+  const weight = overwritten.input("weight", { shape: [4, 32, 1, 1], dtype: "f32" });
+  overwritten.output("y", conv2d(both, weight));
+  overwritten.output("next", next);
+  assert.ok(made(overwritten), "a part is overwritten before the whole is read");
+});
+
+Deno.test("joined: of what is joined already one has memory", async () => {
+  const gpu = await openGpu();
+  const graph = joinedGraph([3, 12, 20, 64, 64], (joined, graph) => {
+    const twice = concat([joined, add(joined, joined)], 1);
+    graph.output("u", conv2d(twice, graph.input("twice", { shape: [4, 64, 1, 1], dtype: "f32" })));
+  });
+  const p = plan(graph, OPS, { device: gpu.profile });
+  if (gpu.profile.software) {
+    assert.deepEqual(p.dispatches.filter((d) => d.op === "concat").map((d) => d.note), ["", ""]);
+  }
+  const exe = await Executable.load(gpu, p, { poison: true });
+  const feeds = feedsOf(graph);
+  for (const [name, data] of Object.entries(feeds)) exe.write(name, data);
+  exe.run();
+  const lists = Object.fromEntries(Object.entries(feeds).map(([k, v]) => [k, Array.from(v)]));
+  const { relative } = compare(await exe.read("u"), interpret(graph, OPS, lists).outputs.get("u")!);
+  assert.ok(relative < 1e-6, `${relative}`);
+  exe.destroy();
+  gpu.destroy();
 });
 
 for (
@@ -126,6 +168,29 @@ for (
     });
   }
 }
+
+Deno.test("joined: what reaches the device is what the Plan lists; it has no memory to read", async () => {
+  const real = await openGpu();
+  for (const shape of [[3, 12, 20, 64, 64], [26, 8, 21, 20, 20]]) {
+    const recorder = new Recorder();
+    const graph = joinedGraph(shape);
+    const p = plan(graph, OPS, { device: real.profile });
+    const exe = await Executable.load(recorder.watch(real), p);
+    const from = recorder.events.length;
+    for (const [name, data] of Object.entries(feedsOf(graph))) exe.write(name, data);
+    exe.run();
+    await exe.read("y");
+    assert.equal(recorder.events.length - from, graph.inputs.size + 2);
+    assert.deepEqual(recorder.unlisted(Recorder.loaded([p]), from), []);
+    if (real.profile.software) {
+      assert.ok(p.dispatches.some((d) => d.stage.some((s) => s.at)));
+      const joined = graph.nodes.find((n) => n.op === "concat")!;
+      await assert.rejects(exe.read(`${joined.id}:0`), /no memory of its own/);
+    }
+    exe.destroy();
+  }
+  real.destroy();
+});
 
 Deno.test("joined: a piece in the wrong place shows in the audit's check", async () => {
   const gpu = await openGpu();

@@ -1,5 +1,21 @@
 import assert from "node:assert/strict";
+import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
+import { plan } from "../../lib/gpu/planner.ts";
 import { type Staged, Staging, stagingRowBytes, texelCopies } from "../../lib/gpu/staging.ts";
+import { Graph } from "../../lib/graph/graph.ts";
+import type { Tensor } from "../../lib/graph/tensor.ts";
+import { add } from "../../lib/ops/add.ts";
+import { groupNormApplyOp } from "../../lib/ops/group_norm.ts";
+import { OPS } from "../../lib/ops/mod.ts";
+import { scale } from "../../lib/ops/scale.ts";
+
+/** The norm with given statistics: reads each image once. */
+function groupNormApply(x: Tensor, graph: Graph): Tensor {
+  const part = (name: string, ...shape: number[]) =>
+    graph.inputs.get(name) ?? graph.input(name, { shape, dtype: "f32" });
+  const inputs = [x, part("stats", 1, 4, 2), part("weight", 32), part("bias", 32)];
+  return graph.append(groupNormApplyOp, inputs, { groups: 4, silu: false })[0];
+}
 
 const ROW = stagingRowBytes("f32");
 const range = (buffer: number, rows = 100) => ({ buffer, offset: 0, size: rows * ROW });
@@ -39,6 +55,22 @@ Deno.test("staging: what is still needed is kept while a free texture can be had
   staging.place([image(2)]);
   assert.equal(staging.place([image(0)]).stage.length, 0);
   assert.equal(staging.textures.length, 2);
+});
+
+Deno.test("staging: the planner gives textures back when their tensor has been read last", () => {
+  // Each image is read once, by the next: one texture does, but for the sum, which reads two.
+  const build = (more: (first: Tensor, last: Tensor) => Tensor) => {
+    const graph = new Graph();
+    const shape = [1, 32, 128, 128];
+    const first = scale(graph.input("x", { shape, dtype: "f32" }), 2);
+    let last = first;
+    for (let i = 0; i < 5; i++) last = groupNormApply(last, graph);
+    graph.output("y", more(first, last));
+    const { textures } = plan(graph, OPS, { device: AUDIT_PROFILES.software });
+    return textures.filter(({ rows }) => rows > 64).length;
+  };
+  assert.equal(build((_, last) => last), 1);
+  assert.equal(build((first, last) => add(first, last)), 2);
 });
 
 Deno.test("staging: two ranges of one dispatch never share a texture", () => {
