@@ -8,7 +8,7 @@ import { OPS } from "../ops/mod.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
 import { unet2D } from "../nn/unet_2d.ts";
-import { concat } from "../ops/concat.ts";
+import { concat, slice } from "../ops/concat.ts";
 import { guidance, qSample, schedulerStep, STEP_COEFFICIENTS } from "../ops/diffusion.ts";
 import { blend, guidanceRescale } from "../ops/guidance.ts";
 import { randomNormal } from "../ops/random.ts";
@@ -28,7 +28,7 @@ export interface SamplingGraphOptions {
   readonly noise: "device" | "input";
   /** How activations are stored; f32 by default. */
   readonly precision?: Precision;
-  /** Whether the device is a software one; matters for f16. */
+  /** Whether the device is a software one, whose caches are the processor's. */
   readonly software?: boolean;
 }
 
@@ -47,9 +47,37 @@ const imageType = ({ batch, height, width }: ModelOptions) =>
 const stored = (graph: Graph, { precision, software = false }: ModelOptions): Graph =>
   withPrecision(fuse(graph, OPS).graph, OPS, precision, { software });
 
+/**
+ * Pixels that the model takes at once on a software device. Sampling keeps nothing of an activation,
+ * so with this few most of what a kernel writes is still in the processor's caches for the next one,
+ * and a large batch needs hardly more memory than a small one.
+ */
+const SOFTWARE_PIXELS = 2 * 128 * 128;
+
+/** The model on as many images at once as the device likes. x [N,C,H,W], t [N] → [N,out,H,W]. */
+function modelOutput(
+  { config, software }: ModelOptions,
+  parameters: FlatParameters,
+  sample: Tensor,
+  t: Tensor,
+): Tensor {
+  const [rows, , height, width] = sample.shape;
+  const most = software ? Math.max(1, Math.floor(SOFTWARE_PIXELS / (height * width))) : rows;
+  if (rows <= most) return unet2D(config, parameters, sample, t);
+  // Equal parts, or two sizes: each size has plans of its own to be tuned.
+  const parts = Math.ceil(rows / most);
+  const starts = Array.from({ length: parts + 1 }, (_, i) => Math.floor(i * rows / parts));
+  const outputs = starts.slice(1).map((end, i) => {
+    const part = (x: Tensor) =>
+      x.graph.scope(`part ${i}`, () => slice(x, 0, starts[i], end - starts[i]));
+    return unet2D(config, parameters, part(sample), part(t));
+  });
+  return t.graph.scope("parts", () => concat(outputs, 0));
+}
+
 /** What every graph with the model in it starts from. */
 function modelParts(graph: Graph, options: ModelOptions, rows: number) {
-  const { config, layout } = options;
+  const { layout } = options;
   const image = imageType(options);
   const mask = graph.input("lung_mask", image);
   const t = graph.input("t", { shape: [rows], dtype: "i32" });
@@ -64,7 +92,7 @@ function modelParts(graph: Graph, options: ModelOptions, rows: number) {
       const parts = maps.map((map) => concat([mask, map, x], 1));
       return parts.length > 1 ? concat(parts, 0) : parts[0];
     });
-    return unet2D(config, parameters, sample, t);
+    return modelOutput(options, parameters, sample, t);
   };
   return { image, x, run };
 }

@@ -13,12 +13,17 @@ import { shaderInterface } from "./wgsl.ts";
 export interface Lowered {
   readonly calls: readonly KernelCall[];
   readonly scratch: readonly string[];
+  readonly scratchBytes: readonly number[];
 }
 
 export interface OnceCalls {
   readonly calls: ReadonlySet<KernelCall>;
   /** Roots of the scratch memory that these write, and no other call. */
   readonly scratch: ReadonlySet<string>;
+  /** Root → root of an earlier node's scratch memory that holds the same. Not in `scratch`. */
+  readonly same: ReadonlyMap<string, string>;
+  /** Calls that would write to the former; nobody makes them. Not in `calls`. */
+  readonly spared: ReadonlySet<KernelCall>;
 }
 
 /** @param constant roots of the states that the plan leaves as they are. */
@@ -29,6 +34,9 @@ export function onceCalls(
 ): OnceCalls {
   const calls = new Set<KernelCall>();
   const kept = new Set<string>();
+  const same = new Map<string, string>();
+  const spared = new Set<KernelCall>();
+  const made = new Map<string, Lowered>();
   for (const [node, low] of lowered) {
     const scratch = new Set<string>();
     // Written in each run, by a call before: what else is written there must be written again too.
@@ -49,9 +57,39 @@ export function onceCalls(
         break;
       }
     }
-    for (const root of scratch) kept.add(root);
+    if (scratch.size === 0) continue;
+    const recipe = recipeOf(node, low, calls, places);
+    const earlier = made.get(recipe);
+    if (!earlier) {
+      made.set(recipe, low);
+      for (const root of scratch) kept.add(root);
+      continue;
+    }
+    for (const root of scratch) same.set(root, earlier.scratch[low.scratch.indexOf(root)]);
+    for (const call of low.calls) if (calls.delete(call)) spared.add(call);
   }
-  return { calls, scratch: kept };
+  return { calls, scratch: kept, same, spared };
+}
+
+/** Equal where a node's calls that run once leave the same in its scratch memory. */
+function recipeOf(
+  node: Node,
+  { calls, scratchBytes }: Lowered,
+  once: ReadonlySet<KernelCall>,
+  places: ReadonlyMap<string, Place>,
+): string {
+  const made = calls.filter((call) => once.has(call));
+  return JSON.stringify([
+    scratchBytes,
+    made.map((call) => {
+      const { kernel: { file, text }, note: _, bindings, ...rest } = call;
+      const bound = Object.entries(bindings).map(([name, ref]) => {
+        const place = ref.kind === "input" ? places.get(node.inputs[ref.index].key) : undefined;
+        return [name, ref, place];
+      });
+      return [file, text, rest, bound];
+    }),
+  ]);
 }
 
 function rootsOf(

@@ -98,6 +98,17 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
   const lowered = lowerAll(nodes, registry, options);
   const joined = joinedTensors(graph, nodes, registry, lowered, places, new Set(slotOf.keys()));
   for (const node of nodes) if (joined.has(`${node.id}:0`)) lowered.delete(node);
+  // States that no run changes, and what is made of these alone.
+  const constant = new Set(
+    [...graph.states].filter(([name]) => !graph.updates.has(name)).map(([, t]) => t.key),
+  );
+  for (const node of nodes) {
+    if (registry[node.op]?.inPlace) {
+      node.outputs.forEach((_, i) => constant.delete(places.get(`${node.id}:${i}`)!.root));
+    }
+  }
+  const once = onceCalls(lowered, places, constant);
+
   /** Where a tensor's bytes lie. */
   const sources = (key: string): readonly string[] =>
     joined.get(key)?.map((p) => p.source) ?? [key];
@@ -128,6 +139,7 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
     }
     const low = lowered.get(node);
     low?.scratch.forEach((root, i) => {
+      if (once.same.has(root)) return;
       lives.set(root, { root, bytes: roundUp(low.scratchBytes[i], 16), first: at, last: at });
     });
   }
@@ -135,16 +147,6 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
     touch(places.get(t.key)!.root, nodes.length);
   }
 
-  // States that no run changes, and what is made of these alone.
-  const constant = new Set(
-    [...graph.states].filter(([name]) => !graph.updates.has(name)).map(([, t]) => t.key),
-  );
-  for (const node of nodes) {
-    if (registry[node.op]?.inPlace) {
-      node.outputs.forEach((_, i) => constant.delete(places.get(`${node.id}:${i}`)!.root));
-    }
-  }
-  const once = onceCalls(lowered, places, constant);
   for (const root of once.scratch) {
     touch(root, 0);
     touch(root, nodes.length);
@@ -195,12 +197,17 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
     }
     const low = lowered.get(node);
     if (!low) continue;
+    const scratchOf = ({ index }: BufferRef) => {
+      const root = low.scratch[index];
+      return once.same.get(root) ?? root;
+    };
     for (const call of low.calls) {
+      if (once.spared.has(call)) continue;
       const typeOf = ({ kind, index }: BufferRef) =>
         kind === "input" ? node.inputs[index] : node.outputs[index];
       const resolve = (ref: BufferRef) => {
         if (ref.kind === "scratch") {
-          const root = low.scratch[ref.index];
+          const root = scratchOf(ref);
           return range(at({ root, offset: 0 }, lives.get(root)!.bytes), ref);
         }
         const key = ref.kind === "input" ? node.inputs[ref.index].key : `${node.id}:${ref.index}`;
@@ -230,7 +237,7 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
       const isOnce = once.calls.has(call);
       const isKept = ({ name }: PlanBinding) => {
         const ref = call.bindings[name];
-        return ref?.kind === "scratch" && once.scratch.has(low.scratch[ref.index]);
+        return ref?.kind === "scratch" && once.scratch.has(scratchOf(ref));
       };
       const staged = stageTextures(call, bindings, staging, {
         dtypeOf,
