@@ -52,7 +52,8 @@ async function step(plan: Plan): Promise<Float32Array> {
 for (const [batch, guided] of [[3, true], [5, false]] as const) {
   Deno.test(`a batch of ${batch} in parts gives the bits of the whole, guided: ${guided}`, async () => {
     const whole = await step(planned(batch, false, guided));
-    assert.deepEqual(await step(planned(batch, true, guided)), whole);
+    const parts = await step(planned(batch, true, guided));
+    assert.equal(parts.filter((v, i) => v !== whole[i]).length, 0, "values that differ");
     const images = Array.from({ length: batch }, (_, i) => whole.slice(i * 8192, (i + 1) * 8192));
     assert.equal(new Set(images.map((x) => x.join())).size, batch, "no two images are alike");
   });

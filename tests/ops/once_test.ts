@@ -116,6 +116,47 @@ Deno.test("a call stays in each run where another one writes to the same scratch
   assert.equal(once(["weights", "weights"]), 2);
 });
 
+Deno.test("what another node has made is taken only where everything about it is the same", () => {
+  const text = `
+    @group(0) @binding(0) var<storage, read> source: array<f32>;
+    @group(0) @binding(1) var<storage, read_write> target_: array<f32>;`;
+  const graph = new Graph();
+  const [w, v] = [graph.state("w", f32(4)), graph.state("v", f32(4))];
+  const places = new Map([w, v].map((t) => [t.key, { root: t.key, offset: 0 }]));
+  const usual = { input: w, constants: { N: 1 }, params: { n: 1 }, offset: 0, bytes: 16, text };
+  /** Whether a second node that is as usual but for this takes what the first has made. */
+  const shared = (other: Partial<typeof usual>): boolean => {
+    const lowered = new Map([usual, { ...usual, ...other }].map((o, i) => {
+      const call = {
+        kernel: { file: "pack.wgsl", text: o.text },
+        constants: o.constants,
+        params: o.params,
+        note: `for node ${i}`,
+        bindings: { source: input(0), target_: scratch(0, { offset: o.offset, size: 16 }) },
+        workgroups: [1, 1, 1] as const,
+      };
+      const node: Node = { ...w.node, id: 10 + i, inputs: [o.input] };
+      return [node, { calls: [call], scratch: [`s${i}`], scratchBytes: [o.bytes] }];
+    }));
+    const { calls, scratch: kept, same, spared } = onceCalls(
+      lowered,
+      places,
+      new Set([w.key, v.key]),
+    );
+    assert.equal(calls.size + spared.size, 2);
+    assert.equal(kept.size + same.size, 2);
+    assert.equal(same.get("s1"), spared.size ? "s0" : undefined);
+    return spared.size === 1;
+  };
+  assert.ok(shared({}));
+  assert.ok(!shared({ input: v }));
+  assert.ok(!shared({ constants: { N: 2 } }));
+  assert.ok(!shared({ params: { n: 2 } }));
+  assert.ok(!shared({ offset: 16 }));
+  assert.ok(!shared({ bytes: 32 }));
+  assert.ok(!shared({ text: text.replace("target_:", "target_ :") }));
+});
+
 Deno.test("a run leaves out what has run once, until weights are written to by anybody", async () => {
   const recorder = new Recorder();
   const gpu = recorder.watch(real);
