@@ -19,7 +19,7 @@ export interface JoinedPiece {
 }
 
 /** Smaller ones are not worth the commands: a copy for each input and image. */
-const FEWEST_BYTES = 2 ** 20;
+const FEWEST_BYTES = 2 ** 16;
 
 /**
  * Key → pieces of the tensors that need no memory.
