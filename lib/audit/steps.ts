@@ -70,7 +70,7 @@ export function auditedStep(
   const graph = samplingGraph({
     ...samplerOptions(config),
     noise: "device",
-    software: device.software,
+    device,
   });
   const laidOut = plan(graph, OPS, { device, exact: config.exact, choose });
   return { kind, preset, config, graph, plan: laidOut };

@@ -8,6 +8,7 @@ import { plan, type PlanOptions } from "../gpu/planner.ts";
 import { type Plan, planBytes } from "../gpu/plan.ts";
 import { Executable, type LoadOptions } from "../gpu/runtime.ts";
 import { Graph } from "../graph/graph.ts";
+import type { DeviceKind } from "../graph/op.ts";
 import { type Precision, withPrecision } from "../graph/precision.ts";
 import { fuse } from "../graph/rewrite.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
@@ -57,8 +58,8 @@ export function benchStep(kind: StepKind, config: RunConfig, options: PlanOption
   const [height, width] = config.resolution;
   const batch = config.train_batch_size;
   const { precision } = config;
-  const { software } = options.device;
-  const shared = { config: config.unet, layout, batch, height, width, precision, software };
+  const { device } = options;
+  const shared = { config: config.unet, layout, batch, height, width, precision, device };
   const graph = kind === "train"
     ? trainingGraph({
       ...shared,
@@ -71,12 +72,12 @@ export function benchStep(kind: StepKind, config: RunConfig, options: PlanOption
     })
     : kind === "sample"
     ? samplingGraph({ ...shared, guided: true, noise: "device" })
-    : forwardGraph(config, layout, software);
+    : forwardGraph(config, layout, device);
   return { kind, config, layout, graph, plan: plan(graph, OPS, options) };
 }
 
 /** The model alone: `sample` [N,C,H,W] and `t` [N] to `y`. */
-function forwardGraph(config: RunConfig, layout: ParameterLayout, software: boolean): Graph {
+function forwardGraph(config: RunConfig, layout: ParameterLayout, device: DeviceKind): Graph {
   const graph = new Graph();
   const n = config.train_batch_size;
   const shape = [n, config.unet.in_channels, ...config.resolution];
@@ -84,7 +85,7 @@ function forwardGraph(config: RunConfig, layout: ParameterLayout, software: bool
   const t = graph.input("t", { shape: [n], dtype: "i32" });
   const params = graph.state("params", { shape: [layout.size], dtype: "f32" });
   graph.output("y", unet2D(config.unet, new FlatParameters(params, layout), sample, t));
-  return withPrecision(fuse(graph, OPS).graph, OPS, config.precision, { software });
+  return withPrecision(fuse(graph, OPS).graph, OPS, config.precision, device);
 }
 
 /** The weights that every step, here and in other programs, is timed with. */

@@ -116,7 +116,7 @@ export class Sampler {
         share: shared,
         onPipeline,
       });
-    const of = { ...options, software: gpu.profile.software };
+    const of = { ...options, device: gpu.profile };
     const weights: Record<string, State> = share ? { params: share } : {};
     const from = (owner: Executable, ...names: string[]) =>
       Object.fromEntries(names.map((state) => [state, { from: owner, state }]));

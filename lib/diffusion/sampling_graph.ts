@@ -3,6 +3,7 @@
 import { Graph } from "../graph/graph.ts";
 import { type Precision, withPrecision } from "../graph/precision.ts";
 import { fuse } from "../graph/rewrite.ts";
+import type { DeviceKind } from "../graph/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { OPS } from "../ops/mod.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
@@ -28,8 +29,8 @@ export interface SamplingGraphOptions {
   readonly noise: "device" | "input";
   /** How activations are stored; f32 by default. */
   readonly precision?: Precision;
-  /** Whether the device is a software one, whose caches are the processor's. */
-  readonly software?: boolean;
+  /** The device that the graph is for: some forms of it suit one kind better. */
+  readonly device: DeviceKind;
 }
 
 /** Told apart from other draws with the same seed and step. */
@@ -38,14 +39,16 @@ const RENOISE_STREAM = 7;
 
 type ModelOptions = Pick<
   SamplingGraphOptions,
-  "config" | "layout" | "batch" | "height" | "width" | "precision" | "software"
+  "config" | "layout" | "batch" | "height" | "width" | "precision" | "device"
 >;
 
-const imageType = ({ batch, height, width }: ModelOptions) =>
+type ImageOptions = Pick<ModelOptions, "batch" | "height" | "width">;
+
+const imageType = ({ batch, height, width }: ImageOptions) =>
   ({ shape: [batch, 1, height, width], dtype: "f32" }) as const;
 
-const stored = (graph: Graph, { precision, software = false }: ModelOptions): Graph =>
-  withPrecision(fuse(graph, OPS).graph, OPS, precision, { software });
+const shaped = (graph: Graph, { precision, device }: ModelOptions): Graph =>
+  withPrecision(fuse(graph, OPS).graph, OPS, precision, device);
 
 /**
  * Pixels that the model takes at once on a software device. Sampling keeps nothing of an activation,
@@ -56,13 +59,13 @@ const SOFTWARE_PIXELS = 2 * 128 * 128;
 
 /** The model on as many images at once as the device likes. x [N,C,H,W], t [N] → [N,out,H,W]. */
 function modelOutput(
-  { config, software }: ModelOptions,
+  { config, device }: ModelOptions,
   parameters: FlatParameters,
   sample: Tensor,
   t: Tensor,
 ): Tensor {
   const [rows, , height, width] = sample.shape;
-  const most = software ? Math.max(1, Math.floor(SOFTWARE_PIXELS / (height * width))) : rows;
+  const most = device.software ? Math.max(1, Math.floor(SOFTWARE_PIXELS / (height * width))) : rows;
   if (rows <= most) return unet2D(config, parameters, sample, t);
   // Equal parts, or two sizes: each size has plans of its own to be tuned.
   const parts = Math.ceil(rows / most);
@@ -142,7 +145,7 @@ export function samplingGraph(options: SamplingGraphOptions): Graph {
   const graph = new Graph();
   const { x, run } = modelParts(graph, options, guided ? 2 * batch : batch);
   guidedStep(graph, run(guided ? ["class_map", "null_map"] : ["class_map"]), options, x);
-  return stored(graph, options);
+  return shaped(graph, options);
 }
 
 /**
@@ -154,11 +157,11 @@ export function modelGraph(options: ModelOptions): Graph {
   const { image, run } = modelParts(graph, options, options.batch);
   graph.state("e", image);
   graph.update("e", run(["class_map"]));
-  return stored(graph, options);
+  return shaped(graph, options);
 }
 
 /** Between two passes: state `conditional` becomes `e`. */
-export function keepGraph(options: ModelOptions): Graph {
+export function keepGraph(options: ImageOptions): Graph {
   const graph = new Graph();
   graph.state("conditional", imageType(options));
   graph.update("conditional", scale(graph.state("e", imageType(options)), 1));
@@ -166,7 +169,7 @@ export function keepGraph(options: ModelOptions): Graph {
 }
 
 /** After two passes: samplingGraph's inputs and states without the model's, and both outputs. */
-export function stepGraph(options: ModelOptions & { readonly rescaled?: boolean }): Graph {
+export function stepGraph(options: ImageOptions & { readonly rescaled?: boolean }): Graph {
   const graph = new Graph();
   const image = imageType(options);
   const x = graph.state("x", image);

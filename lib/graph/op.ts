@@ -23,6 +23,9 @@ export interface DeviceProfile {
   readonly lanes: number;
 }
 
+/** What decides between forms of a graph. */
+export type DeviceKind = Pick<DeviceProfile, "software">;
+
 export interface LowerContext {
   readonly inputs: readonly TensorType[];
   readonly outputs: readonly TensorType[];

@@ -5,7 +5,7 @@
  */
 
 import { Graph } from "./graph.ts";
-import type { DeviceProfile, Registry } from "./op.ts";
+import type { DeviceKind, Registry } from "./op.ts";
 import type { Node, Tensor } from "./tensor.ts";
 
 /** How activations and their gradients are stored. */
@@ -15,8 +15,8 @@ export type Precision = "f32" | "f16";
 export const withPrecision = (
   graph: Graph,
   registry: Registry,
-  precision: Precision = "f32",
-  device: Pick<DeviceProfile, "software"> = { software: false },
+  precision: Precision | undefined,
+  device: DeviceKind,
 ): Graph => precision === "f16" ? storeHalf(graph, registry, device) : graph;
 
 /**
@@ -27,7 +27,7 @@ export const withPrecision = (
 export function storeHalf(
   graph: Graph,
   registry: Registry,
-  device: Pick<DeviceProfile, "software"> = { software: false },
+  device: DeviceKind = { software: false },
 ): Graph {
   const isHalf = chooseHalf(graph, registry, device.software);
   const result = new Graph();

@@ -5,6 +5,7 @@ import { Graph } from "../graph/graph.ts";
 import { type Precision, withPrecision } from "../graph/precision.ts";
 import { recompute } from "../graph/recompute.ts";
 import { fuse } from "../graph/rewrite.ts";
+import type { DeviceKind } from "../graph/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
@@ -46,8 +47,8 @@ export interface TrainingGraphOptions {
   readonly exposeGradient?: boolean;
   /** f16: activations and their gradients are stored so, and the loss is scaled. */
   readonly precision?: Precision;
-  /** Whether the device is a software one; matters for f16. */
-  readonly software?: boolean;
+  /** The device that the graph is for: some forms of it suit one kind better. */
+  readonly device: DeviceKind;
 }
 
 /** Told apart from other draws with the same seed and step. */
@@ -142,10 +143,10 @@ export function trainingGraph(options: TrainingGraphOptions): Graph {
     ["params", "m", "v", "ema"].forEach((name, i) => graph.update(name, updated[i]));
     graph.update("losses", logScalar(loss, index, graph.state("losses", log)));
   });
+  const { precision, device } = options;
   const fused = fuse(graph, OPS).graph;
   const shortened = options.recompute ? recompute(fused, OPS) : fused;
-  const { precision, software = false } = options;
-  return withPrecision(shortened, OPS, precision, { software });
+  return withPrecision(shortened, OPS, precision, device);
 }
 
 /**

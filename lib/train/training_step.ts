@@ -52,7 +52,7 @@ export function trainingStep(
     exposeGradient: teamSize > 1,
     recompute: config.recompute,
     precision: config.precision,
-    software: device.software,
+    device,
   });
   return { layout, graph, plan: plan(graph, OPS, { device, exact: config.exact, choose }) };
 }

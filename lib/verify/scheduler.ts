@@ -131,7 +131,7 @@ export async function verifySample(
     guided: true,
     noise: "input",
     precision,
-    software: gpu.profile.software,
+    device: gpu.profile,
   });
   const exe = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact }), {
     poison: true,

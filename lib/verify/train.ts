@@ -70,7 +70,7 @@ export async function verifyTrain(
     weighted: options.snr_gamma !== undefined,
     maxGradNorm: options.max_grad_norm,
     precision,
-    software: gpu.profile.software,
+    device: gpu.profile,
   });
   const exe = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact }), {
     poison: true,
