@@ -11,6 +11,7 @@ import type { Precision } from "../lib/graph/precision.ts";
 import { OPS } from "../lib/ops/mod.ts";
 import { choicesPath, readChoices, writeChoices } from "../lib/tune/choice_files.ts";
 import { tune, tuneJobs } from "../lib/tune/tune.ts";
+import { smallConfig, twins } from "../lib/tune/twins.ts";
 import { PRESETS } from "../lib/train/config.ts";
 
 const program = newCommand("tune", "Times the variants of kernels and stores the fastest.")
@@ -81,17 +82,13 @@ await main(async () => {
     const batch = options.batch ?? raw.train_batch_size;
     const size = options.size ?? raw.resolution[0];
     return (["train", "sample"] as const).flatMap((kind) => {
-      const { graph } = benchStep(
-        kind,
-        benchConfig(batch, size, preset, options.precision),
-        device,
-      );
+      const config = benchConfig(batch, size, preset, options.precision);
+      const { graph } = benchStep(kind, config, device);
       // The same nodes on one small image, for the float64 reference.
-      const oneImage = benchConfig(1, Math.min(32, size), preset, options.precision);
-      const small = benchStep(kind, oneImage, device).graph;
-      return liveNodes(graph).filter((n) => n.op in OPS).map((node) => ({
+      const twinOf = twins(graph, benchStep(kind, smallConfig(config), device).graph);
+      return liveNodes(graph).filter((n) => n.op in OPS && twinOf.has(n)).map((node) => ({
         node,
-        small: small.nodes[node.id],
+        small: twinOf.get(node)!,
         flops: OPS[node.op as keyof typeof OPS]
           .cost(node.inputs, node.outputs, node.attrs).flops,
       }));

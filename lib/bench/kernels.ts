@@ -10,6 +10,7 @@ import type { NodeForm } from "../tune/check.ts";
 import type { Peaks } from "./peaks.ts";
 import { type Budget, type Timing, timing } from "./statistics.ts";
 import { benchConfig, type BenchStep, benchStep, LoadedStep } from "./steps.ts";
+import { smallConfig, twins } from "../tune/twins.ts";
 
 export interface KernelRow {
   readonly op: string;
@@ -60,9 +61,6 @@ export interface KernelReport {
   readonly notConvolution: number;
 }
 
-/** Small images that every level of the model can halve and every tiled kernel accepts. */
-const CHECK_SIZE = 32;
-
 /** Input channels, output channels and side of the six shapes that the README's figures are of. */
 export const CONVOLUTION_SHAPES = [
   [32, 32, 128],
@@ -106,8 +104,7 @@ export function kernelsAbovePeak({ rows, convolutions }: KernelReport, peaks: Pe
 export type CheckedForms = Map<string, { error: number | null; tolerance: number }>;
 
 /**
- * Checks each distinct kernel of a step against float64, at batch 1 on small images: the nodes of
- * the small graph stand one to one for those of the large one.
+ * Checks each distinct kernel of a step against float64, on one image of the same width.
  *
  * @throws naming the kernel whose error is above its tolerance.
  */
@@ -118,12 +115,8 @@ export async function checkStep(
   budget: Budget,
   onProgress: (done: number, total: number) => void = () => {},
 ): Promise<CheckedForms> {
-  const config = { ...step.config, train_batch_size: 1 };
-  const side = Math.min(CHECK_SIZE, ...config.resolution);
-  const small = benchStep(step.kind, { ...config, resolution: [side, side] }, options);
-  if (small.graph.nodes.length !== step.graph.nodes.length) {
-    throw new Error("Benchmark: the small step has other nodes than the large one");
-  }
+  const small = benchStep(step.kind, smallConfig(step.config), options);
+  const twinOf = twins(step.graph, small.graph);
   const variants = variantByNode(step);
   const checked: CheckedForms = new Map();
   const done = new Map<string, { error: number; tolerance: number }>();
@@ -135,14 +128,16 @@ export async function checkStep(
     const key = formKey(formOf(node));
     if (checked.has(key)) continue;
     const variant = variants.get(node.id)!;
-    const form = formOf(small.graph.nodes[node.id]);
+    const twin = twinOf.get(node);
+    const form = formOf(twin ?? node);
     const smallKey = `${variant} ${formKey(form)}`;
     // The flat optimizer nodes are as large in the small step; any part of them is the same.
     const known = done.get(smallKey);
     const offered = variantsOf(form, options).find((v) => v.name === variant);
     if (known) checked.set(key, known);
-    else if (!offered || budget.left === 0) checked.set(key, { error: null, tolerance: 0 });
-    else {
+    else if (!twin || !offered || budget.left === 0) {
+      checked.set(key, { error: null, tolerance: 0 });
+    } else {
       const result = await checkVariant(gpu, formOracle(form), offered);
       if (!(result.error <= result.tolerance)) {
         throw new Error(

@@ -131,7 +131,7 @@ function kernelTable(report: KernelReport, peaks: Peaks): Table {
       percent(r.share, 1),
       r.error === null ? "not checked" : r.error.toExponential(1),
     ]),
-    note: "ms of one of the × nodes; error: against float64, batch 1 on 32² images, memory " +
+    note: "ms of one of the × nodes; error: against float64, one image of that width, memory " +
       "poisoned, before anything was timed; of copy: fewest bytes over the peak of copying, above " +
       "100% where data stays in the processor's caches.",
   };

@@ -5,7 +5,7 @@ import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { sumBatch, sumSpatial } from "./channel.ts";
 import { f32, storedType } from "./common.ts";
 import { BACKWARD_DATA_CASES, BACKWARD_WEIGHT_CASES, FORWARD_CASES } from "./conv2d/cases.ts";
-import { backwardDataDirect, fastShape, forwardDirect } from "./conv2d/direct.ts";
+import { backwardDataDirect, fastShape, forwardDirect, otherShapes } from "./conv2d/direct.ts";
 import {
   addExtras,
   epilogueOf,
@@ -123,6 +123,7 @@ export const conv2dOp: OpDef = {
         fast === "3×3" && fitsWinograd(g) ? forwardWinograd(g, epilogue) : undefined,
         winogradWins(g, device),
       ),
+      ...otherShapes(g, fast).map((shape) => forwardDirect(g, shape, epilogue)),
       forwardDirect(g, "any", epilogue),
     ], [forwardGemm(g, x.dtype, epilogue)]);
   },
@@ -165,6 +166,7 @@ export const conv2dBackwardDataOp: OpDef = {
         fast === "3×3" && fitsWinograd(g) ? backwardDataWinograd(g, epilogue) : undefined,
         winogradWins(g, device),
       ),
+      ...otherShapes(g, fast).map((shape) => backwardDataDirect(g, shape, epilogue)),
       backwardDataGeneric(g, epilogue),
     ], [backwardDataGemm(g, dy.dtype, epilogue)]);
   },

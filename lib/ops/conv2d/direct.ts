@@ -50,7 +50,23 @@ export interface Epilogue {
   readonly residual?: BufferRef;
 }
 
-export type Shape = "3×3" | "3×3 stride 2" | "1×1" | "any";
+/** "3×3 in tiles": of 8×4 pixels, also where rows of 32 are possible. */
+export type Shape = "3×3" | "3×3 in tiles" | "3×3 stride 2" | "1×1" | "any";
+
+const NAMES: Readonly<Record<Shape, string>> = {
+  "3×3": "direct",
+  "3×3 in tiles": "direct_tiles",
+  "3×3 stride 2": "direct",
+  "1×1": "direct",
+  any: "generic",
+};
+
+/** Rows of 32 pixels fit the instruction cache better; some drivers are faster with tiles. */
+const hasRows = (g: Geometry) => g.w % 32 === 0;
+
+/** What the tuner may choose in place of `shape`. */
+export const otherShapes = (g: Geometry, shape?: Shape): Shape[] =>
+  shape === "3×3" && hasRows(g) ? ["3×3 in tiles"] : [];
 
 /** Which of the fast kernels a convolution fits, if any. */
 export function fastShape(g: Geometry, device: DeviceProfile): Shape | undefined {
@@ -100,8 +116,9 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       store: "staged 4",
     };
   }
-  if (shape === "3×3") {
-    const [kernel, columns, rows] = w % 32 === 0 ? [WIDE, 32, 1] as const : [DIRECT, 8, 4] as const;
+  if (shape === "3×3" || shape === "3×3 in tiles") {
+    const isWide = shape === "3×3" && hasRows(g);
+    const [kernel, columns, rows] = isWide ? [WIDE, 32, 1] as const : [DIRECT, 8, 4] as const;
     return {
       kernel,
       taps: 9,
@@ -124,7 +141,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
 /** y from x (input 0) and the weight (input 1). */
 export function forwardDirect(g: Geometry, shape: Shape, epilogue: Epilogue): Variant {
   return {
-    name: shape === "any" ? "generic" : "direct",
+    name: NAMES[shape],
     exact: true,
     build: () => build(tiling(g, shape, false), g.ci, g.co, false, epilogue),
   };
@@ -133,7 +150,7 @@ export function forwardDirect(g: Geometry, shape: Shape, epilogue: Epilogue): Va
 /** dx from dy (input 0) and the weight (input 1): a convolution with the kernel flipped. */
 export function backwardDataDirect(g: Geometry, shape: Shape, epilogue: Epilogue): Variant {
   return {
-    name: "direct",
+    name: NAMES[shape],
     exact: true,
     build: () => build(tiling(g, shape, true), g.co, g.ci, true, epilogue),
   };
