@@ -55,7 +55,8 @@ Deno.test("bench: a tuned step runs what was chosen; its kernels are right", asy
     const options = { device: gpu.profile, choose };
     const step = benchStep("forward", config, options);
     assert.equal(step.graph.nodes.length, plain.graph.nodes.length);
-    assert.equal(variantByNode(step).size, variantByNode(plain).size);
+    // What is joined for textures alone is not run; kernels that read buffers want it made.
+    for (const id of variantByNode(plain).keys()) assert.ok(variantByNode(step).has(id));
     const checked = await checkStep(gpu, step, options, new Budget(600));
     assert.ok(checked.size > 10);
     for (const { error, tolerance } of checked.values()) {
