@@ -39,6 +39,7 @@ import {
   writeList,
 } from "../lib/diffusion/outputs.ts";
 import { Sampler } from "../lib/diffusion/sampler.ts";
+import { samplingGraph } from "../lib/diffusion/sampling_graph.ts";
 import { reverseSteps } from "../lib/diffusion/scheduler.ts";
 import { writeSchedulerFile } from "../lib/diffusion/scheduler_file.ts";
 import { Strip } from "../lib/diffusion/strip.ts";
@@ -51,6 +52,8 @@ import { drawGrid } from "../lib/train/grid.ts";
 import { provenanceHash } from "../lib/train/provenance_file.ts";
 import { GridRows } from "../lib/train/grid_rows.ts";
 import { tunedChoice } from "../lib/tune/choice_files.ts";
+import { smallImage } from "../lib/tune/twins.ts";
+import { firstUse, NO_TUNE } from "./first_use.ts";
 
 const number = (text: string) => {
   const value = Number(text);
@@ -79,6 +82,7 @@ const program = new Command("sample")
   .option("--exact", "only kernels that sum as written")
   .addOption(precisionOption())
   .option("--locked", "refuse kernels that are not in audit.lock.json")
+  .option(...NO_TUNE)
   .optionsGroup("What to make:")
   .option("--class <which>", "1 nodule, 0 none, both, own (the mask's label), or a value between")
   .option("--count <n>", "masks to use, or variants of an inpainted slice (default: 4)", whole(1))
@@ -227,21 +231,32 @@ await main(async () => {
 
   const root = new URL("../", import.meta.url);
   const gpu = await openGpu(o.locked ? lockGuard(await readLock(root)) : undefined);
-  const compiling = progressBar("kernels ", 1);
-  const sampler = await Sampler.create(gpu, {
+  const sizes = { height, width };
+  const step = {
     config: model.config,
     layout: model.layout,
     // Not of the shard's images: another batch may mean other kernels, and so another rounding.
     batch: Math.min(o.batch, all.length),
-    height,
-    width,
     guided: o.cfg !== 1,
+    precision: o.precision,
+  };
+  // Shards that run side by side must not choose each for itself.
+  if (o.tune && o.shard === undefined) {
+    const graphOf = (change: Partial<typeof step & typeof sizes>) =>
+      samplingGraph({ ...step, ...sizes, ...change, noise: "device", device: gpu.profile });
+    const [low] = smallImage(model.config, [height, width]);
+    const steps = () => [{ graph: graphOf({}), small: graphOf({ batch: 1, height: low }) }];
+    await firstUse(gpu, steps);
+  }
+  const compiling = progressBar("kernels ", 1);
+  const sampler = await Sampler.create(gpu, {
+    ...step,
+    ...sizes,
     twoPasses: o.twoPasses,
     interval: o.cfgFrom !== undefined || o.cfgTo !== undefined,
     rescaled: o.guidanceRescale > 0,
     inpaint: inpainting !== undefined,
     exact: o.exact,
-    precision: o.precision,
     choose: await tunedChoice(gpu),
     onPipeline: (done, total) => compiling.update(done / total),
   });

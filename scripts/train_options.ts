@@ -13,6 +13,7 @@ import { listCheckpoints } from "../lib/train/checkpoint.ts";
 import { PRESETS, RUN_RULES, type RunConfig, runConfig } from "../lib/train/config.ts";
 import { RUN_CONFIG_NAME } from "../lib/train/run.ts";
 import { augmentation } from "../lib/train/trainer.ts";
+import { NO_TUNE } from "./first_use.ts";
 
 const number = (text: string) => {
   const value = Number(text);
@@ -40,7 +41,8 @@ const program = new Command("train")
   .option("--resolution <HxW>", "image size, e.g. 64 or 48x64", list)
   .option("--channels <list>", "block_out_channels of the UNet, e.g. 32,64,96", list)
   .option("--overwrite", "start anew although --out holds a run")
-  .option("--locked", "refuse kernels that are not in audit.lock.json");
+  .option("--locked", "refuse kernels that are not in audit.lock.json")
+  .option(...NO_TUNE);
 for (const [key, { help, choices }] of Object.entries(RUN_RULES)) {
   if (key === "num_epochs" || key === "max_train_steps") continue;
   const name = `--${key.replaceAll("_", "-")}`;
@@ -111,6 +113,8 @@ export interface TrainRequest {
   readonly overwrite: boolean;
   /** Refuse kernels that are not in audit.lock.json. */
   readonly locked: boolean;
+  /** Choose kernels where the GPU is new. */
+  readonly tune?: boolean;
   /** Settings in epochs of the phantom that nobody gave, see {@link stretchEpochs}. */
   readonly epochKeys: readonly EpochKey[];
 }
@@ -153,6 +157,7 @@ export async function parseTrainRequest(): Promise<TrainRequest> {
     : options.out as string;
   const overwrite = Boolean(options.overwrite);
   const locked = Boolean(options.locked);
+  const tune = Boolean(options.tune);
   if (options.resume) {
     const path = join(out, RUN_CONFIG_NAME);
     const known = await Deno.stat(path).then(() => true, () => false);
@@ -163,7 +168,7 @@ export async function parseTrainRequest(): Promise<TrainRequest> {
     if (options.steps !== undefined) config.max_train_steps = options.steps;
     if (options.epochs !== undefined) config.num_epochs = options.epochs;
     const folder = options.data ?? data ?? undefined;
-    return { config, out, overwrite, locked, resume: true, data: folder, epochKeys: [] };
+    return { config, out, overwrite, locked, tune, resume: true, data: folder, epochKeys: [] };
   }
   const config = await readConfig(options);
   if ((await listCheckpoints(out)).length && !overwrite) {
@@ -175,7 +180,7 @@ export async function parseTrainRequest(): Promise<TrainRequest> {
     options.steps === undefined && options.epochs === undefined;
   const keys = ["num_epochs", "save_images_epochs", "save_model_epochs"] as const;
   const epochKeys = isOpen ? keys.filter((key) => options[camel(key)] === undefined) : [];
-  return { config, out, overwrite, locked, resume: false, data: options.data, epochKeys };
+  return { config, out, overwrite, locked, tune, resume: false, data: options.data, epochKeys };
 }
 
 /** The slices of a request, and a cache that prepares them as its configuration says. */

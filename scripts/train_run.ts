@@ -13,6 +13,9 @@ import { asWriteError } from "../lib/io/write_error.ts";
 import { REPORT_NAME, writeReport } from "../lib/train/report.ts";
 import { DivergedError, RUN_CONFIG_NAME } from "../lib/train/run.ts";
 import { trainSession } from "../lib/train/session.ts";
+import { trainingStep } from "../lib/train/training_step.ts";
+import { smallConfig } from "../lib/tune/twins.ts";
+import { firstUse } from "./first_use.ts";
 import { augmentation, type Trainer } from "../lib/train/trainer.ts";
 import type { Team } from "../lib/train/team.ts";
 import {
@@ -72,6 +75,15 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
     : ["SIGINT", "SIGTERM"] as const;
   for (const signal of signals) Deno.addSignalListener(signal, onInterrupt);
 
+  const open = async () => {
+    const gpu = await openGpu(accept);
+    // Members of a team must run the same kernels, and a run that goes on those that it began with.
+    if (request.tune && !team && !resume) {
+      const graphOf = (c: typeof config) => trainingStep(c, gpu.profile).graph;
+      await firstUse(gpu, () => [{ graph: graphOf(config), small: graphOf(smallConfig(config)) }]);
+    }
+    return gpu;
+  };
   let overwrite = request.overwrite;
   let compiling: Progress | undefined;
   let bar: Progress | undefined;
@@ -81,7 +93,7 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
   let rate = 0;
   try {
     const { complete, step } = await trainSession(
-      { config, dataset, cache, out, resume, openGpu: () => openGpu(accept), team, packed },
+      { config, dataset, cache, out, resume, openGpu: open, team, packed },
       {
         onPipeline(done, total) {
           compiling ??= showProgress("kernels ", 1);

@@ -6,12 +6,11 @@ import { newCommand, numberIn, precisionOption, wholeIn } from "../lib/cli/comma
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { InputError } from "../lib/errors.ts";
 import { openGpu, requirePrecision } from "../lib/gpu/device.ts";
-import { liveNodes } from "../lib/gpu/planner.ts";
 import type { Precision } from "../lib/graph/precision.ts";
-import { OPS } from "../lib/ops/mod.ts";
 import { choicesPath, readChoices, writeChoices } from "../lib/tune/choice_files.ts";
-import { tune, tuneJobs } from "../lib/tune/tune.ts";
-import { smallConfig, twins } from "../lib/tune/twins.ts";
+import { jobsOf } from "../lib/tune/first_use.ts";
+import { tune } from "../lib/tune/tune.ts";
+import { smallConfig } from "../lib/tune/twins.ts";
 import { PRESETS } from "../lib/train/config.ts";
 
 const program = newCommand("tune", "Times the variants of kernels and stores the fastest.")
@@ -30,6 +29,7 @@ const program = newCommand("tune", "Times the variants of kernels and stores the
   .addHelpText(
     "after",
     `
+Where a GPU is new, train and sample do this for 20 s by themselves (--no-tune: they do not).
 Each variant is compared with float64 first and left out where it is wrong. Choices are kept by
 adapter and driver, in $XDG_CACHE_HOME or ~/.cache under lung-ddpm-webgpu/tune; train and sample use
 them. Delete the file to go back to what is shipped.
@@ -77,24 +77,17 @@ await main(async () => {
   }
 
   const device = { device: gpu.profile };
-  const nodes = options.preset.flatMap((preset) => {
+  const steps = options.preset.flatMap((preset) => {
     const raw = PRESETS[preset] as { train_batch_size: number; resolution: [number, number] };
     const batch = options.batch ?? raw.train_batch_size;
     const size = options.size ?? raw.resolution[0];
-    return (["train", "sample"] as const).flatMap((kind) => {
+    return (["train", "sample"] as const).map((kind) => {
       const config = benchConfig(batch, size, preset, options.precision);
       const { graph } = benchStep(kind, config, device);
-      // The same nodes on one small image, for the float64 reference.
-      const twinOf = twins(graph, benchStep(kind, smallConfig(config), device).graph);
-      return liveNodes(graph).filter((n) => n.op in OPS && twinOf.has(n)).map((node) => ({
-        node,
-        small: twinOf.get(node)!,
-        flops: OPS[node.op as keyof typeof OPS]
-          .cost(node.inputs, node.outputs, node.attrs).flops,
-      }));
+      return { graph, small: benchStep(kind, smallConfig(config), device).graph };
     });
   });
-  const jobs = tuneJobs(gpu, nodes);
+  const jobs = jobsOf(gpu, steps);
   console.error(`${gpu.name}: ${jobs.length} shapes with a choice, ${options.budget} s at most`);
   const bar = progressBar("tuning", jobs.length, "{what}");
   const result = await tune(gpu, jobs, {
