@@ -20,7 +20,8 @@ function fold(title: string, ...content: HTMLElement[]): HTMLElement {
 const round = (value: number, digits = 2) => Number(value.toFixed(digits));
 const mebi = (bytes: number) => round(bytes / 2 ** 20);
 
-const graphOf = ({ options }: Sampler) => samplingGraph({ ...options, noise: "device" });
+const graphOf = ({ options, executable }: Sampler) =>
+  samplingGraph({ ...options, noise: "device", device: executable.gpu.profile });
 
 /** The Plan of the sampler's reverse step: totals by op, then every dispatch. */
 export async function planTables(sampler: Sampler): Promise<HTMLElement[]> {
