@@ -52,7 +52,7 @@ import { drawGrid } from "../lib/train/grid.ts";
 import { provenanceHash } from "../lib/train/provenance_file.ts";
 import { GridRows } from "../lib/train/grid_rows.ts";
 import { tunedChoice } from "../lib/tune/choice_files.ts";
-import { smallImage } from "../lib/tune/twins.ts";
+import { smallImage } from "../lib/bench/small.ts";
 import { firstUse, NO_TUNE } from "./first_use.ts";
 
 const number = (text: string) => {

@@ -13,7 +13,7 @@ const FLAGS = [
   "--no-check", // the task has checked all files at once
   "--allow-read",
   "--allow-write=out/tmp",
-  "--allow-env=LUNG_SHARED,CI,OP,PATH,HOME,TMPDIR",
+  "--allow-env=LUNG_SHARED,CI,OP,PATH,HOME,XDG_CACHE_HOME,TMPDIR",
   "--allow-run=deno,sh",
 ];
 

@@ -14,7 +14,7 @@ import { REPORT_NAME, writeReport } from "../lib/train/report.ts";
 import { DivergedError, RUN_CONFIG_NAME } from "../lib/train/run.ts";
 import { trainSession } from "../lib/train/session.ts";
 import { trainingStep } from "../lib/train/training_step.ts";
-import { smallConfig } from "../lib/tune/twins.ts";
+import { smallConfig } from "../lib/bench/small.ts";
 import { firstUse } from "./first_use.ts";
 import { augmentation, type Trainer } from "../lib/train/trainer.ts";
 import type { Team } from "../lib/train/team.ts";

@@ -10,7 +10,7 @@ import type { Precision } from "../lib/graph/precision.ts";
 import { choicesPath, readChoices, writeChoices } from "../lib/tune/choice_files.ts";
 import { jobsOf } from "../lib/tune/first_use.ts";
 import { tune } from "../lib/tune/tune.ts";
-import { smallConfig } from "../lib/tune/twins.ts";
+import { smallConfig } from "../lib/bench/small.ts";
 import { PRESETS } from "../lib/train/config.ts";
 
 const program = newCommand("tune", "Times the variants of kernels and stores the fastest.")

@@ -10,7 +10,8 @@ import type { NodeForm } from "../tune/check.ts";
 import type { Peaks } from "./peaks.ts";
 import { type Budget, type Timing, timing } from "./statistics.ts";
 import { benchConfig, type BenchStep, benchStep, LoadedStep } from "./steps.ts";
-import { smallConfig, twins } from "../tune/twins.ts";
+import { twins } from "../tune/twins.ts";
+import { smallConfig } from "./small.ts";
 
 export interface KernelRow {
   readonly op: string;

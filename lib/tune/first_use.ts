@@ -12,7 +12,7 @@ import { twins } from "./twins.ts";
 /** Seconds that a first use may take at most. */
 export const FIRST_USE_SECONDS = 20;
 
-/** A step's graph and that of the same step on a small image (`smallConfig`). */
+/** A step's graph and that of the same step on a small image (`lib/bench/small.ts`). */
 export interface TunedStep {
   readonly graph: Graph;
   readonly small: Graph;

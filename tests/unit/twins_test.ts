@@ -6,7 +6,8 @@ import { benchConfig, benchStep } from "../../lib/bench/steps.ts";
 import { liveNodes } from "../../lib/gpu/planner.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { formOf, variantsOf } from "../../lib/tune/check.ts";
-import { smallConfig, twins } from "../../lib/tune/twins.ts";
+import { smallConfig } from "../../lib/bench/small.ts";
+import { twins } from "../../lib/tune/twins.ts";
 
 for (const [name, device] of Object.entries(AUDIT_PROFILES)) {
   for (const kind of ["train", "sample"] as const) {
