@@ -2,7 +2,8 @@
 
 import { type Progress, progressBar } from "../lib/cli/main.ts";
 import type { Gpu } from "../lib/gpu/device.ts";
-import { FIRST_USE_SECONDS, type TunedStep, tuneOnFirstUse } from "../lib/tune/first_use.ts";
+import { FIRST_USE_SECONDS, tuneOnFirstUse } from "../lib/tune/first_use.ts";
+import type { TunedStep } from "../lib/tune/tune.ts";
 
 export const NO_TUNE = [
   "--no-tune",

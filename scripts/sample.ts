@@ -245,8 +245,11 @@ await main(async () => {
     const graphOf = (change: Partial<typeof step & typeof sizes>) =>
       samplingGraph({ ...step, ...sizes, ...change, noise: "device", device: gpu.profile });
     const [low] = smallImage(model.config, [height, width]);
-    const steps = () => [{ graph: graphOf({}), small: graphOf({ batch: 1, height: low }) }];
-    await firstUse(gpu, steps);
+    // Two passes run the model on the batch as it is.
+    const guided = step.guided && !o.twoPasses;
+    await firstUse(gpu, () => [
+      { graph: graphOf({ guided }), small: graphOf({ guided, batch: 1, height: low }) },
+    ]);
   }
   const compiling = progressBar("kernels ", 1);
   const sampler = await Sampler.create(gpu, {

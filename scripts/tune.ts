@@ -8,8 +8,7 @@ import { InputError } from "../lib/errors.ts";
 import { openGpu, requirePrecision } from "../lib/gpu/device.ts";
 import type { Precision } from "../lib/graph/precision.ts";
 import { choicesPath, readChoices, writeChoices } from "../lib/tune/choice_files.ts";
-import { jobsOf } from "../lib/tune/first_use.ts";
-import { tune } from "../lib/tune/tune.ts";
+import { tune, tuneJobs } from "../lib/tune/tune.ts";
 import { smallConfig } from "../lib/bench/small.ts";
 import { PRESETS } from "../lib/train/config.ts";
 
@@ -87,7 +86,7 @@ await main(async () => {
       return { graph, small: benchStep(kind, smallConfig(config), device).graph };
     });
   });
-  const jobs = jobsOf(gpu, steps);
+  const jobs = tuneJobs(gpu, steps);
   console.error(`${gpu.name}: ${jobs.length} shapes with a choice, ${options.budget} s at most`);
   const bar = progressBar("tuning", jobs.length, "{what}");
   const result = await tune(gpu, jobs, {

@@ -67,7 +67,7 @@ function modelOutput(
   const [rows, , height, width] = sample.shape;
   const most = device.software ? Math.max(1, Math.floor(SOFTWARE_PIXELS / (height * width))) : rows;
   if (rows <= most) return unet2D(config, parameters, sample, t);
-  // Equal parts, or two sizes: each size has plans of its own to be tuned.
+  // As equal as can be: few shapes to tune and to compile for.
   const parts = Math.ceil(rows / most);
   const starts = Array.from({ length: parts + 1 }, (_, i) => Math.floor(i * rows / parts));
   const outputs = starts.slice(1).map((end, i) => {

@@ -1,10 +1,14 @@
 /** Times the variants of every form that has a choice, and drops those that compute wrongly. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { type Node, sizeOf } from "../graph/tensor.ts";
+import { liveNodes } from "../gpu/planner.ts";
+import type { Graph } from "../graph/graph.ts";
+import { sizeOf } from "../graph/tensor.ts";
+import { OPS } from "../ops/mod.ts";
 import { checkVariant, formKey, formOf, formOracle, loadForm, variantsOf } from "./check.ts";
 import type { NodeForm } from "./check.ts";
 import { type Choice, type Choices, kernelHash } from "./choices.ts";
+import { twins } from "./twins.ts";
 
 /** A form to be timed, with one like it that is small enough for the float64 reference. */
 export interface TuneJob {
@@ -34,19 +38,28 @@ export interface TuneResult {
   readonly left: number;
 }
 
-/** The nodes of two graphs that stand one for the other, as jobs, those with no choice left out. */
-export function tuneJobs(
-  gpu: Gpu,
-  nodes: readonly { readonly node: Node; readonly small: Node; readonly flops: number }[],
-): TuneJob[] {
+/** A step's graph, and that of the same step on a small image (`lib/bench/small.ts`). */
+export interface TunedStep {
+  readonly graph: Graph;
+  readonly small: Graph;
+}
+
+/** What the nodes of steps leave to choose, what takes longest first. */
+export function tuneJobs(gpu: Gpu, steps: readonly TunedStep[]): TuneJob[] {
   const jobs = new Map<string, TuneJob>();
-  for (const { node, small, flops } of nodes) {
-    const form = formOf(node);
-    const key = formKey(form);
-    const known = jobs.get(key);
-    if (known) jobs.set(key, { ...known, count: known.count + 1 });
-    else if (variantsOf(form, { device: gpu.profile }).length > 1) {
-      jobs.set(key, { form, small: formOf(small), scope: node.scope, count: 1, flops });
+  for (const { graph, small } of steps) {
+    const twinOf = twins(graph, small);
+    for (const node of liveNodes(graph)) {
+      const twin = twinOf.get(node);
+      if (!twin || !(node.op in OPS)) continue;
+      const form = formOf(node);
+      const key = formKey(form);
+      const known = jobs.get(key);
+      if (known) jobs.set(key, { ...known, count: known.count + 1 });
+      else if (variantsOf(form, { device: gpu.profile }).length > 1) {
+        const { flops } = OPS[form.op].cost(node.inputs, node.outputs, node.attrs);
+        jobs.set(key, { form, small: formOf(twin), scope: node.scope, count: 1, flops });
+      }
     }
   }
   return [...jobs.values()].sort((a, b) => b.count * b.flops - a.count * a.flops);

@@ -64,6 +64,15 @@ Deno.test("first use: what the time does not allow for is left, and it stays the
   });
 });
 
+Deno.test("first use: a cache folder that cannot be written to keeps nobody from working", async () => {
+  await withCache(async (gpu) => {
+    const file = await Deno.makeTempFile();
+    Deno.env.set("XDG_CACHE_HOME", join(file, "below a file"));
+    assert.equal(await tuneOnFirstUse(gpu, never), undefined);
+    await Deno.remove(file);
+  });
+});
+
 Deno.test("first use: nothing is timed on software, with locked kernels, or without timestamps", async () => {
   await withCache(async (gpu, path) => {
     const profiles = [
