@@ -5,7 +5,7 @@ import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { sumBatch, sumSpatial } from "./channel.ts";
 import { f32, storedType } from "./common.ts";
 import { BACKWARD_DATA_CASES, BACKWARD_WEIGHT_CASES, FORWARD_CASES } from "./conv2d/cases.ts";
-import { backwardDataDirect, fastShape, forwardDirect, otherShapes } from "./conv2d/direct.ts";
+import { backwardDataDirect, fastShape, fastShapes, forwardDirect } from "./conv2d/direct.ts";
 import {
   addExtras,
   epilogueOf,
@@ -63,15 +63,20 @@ function byDevice(device: DeviceProfile, software: Variant[], hardware: Variant[
 
 /**
  * Whether Winograd's kernels are faster than the direct ones, by measurement: on vectors of 8 lanes,
- * from 64 channels on, with enough pixels. On 16 lanes the transforms, bound by memory, never pay.
+ * with many channels and enough pixels. On 16 lanes the transforms, bound by memory, never pay.
  */
 const winogradWins = (g: Geometry, { lanes }: DeviceProfile): boolean =>
-  lanes === 8 && Math.min(g.ci, g.co) >= 64 && g.w >= 16 && g.n * g.h * g.w >= 8192;
+  lanes === 8 && Math.min(g.ci, g.co) >= 64 && g.ci * g.co >= 10_000 &&
+  g.w >= 16 && g.n * g.h * g.w >= 8192;
 
-/** What there is of the two, Winograd's variant first where measurements say that it is faster. */
-function fasterFirst(direct?: Variant, winograd?: Variant, winogradFirst?: boolean): Variant[] {
-  const order = winogradFirst ? [winograd, direct] : [direct, winograd];
-  return order.filter((v) => v !== undefined);
+/** What there is of the two, Winograd's variants first where measurements say that they are faster. */
+function fasterFirst(
+  direct: readonly Variant[],
+  winograd?: Variant,
+  winogradFirst?: boolean,
+): Variant[] {
+  if (!winograd) return [...direct];
+  return winogradFirst ? [winograd, ...direct] : [...direct, winograd];
 }
 
 export const conv2dOp: OpDef = {
@@ -116,14 +121,13 @@ export const conv2dOp: OpDef = {
   lower({ inputs: [x, weight], attrs, device }) {
     const g = geometry(x.shape, weight.shape, attrs.stride, attrs.padding);
     const epilogue = epilogueOf(attrs);
-    const fast = fastShape(g, device);
+    const fast = fastShapes(g, device);
     return byDevice(device, [
       ...fasterFirst(
-        fast && forwardDirect(g, fast, epilogue),
-        fast === "3×3" && fitsWinograd(g) ? forwardWinograd(g, epilogue) : undefined,
+        fast.map((shape) => forwardDirect(g, shape, epilogue)),
+        fast.includes("3×3") && fitsWinograd(g) ? forwardWinograd(g, epilogue) : undefined,
         winogradWins(g, device),
       ),
-      ...otherShapes(g, fast).map((shape) => forwardDirect(g, shape, epilogue)),
       forwardDirect(g, "any", epilogue),
     ], [forwardGemm(g, x.dtype, epilogue)]);
   },
@@ -159,14 +163,13 @@ export const conv2dBackwardDataOp: OpDef = {
   lower({ inputs: [dy, weight], attrs, device }) {
     const g = geometry(attrs.inputShape, weight.shape, attrs.stride, attrs.padding);
     const epilogue = epilogueOf(attrs);
-    const fast = fastShape(g, device);
+    const fast = fastShapes(g, device);
     return byDevice(device, [
       ...fasterFirst(
-        fast && backwardDataDirect(g, fast, epilogue),
-        fast === "3×3" && fitsWinograd(g) ? backwardDataWinograd(g, epilogue) : undefined,
+        fast.map((shape) => backwardDataDirect(g, shape, epilogue)),
+        fast.includes("3×3") && fitsWinograd(g) ? backwardDataWinograd(g, epilogue) : undefined,
         winogradWins(g, device),
       ),
-      ...otherShapes(g, fast).map((shape) => backwardDataDirect(g, shape, epilogue)),
       backwardDataGeneric(g, epilogue),
     ], [backwardDataGemm(g, dy.dtype, epilogue)]);
   },
@@ -200,7 +203,7 @@ export const conv2dBackwardWeightOp: OpDef = {
     const shape = fastShape(g, device);
     return byDevice(device, [
       ...fasterFirst(
-        shape && backwardWeightDirect(g, shape, device.lanes),
+        shape ? [backwardWeightDirect(g, shape, device.lanes)] : [],
         shape === "3×3" && fitsWinograd(g) ? backwardWeightWinograd(g, device.lanes) : undefined,
       ),
       backwardWeightGeneric(g),

@@ -92,20 +92,24 @@ Deno.test("run passes its arguments on to deno task, from any folder", async () 
   assert.ok(out.endsWith(`/bin/deno><task><--config><${CONFIG}><train><--out><a b><*>`), out);
 });
 
-Deno.test("run asks Mesa for vectors of 512 bits where the processor has them", async () => {
+Deno.test("run asks Mesa for vectors of 512 bits on AMD's processors that have them", async () => {
   const deno = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
-printf '<%s>' "\${LP_NATIVE_VECTOR_WIDTH-unset}" "\${MESA_SHADER_CACHE_DIR+own cache}"`;
+printf '<%s>' "\${LP_NATIVE_VECTOR_WIDTH-unset}" "\${MESA_SHADER_CACHE_DIR-}"
+[ -d "\${MESA_SHADER_CACHE_DIR-/}" ] || printf ' is missing'`;
+  const AVX512 = "fpu avx2 avx512f avx512vl";
   for (
-    const [flags, env, expected] of [
-      ["fpu avx2 avx512f avx512vl", {}, "<512><own cache>"],
-      ["fpu avx2 avx512vl", { LP_NATIVE_VECTOR_WIDTH: "128" }, "<128><>"],
-      ["fpu avx2", {}, "<unset><>"],
+    const [vendor, flags, env, expected] of [
+      ["AuthenticAMD", AVX512, {}, "<512><HOME/.cache/lung-ddpm-webgpu/mesa-512>"],
+      ["AuthenticAMD", AVX512, { LP_NATIVE_VECTOR_WIDTH: "128" }, "<128><>"],
+      ["AuthenticAMD", AVX512, { MESA_SHADER_CACHE_DIR: "/tmp" }, "<512></tmp>"],
+      ["AuthenticAMD", "fpu avx2", {}, "<unset><>"],
+      ["GenuineIntel", AVX512, {}, "<unset><>"],
     ] as const
   ) {
     using machine = new Machine({ deno }).withDriver();
-    machine.write("root/proc/cpuinfo", `flags\t\t: ${flags}\n`);
+    machine.write("root/proc/cpuinfo", `vendor_id\t: ${vendor}\nflags\t\t: ${flags}\n`);
     const { out, err } = await machine.run(["train"], env);
-    assert.equal(out, expected, err);
+    assert.equal(out, expected.replace("HOME", machine.home), err);
   }
   using other = new Machine({ deno }).withDriver(); // no /proc at all
   assert.equal((await other.run(["train"])).out, "<unset><>");
