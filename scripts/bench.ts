@@ -1,5 +1,6 @@
 /** `deno task bench`: how fast kernels and whole steps are, beside what the device and others can. */
 
+import { cpus } from "node:os";
 import { resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import { table } from "../lib/audit/text.ts";
@@ -43,7 +44,10 @@ const program = newCommand(
     "every kernel of the seed preset's training step, and 3×3 convolutions alone",
   )
   .option("--model", "training and sampling steps over batches and sizes, and first steps")
-  .option("--peers", "PyTorch, jax-js and TensorFlow.js in the same run, taking turns")
+  .option(
+    "--peers",
+    "PyTorch, jax-js, TensorFlow.js and onnxruntime-web in the same run, taking turns",
+  )
   .option("--features", "Inception features of 256 slices beside PyTorch, alone")
   .option("--batches <list>", "batches of --model", numbers, [1, 2, 4, 8, 16])
   .option("--sizes <list>", "image sizes of --model", numbers, [32, 64, 128, 256])
@@ -143,6 +147,7 @@ await main(async () => {
     adapter: gpu.name,
     software: gpu.profile.software,
     cores: navigator.hardwareConcurrency,
+    processor: processorName(),
     versions: { Deno: Deno.version.deno, V8: Deno.version.v8 },
     tuned: choose !== undefined,
     exact: Boolean(options.exact),
@@ -166,6 +171,8 @@ await main(async () => {
   }
   console.log(`\n${report.adapter}, ${report.seconds.toFixed(0)} s`);
 });
+
+const processorName = () => cpus()[0]?.model.trim() || "processor unknown";
 
 async function write(path: string, text: string): Promise<void> {
   await writeFileAtomic(resolve(path), text);
@@ -261,6 +268,7 @@ async function runFeatures({ python, markdown: file, json }: Options): Promise<v
       command: `./run bench ${Deno.args.join(" ")}`,
       adapter: gpu.name,
       cores: navigator.hardwareConcurrency,
+      processor: processorName(),
     };
     const { title, head, rows, note } = featureTable(report);
     console.log(`\n${title}\n${table(head, rows)}\n${note}\n\n${gpu.name}`);

@@ -2,7 +2,7 @@
 
 import type { KernelRow } from "./kernels.ts";
 import type { BenchReport } from "./report.ts";
-import { benchTables, short, type Table } from "./tables.ts";
+import { benchTables, coresOf, short, type Table } from "./tables.ts";
 
 const escape = (text: string) =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;")
@@ -32,7 +32,7 @@ export function benchPage(report: BenchReport): string {
   ];
   const facts = [
     report.adapter,
-    `${report.cores} CPU cores`,
+    coresOf(report),
     ...Object.entries(report.versions).map(([k, v]) => `${k} ${v}`),
     report.tuned ? "variants as tuned" : "variants as shipped",
     report.date,

@@ -8,13 +8,20 @@ export const PEER_PACKAGES = {
   jax: "npm:@jax-js/jax@0.1.25",
   tfjs: "npm:@tensorflow/tfjs@4.22.0",
   tfjsWebgpu: "npm:@tensorflow/tfjs-backend-webgpu@4.22.0",
+  onnx: "npm:onnxruntime-web@1.30.0/webgpu",
+  protobuf: "npm:protobufjs@7.5.4",
 } as const;
 
 const script = (name: string) =>
   fileURLToPath(new URL(`../../scripts/peers/${name}`, import.meta.url));
 
 /** A Deno process that may load one peer's packages. It needs the network the first time. */
-function denoPeer(name: string, file: string, packages: readonly string[]): PeerSpec {
+function denoPeer(
+  name: string,
+  file: string,
+  packages: readonly string[],
+  batches: PeerSpec["batches"] = { forward: [1], train: [1] },
+): PeerSpec {
   return {
     name,
     command: "deno",
@@ -30,8 +37,8 @@ function denoPeer(name: string, file: string, packages: readonly string[]): Peer
       script(file),
       ...packages,
     ],
-    // These take seconds a step on software drivers.
-    batches: { forward: [1], train: [1] },
+    // These take seconds a step on software drivers: no larger batches.
+    batches,
     needs: 30,
     patience: 120,
   };
@@ -56,6 +63,10 @@ export function peerSpecs({ python, compile }: { python: string; compile: boolea
       PEER_PACKAGES.tfjs,
       PEER_PACKAGES.tfjsWebgpu,
     ]),
+    denoPeer("onnxruntime-web, WebGPU", "onnx_peer.ts", [
+      PEER_PACKAGES.onnx,
+      PEER_PACKAGES.protobuf,
+    ], { forward: [1], train: [] }), // it has no gradients
   ];
 }
 

@@ -14,6 +14,8 @@ export interface BenchReport {
   readonly adapter: string;
   readonly software: boolean;
   readonly cores: number;
+  /** As the system names it. */
+  readonly processor: string;
   readonly versions: Readonly<Record<string, string>>;
   /** Whether stored choices of `deno task tune` were used. */
   readonly tuned: boolean;

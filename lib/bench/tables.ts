@@ -266,13 +266,17 @@ export function markdownTable({ title, head, rows, note }: Table): string {
   ].join("\n");
 }
 
+/** `2 CPU cores (AMD EPYC)` */
+export const coresOf = ({ cores, processor }: Pick<BenchReport, "cores" | "processor">): string =>
+  `${cores} CPU cores (${processor})`;
+
 /** Adapter, versions, command and the table of features. */
 export function featureMarkdown(
-  about: Pick<BenchReport, "date" | "adapter" | "cores" | "command">,
+  about: Pick<BenchReport, "date" | "adapter" | "cores" | "processor" | "command">,
   report: FeatureReport,
 ): string {
   return [
-    `${about.date.slice(0, 10)}, ${about.adapter}, ${about.cores} CPU cores; ` +
+    `${about.date.slice(0, 10)}, ${about.adapter}, ${coresOf(about)}; ` +
     `${Object.values(report.versions).join(", ")}:`,
     "",
     "```",
@@ -286,7 +290,7 @@ export function featureMarkdown(
 /** Adapter, versions, command and tables. */
 export function benchMarkdown(report: BenchReport): string {
   return [
-    `${report.date.slice(0, 10)}, ${report.adapter}, ${report.cores} CPU cores; ` +
+    `${report.date.slice(0, 10)}, ${report.adapter}, ${coresOf(report)}; ` +
     `${Object.entries(report.versions).map(([k, v]) => `${k} ${v}`).join(", ")}; variants ` +
     `${report.tuned ? "as tuned" : "as shipped"}${report.exact ? ", exact" : ""}; ` +
     `${fixed(report.seconds, 0)} s:`,

@@ -75,6 +75,7 @@ const REPORT: BenchReport = {
   adapter: "a | b",
   software: true,
   cores: 2,
+  processor: "Intel | AMD",
   versions: { Deno: "2.9.6" },
   tuned: false,
   exact: false,
@@ -156,7 +157,10 @@ Deno.test("bench: every row of a table has a cell for every column", () => {
 Deno.test("bench: tables go between the markers of a document, and nothing else changes", () => {
   const document = "before\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nafter\n";
   const text = replaceMeasured(document, benchMarkdown(REPORT));
-  assert.match(text, /^before\n<!-- measured: begin -->\n\n2026-01-02, a \| b, 2 CPU cores/);
+  assert.match(
+    text,
+    /^before\n<!-- measured: begin -->\n\n2026-01-02, a \| b, 2 CPU cores \(Intel \| AMD\); /,
+  );
   assert.match(text, /<!-- measured: end -->\nafter\n$/);
   assert.doesNotMatch(text, /\bold\b/);
   assert.match(text, /not checked/);
