@@ -155,7 +155,11 @@ export function formOracle(form: NodeForm): FormOracle {
   return { form, inputs, expected: outputs.map((t) => result.value(t)) };
 }
 
-/** Loads a form alone with one variant, its memory poisoned, its inputs written. */
+/**
+ * Loads a form alone with one variant, its memory poisoned, its inputs written.
+ *
+ * @throws where the form has no such variant.
+ */
 export async function loadForm(
   gpu: Gpu,
   form: NodeForm,
@@ -163,8 +167,11 @@ export async function loadForm(
   inputs: readonly Float64Array[],
 ): Promise<Executable> {
   const { graph } = soloGraph(form);
-  const choose = (_: unknown, all: readonly Variant[]) =>
-    all.find((v) => v.name === variant) ?? all[0];
+  const choose = (_: unknown, all: readonly Variant[]) => {
+    const chosen = all.find((v) => v.name === variant);
+    if (!chosen) throw new Error(`${form.op} has no variant "${variant}"`);
+    return chosen;
+  };
   const laidOut = plan(graph, OPS, { device: gpu.profile, choose });
   const exe = await Executable.load(gpu, laidOut, { poison: true });
   inputs.forEach((values, i) => exe.write(`in${i}`, encode(values, form.inputs[i].dtype)));
