@@ -172,7 +172,9 @@ await main(async () => {
   console.log(`\n${report.adapter}, ${report.seconds.toFixed(0)} s`);
 });
 
-const processorName = () => cpus()[0]?.model.trim() || "processor unknown";
+function processorName(): string {
+  return cpus()[0]?.model.trim() || "processor unknown";
+}
 
 async function write(path: string, text: string): Promise<void> {
   await writeFileAtomic(resolve(path), text);
