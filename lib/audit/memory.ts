@@ -21,7 +21,7 @@ export interface LiveTensor {
 export interface MemoryReport {
   /** Intermediate results; inputs and states live always and are counted apart. */
   readonly tensors: readonly LiveTensor[];
-  /** Bytes of intermediate results alive at each dispatch. */
+  /** Bytes of intermediate results alive at each dispatch, in buffers or textures. */
   readonly live: readonly number[];
   readonly peak: { readonly dispatch: number; readonly bytes: number };
   /** What the plan reserves. */
@@ -47,8 +47,12 @@ export function memoryReport(graph: Graph, plan: Plan, registry: Registry): Memo
       last: Math.max(life.last, at[1]),
     });
   };
-  // A joined tensor has no memory: what it is joined from must last.
-  const sources = (t: Tensor) => plan.tensors[t.key].pieces ? t.node.inputs : [t];
+  // A joined tensor has no memory before it is copied to its texture: what it is joined from must last.
+  const sources = (t: Tensor, at: number): readonly Tensor[] => {
+    const { pieces, home } = plan.tensors[t.key];
+    if (!pieces) return [t];
+    return [...(home ? [t] : []), ...(home && at > home.dispatch ? [] : t.node.inputs)];
+  };
   for (const node of nodes) {
     const at = range.get(node.id);
     if (!at) continue;
@@ -56,7 +60,9 @@ export function memoryReport(graph: Graph, plan: Plan, registry: Registry): Memo
       const key = `${node.id}:${i}`;
       touch(key, at, plan.tensors[key].bytes);
     });
-    for (const t of node.inputs.flatMap(sources)) touch(t.key, at, plan.tensors[t.key].bytes);
+    for (const t of node.inputs.flatMap((t) => sources(t, at[0]))) {
+      touch(t.key, at, plan.tensors[t.key].bytes);
+    }
   }
   const end = plan.dispatches.length - 1;
   for (const t of [...graph.outputs.values(), ...graph.updates.values()]) {

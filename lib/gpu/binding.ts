@@ -81,9 +81,10 @@ export function stageTextures(
   call: KernelCall,
   bindings: readonly PlanBinding[],
   staging: Staging,
-  { dtypeOf, useOf }: {
+  { dtypeOf, useOf, homeOf }: {
     dtypeOf(binding: PlanBinding): StagedType;
     useOf(binding: PlanBinding): Staged["use"];
+    homeOf(binding: PlanBinding): Staged["home"];
   },
 ): { bindings: readonly PlanBinding[]; stage: readonly PlanStage[] } {
   const { bindings: declared } = shaderInterface(call.kernel);
@@ -94,6 +95,7 @@ export function stageTextures(
       pieces: b.pieces ?? [{ buffer: b.buffer, offset: b.offset, size: b.size, at: 0 }],
       dtype: dtypeOf(b),
       use: useOf(b),
+      home: homeOf(b),
     })),
   );
   for (const b of bindings) if (access.get(b.binding) === "read_write") staging.forget(b);

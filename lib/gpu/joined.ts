@@ -19,7 +19,22 @@ export interface JoinedPiece {
 }
 
 /** Smaller ones are not worth the commands: a copy for each input and image. */
-const FEWEST_BYTES = 2 ** 16;
+export const FEWEST_BYTES = 2 ** 16;
+
+/** Key → the nodes that read it, in order. */
+export function readersOf(nodes: readonly Node[]): Map<string, Node[]> {
+  const readers = new Map<string, Node[]>();
+  for (const node of nodes) {
+    for (const key of new Set(node.inputs.map((t) => t.key))) {
+      readers.set(key, [...readers.get(key) ?? [], node]);
+    }
+  }
+  return readers;
+}
+
+/** Keys of what a plan gives back. */
+export const handedOut = (graph: Graph): Set<string> =>
+  new Set([...graph.outputs.values(), ...graph.updates.values()].map((t) => t.key));
 
 /**
  * Key → pieces of the tensors that need no memory.
@@ -34,13 +49,8 @@ export function joinedTensors(
   places: ReadonlyMap<string, Place>,
   own: ReadonlySet<string>,
 ): Map<string, JoinedPiece[]> {
-  const readers = new Map<string, Node[]>();
-  for (const node of nodes) {
-    for (const { key } of node.inputs) readers.set(key, [...readers.get(key) ?? [], node]);
-  }
-  const handedOut = new Set(
-    [...graph.outputs.values(), ...graph.updates.values()].map((t) => t.key),
-  );
+  const readers = readersOf(nodes);
+  const out = handedOut(graph);
   const inPlace = new Set(
     nodes.flatMap((node) =>
       Object.keys(registry[node.op]?.inPlace ?? {}).map((i) => places.get(`${node.id}:${i}`)!.root)
@@ -50,7 +60,7 @@ export function joinedTensors(
   for (const node of nodes) {
     const key = `${node.id}:0`;
     const made = registry[node.op]?.pieces?.(node.inputs, node.outputs, node.attrs);
-    if (!made || handedOut.has(key) || bytesOf(node.outputs[0]) < FEWEST_BYTES) continue;
+    if (!made || out.has(key) || bytesOf(node.outputs[0]) < FEWEST_BYTES) continue;
     const { root } = places.get(key)!;
     if (root !== key || inPlace.has(root)) continue;
     const scale = bytesPer(node.outputs[0].dtype);
@@ -72,7 +82,7 @@ export function joinedTensors(
 }
 
 /** Whether a node's calls see the tensor in textures only, and whole. */
-function readsAsTexture(
+export function readsAsTexture(
   node: Node,
   key: string,
   registry: Registry,

@@ -84,6 +84,8 @@ export interface PlanSlot extends TensorType {
   readonly bytes: number;
   /** A tensor without memory of its own (see `joined.ts`): what it is made of. */
   readonly pieces?: readonly PlanPiece[];
+  /** Where it lies from that dispatch on, until its last reader (see `homes.ts`). */
+  readonly home?: { readonly texture: number; readonly dispatch: number };
 }
 
 export interface Plan {

@@ -13,6 +13,7 @@ import {
   shaderId,
   stageTextures,
 } from "./binding.ts";
+import { shareTextures, textureHomes } from "./homes.ts";
 import { joinedTensors } from "./joined.ts";
 import { onceCalls } from "./once.ts";
 import type {
@@ -98,6 +99,15 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
   const lowered = lowerAll(nodes, registry, options);
   const joined = joinedTensors(graph, nodes, registry, lowered, places, new Set(slotOf.keys()));
   for (const node of nodes) if (joined.has(`${node.id}:0`)) lowered.delete(node);
+  const homes = textureHomes(
+    graph,
+    nodes,
+    registry,
+    lowered,
+    places,
+    joined,
+    new Set(slotOf.keys()),
+  );
   // States that no run changes, and what is made of these alone.
   const constant = new Set(
     [...graph.states].filter(([name]) => !graph.updates.has(name)).map(([, t]) => t.key),
@@ -134,8 +144,10 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
       else life.bytes = Math.max(life.bytes, bytes);
       touch(place.root, at);
     });
-    for (const key of node.inputs.flatMap((t) => sources(t.key))) {
-      touch(places.get(key)!.root, at);
+    for (const { key } of node.inputs) {
+      // Once in its texture, it needs its memory no more.
+      if (at > (homes.get(key)?.first ?? at)) continue;
+      for (const source of sources(key)) touch(places.get(source)!.root, at);
     }
     const low = lowered.get(node);
     low?.scratch.forEach((root, i) => {
@@ -187,6 +199,9 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
   const shaderIds = new Map<string, number>();
   const dispatches: PlanDispatch[] = [];
   const staging = new Staging();
+  const shared = shareTextures(homes);
+  const reserved = shared.textures.map((t) => staging.reserve(t));
+  const filled = new Map<string, number>(); // key → the dispatch before which it was copied
   const params: number[] = [];
   const paramsBuffer = buffers.length;
   const alignment = options.device.limits.minUniformBufferOffsetAlignment;
@@ -239,7 +254,18 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
         const ref = call.bindings[name];
         return ref?.kind === "scratch" && once.scratch.has(scratchOf(ref));
       };
+      const homeOf = ({ name }: PlanBinding) => {
+        const ref = call.bindings[name];
+        if (ref?.kind !== "input") return;
+        const { key } = node.inputs[ref.index];
+        const texture = shared.of.get(key);
+        if (texture === undefined) return;
+        const fill = !filled.has(key);
+        if (fill) filled.set(key, dispatches.length);
+        return { texture: reserved[texture], fill };
+      };
       const staged = stageTextures(call, bindings, staging, {
+        homeOf,
         dtypeOf,
         useOf: (b) => isOnce ? "once" : isKept(b) ? "kept" : "each run",
       });
@@ -276,7 +302,11 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
       const pieces = piecesOf(key);
       const { buffer, offset } = pieces?.[0] ?? at(places.get(key)!, 0);
       const known = { bytes: bytesOf(type), shape: type.shape, dtype: type.dtype };
-      tensors[key] = { buffer, offset, ...known, ...(pieces ? { pieces } : {}) };
+      const dispatch = filled.get(key);
+      const home = dispatch === undefined
+        ? {}
+        : { home: { texture: reserved[shared.of.get(key)!], dispatch } };
+      tensors[key] = { buffer, offset, ...known, ...(pieces ? { pieces } : {}), ...home };
     });
   }
   return {

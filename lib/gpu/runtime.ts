@@ -52,6 +52,8 @@ const wrote = (buffer: GPUBuffer) => writes.set(buffer, (writes.get(buffer) ?? 0
 /** NaN as one f32 and as two f16. */
 const NAN_WORD = 0x7fc07fc0;
 
+const noMemory = (name: string) => new Error(`"${name}" has no memory of its own`);
+
 function copyToTextures(encoder: GPUCommandEncoder, copies: readonly Copy[]): void {
   for (const { source, target, extent } of copies) {
     encoder.copyBufferToTexture(source, target, extent);
@@ -71,6 +73,7 @@ export class Executable {
   readonly #changed = new Set<GPUBuffer>();
   /** States that what runs once depends on, and their writes when it ran. */
   readonly #constant = new Map<GPUBuffer, number>();
+  #done = 0;
 
   private constructor(gpu: Gpu, plan: Plan) {
     this.gpu = gpu;
@@ -118,7 +121,8 @@ export class Executable {
         label: "staging",
         size: [STAGING_PITCH, rows],
         format: STAGED_FORMATS[dtype],
-        usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
+        usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST |
+          GPUTextureUsage.COPY_SRC,
       });
       if (poison) {
         const bytesPerRow = stagingPitchBytes(dtype);
@@ -189,13 +193,23 @@ export class Executable {
     const slot = this.plan.inputs[name] ?? this.plan.states[name] ?? this.plan.outputs[name] ??
       this.plan.tensors[name];
     if (!slot) throw new Error(`The plan has no input, state or output "${name}"`);
-    if (slot.pieces) throw new Error(`"${name}" has no memory of its own`);
     return slot;
+  }
+
+  /** Dispatches of the step that have been run. */
+  get done(): number {
+    return this.#done;
+  }
+
+  /** Whether it has been copied to a texture of its own, in which it stays. */
+  #isHome({ home }: PlanSlot): boolean {
+    return home !== undefined && this.#done > home.dispatch;
   }
 
   /** Sets an input or a state (or, for audits, any tensor by its key). */
   write(name: string, data: TypedData): void {
     const slot = this.#slot(name);
+    if (slot.pieces) throw noMemory(name);
     if (data.byteLength !== slot.bytes) {
       throw new Error(
         `Cannot write "${name}": ${data.byteLength} bytes, required ${slot.bytes} ` +
@@ -245,6 +259,7 @@ export class Executable {
       }
     }
     this.gpu.device.queue.submit([encoder.finish()]);
+    this.#done = to;
     this.#ran(isWhole);
   }
 
@@ -276,17 +291,35 @@ export class Executable {
     return isHalf ? Float32Array.from(new Float16Array(bytes)) : new Float32Array(bytes);
   }
 
-  /** The bytes behind a name. Staging buffers are kept and used again. */
+  /**
+   * The bytes behind a name, where the step stands. Staging buffers are kept and used again.
+   *
+   * @throws of a tensor without memory of its own that is in no texture yet.
+   */
   async readBytes(name: string): Promise<ArrayBuffer> {
     const slot = this.#slot(name);
+    const isHome = this.#isHome(slot);
+    if (slot.pieces && !isHome) throw noMemory(name);
     const { device } = this.gpu;
-    const size = Math.ceil(slot.bytes / 4) * 4;
+    const unit = isHome ? 16 : 4; // bytes of a texel, bytes that can be copied
+    const size = Math.ceil(slot.bytes / unit) * unit;
     const idle = this.#staging.get(size) ?? [];
     this.#staging.set(size, idle);
     const staging = idle.pop() ??
       device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
     const encoder = device.createCommandEncoder();
-    encoder.copyBufferToBuffer(this.#buffers[slot.buffer], slot.offset, staging, 0, size);
+    if (isHome) {
+      const { texture } = slot.home!;
+      const { dtype } = this.plan.textures[texture];
+      const bytesPerRow = stagingRowBytes(dtype);
+      for (const { offset, origin, extent } of texelCopies({ offset: 0, size }, dtype)) {
+        encoder.copyTextureToBuffer(
+          { texture: this.#textures[texture], origin: [...origin] },
+          { buffer: staging, offset, bytesPerRow },
+          [...extent],
+        );
+      }
+    } else encoder.copyBufferToBuffer(this.#buffers[slot.buffer], slot.offset, staging, 0, size);
     device.queue.submit([encoder.finish()]);
     await staging.mapAsync(GPUMapMode.READ);
     const bytes = staging.getMappedRange().slice(0, slot.bytes);
@@ -344,6 +377,7 @@ export class Executable {
       for (const b of [resolved, staging]) b.destroy();
       queries.destroy();
     }
+    this.#done = this.#steps.length;
     this.#ran(true);
     this.gpu.check();
     return times;

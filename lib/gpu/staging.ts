@@ -48,11 +48,18 @@ interface Range {
  */
 type Use = "each run" | "once" | "kept";
 
+/** A texture that holds the tensor until its last reader; `fill`: this is the first. */
+export interface StagedHome {
+  readonly texture: number;
+  readonly fill: boolean;
+}
+
 export interface Staged {
   /** In the tensor's order. */
   readonly pieces: readonly PlanPiece[];
   readonly dtype: StagedType;
   readonly use: Use;
+  readonly home?: StagedHome;
 }
 
 export interface TexelCopy {
@@ -90,7 +97,7 @@ const SMALL_ROWS = 64;
 
 interface Slot {
   readonly dtype: StagedType;
-  readonly use: Use;
+  readonly use: Use | "home";
   readonly small: boolean;
   rows: number;
   held?: readonly PlanPiece[];
@@ -102,6 +109,14 @@ const same = (a: readonly PlanPiece[], b: readonly PlanPiece[]) =>
     const q = b[i];
     return p.buffer === q.buffer && p.offset === q.offset && p.size === q.size && p.at === q.at;
   });
+
+const copiesOf = (pieces: readonly PlanPiece[], texture: number, use: Use): PlanStage[] =>
+  pieces.map(({ at, ...range }) => ({
+    ...range,
+    texture,
+    ...(at ? { at } : {}),
+    ...(use === "each run" ? {} : { once: true }),
+  }));
 
 /** Decides, while a plan is made, which texture holds what, and which copies that takes. */
 export class Staging {
@@ -116,6 +131,11 @@ export class Staging {
     return this.#slots.map(({ dtype, rows }) => ({ dtype, rows: Math.max(3, rows | 1) }));
   }
 
+  /** A texture that only homes are given. */
+  reserve({ dtype, rows }: PlanTexture): number {
+    return this.#slots.push({ dtype, rows, use: "home", small: false, used: 0 }) - 1;
+  }
+
   /** Textures for all the staged tensors of one dispatch, and the copies to make before it. */
   place(tensors: readonly Staged[]): { textures: number[]; stage: PlanStage[] } {
     const stage: PlanStage[] = [];
@@ -126,10 +146,14 @@ export class Staging {
       );
     // What is there already stays: these slots are not for the others.
     for (const tensor of tensors) {
+      if (tensor.home) continue;
       const slot = find(tensor);
       if (slot) slot.used = now;
     }
     const textures = tensors.map((tensor) => {
+      const { home, pieces, use } = tensor;
+      if (home?.fill) stage.push(...copiesOf(pieces, home.texture, use));
+      if (home) return home.texture;
       const slot = find(tensor) ?? this.#fill(tensor, now, stage);
       return this.#slots.indexOf(slot);
     });
@@ -143,14 +167,7 @@ export class Staging {
     slot.held = pieces;
     slot.used = now;
     slot.rows = Math.max(slot.rows, rows);
-    for (const { at, ...range } of pieces) {
-      stage.push({
-        ...range,
-        texture: this.#slots.indexOf(slot),
-        ...(at ? { at } : {}),
-        ...(use === "each run" ? {} : { once: true }),
-      });
-    }
+    stage.push(...copiesOf(pieces, this.#slots.indexOf(slot), use));
     return slot;
   }
 
@@ -166,7 +183,7 @@ export class Staging {
    * Of its kind, never one that this dispatch uses: the slot that holds nothing and fits best, or a
    * new one, or the one used longest ago.
    */
-  #oldest(of: Pick<Slot, "dtype" | "use" | "small">, rows: number, now: number): Slot {
+  #oldest(of: Pick<Slot, "dtype" | "small"> & { use: Use }, rows: number, now: number): Slot {
     const kind = this.#slots.filter((s) =>
       s.dtype === of.dtype && s.use === of.use && s.small === of.small
     );

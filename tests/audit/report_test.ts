@@ -43,7 +43,10 @@ for (const preset of ["seed", "demo"]) {
         for (const row of rows.filter((r) => r.bound)) {
           assert.ok(Math.abs(row.difference) < FLOPS_TOLERANCE, `${row.what}: ${row.difference}`);
         }
-        assert.ok(report.memory.peak.bytes <= report.memory.planned.arena);
+        const { peak, planned } = report.memory;
+        // What only textures are read from moves there from the arena: both have room for part of it.
+        const most = device.software ? planned.arena + planned.textures : planned.arena;
+        assert.ok(peak.bytes <= most, `${peak.bytes} of ${most}`);
       });
     }
   }

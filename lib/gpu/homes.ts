@@ -1,0 +1,77 @@
+/**
+ * Tensors that stay in a texture from their first reader to their last, where all that reads them
+ * reads textures. What the backward pass reads again is not copied again, and the buffer that a tensor
+ * was written to is free once it is copied.
+ */
+
+import type { Graph } from "../graph/graph.ts";
+import type { Registry } from "../graph/op.ts";
+import { bytesOf, type DType, type Node } from "../graph/tensor.ts";
+import { FEWEST_BYTES, handedOut, type JoinedPiece, readersOf, readsAsTexture } from "./joined.ts";
+import type { Lowered } from "./once.ts";
+import { isStagedType, type StagedType, stagingRowBytes } from "./staging.ts";
+import type { Place } from "./storage.ts";
+
+/** Indices of the nodes that read it first and last. */
+export interface Home {
+  readonly dtype: StagedType;
+  readonly rows: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+/**
+ * Key → home, of the tensors that have one.
+ *
+ * @param own roots that have buffers of their own (inputs and states).
+ */
+export function textureHomes(
+  graph: Graph,
+  nodes: readonly Node[],
+  registry: Registry,
+  lowered: ReadonlyMap<Node, Lowered>,
+  places: ReadonlyMap<string, Place>,
+  joined: ReadonlyMap<string, readonly JoinedPiece[]>,
+  own: ReadonlySet<string>,
+): Map<string, Home> {
+  const readers = readersOf(nodes);
+  const out = handedOut(graph);
+  const indexOf = new Map(nodes.map((node, i) => [node, i]));
+  const homes = new Map<string, Home>();
+  for (const node of nodes) {
+    for (const [i, type] of node.outputs.entries()) {
+      const key = `${node.id}:${i}`, reading = readers.get(key) ?? [];
+      const { root } = places.get(key)!;
+      if (root !== key || own.has(root) || out.has(key) || !reading.length) continue;
+      if (!isHeld(type.dtype, bytesOf(type))) continue;
+      const isTexture = (reader: Node) => readsAsTexture(reader, key, registry, lowered);
+      if (!joined.has(key) && !lowered.has(node) || !reading.every(isTexture)) continue;
+      const at = reading.map((r) => indexOf.get(r)!);
+      const rows = Math.ceil(bytesOf(type) / stagingRowBytes(type.dtype as StagedType));
+      const dtype = type.dtype as StagedType;
+      homes.set(key, { first: Math.min(...at), last: Math.max(...at), rows, dtype });
+    }
+  }
+  return homes;
+}
+
+const isHeld = (dtype: DType, bytes: number) => isStagedType(dtype) && bytes >= FEWEST_BYTES;
+
+/** Shares textures between tensors that are not read at the same time: key → number of a texture. */
+export function shareTextures(
+  homes: ReadonlyMap<string, Home>,
+): { textures: { dtype: StagedType; rows: number }[]; of: Map<string, number> } {
+  const textures: { dtype: StagedType; rows: number; homes: Home[] }[] = [];
+  const of = new Map<string, number>();
+  // Largest first: each takes the first that is free while it is read.
+  const sorted = [...homes].sort(([, a], [, b]) => b.rows - a.rows || a.first - b.first);
+  for (const [key, home] of sorted) {
+    let at = textures.findIndex((t) =>
+      t.dtype === home.dtype && t.homes.every((o) => o.last < home.first || home.last < o.first)
+    );
+    if (at < 0) at = textures.push({ dtype: home.dtype, rows: home.rows, homes: [] }) - 1;
+    textures[at].homes.push(home);
+    of.set(key, at);
+  }
+  return { textures: textures.map(({ dtype, rows }) => ({ dtype, rows })), of };
+}

@@ -1,0 +1,217 @@
+/** Tensors that stay in a texture from their first reader to their last: copied once, kept right. */
+
+import assert from "node:assert/strict";
+import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
+import { checkStep } from "../../lib/audit/check.ts";
+import { benchConfig, benchStep } from "../../lib/bench/steps.ts";
+import { openGpu } from "../../lib/gpu/device.ts";
+import { type Home, shareTextures } from "../../lib/gpu/homes.ts";
+import type { Plan } from "../../lib/gpu/plan.ts";
+import { plan } from "../../lib/gpu/planner.ts";
+import { Executable } from "../../lib/gpu/runtime.ts";
+import { Graph } from "../../lib/graph/graph.ts";
+import { bytesOf } from "../../lib/graph/tensor.ts";
+import { add } from "../../lib/ops/add.ts";
+import { concat } from "../../lib/ops/concat.ts";
+import { conv2d } from "../../lib/ops/conv2d.ts";
+import { groupNorm } from "../../lib/ops/group_norm.ts";
+import { OPS } from "../../lib/ops/mod.ts";
+import { view } from "../../lib/ops/view.ts";
+
+const { software } = AUDIT_PROFILES;
+const f32 = (...shape: number[]) => ({ shape, dtype: "f32" as const });
+
+/** The last dispatch of each node that reads the tensor. */
+function lastReader(graph: Graph, { dispatches }: Plan, key: string): number {
+  const reads = new Set(
+    graph.nodes.filter((n) => n.inputs.some((t) => t.key === key)).map((n) => n.id),
+  );
+  return dispatches.findLastIndex((d) => reads.has(d.node));
+}
+
+for (const profile of ["software", "software-512"]) {
+  Deno.test(`homes: a training step copies no large tensor twice, ${profile}`, () => {
+    const device = AUDIT_PROFILES[profile];
+    const { graph, plan: p } = benchStep("train", benchConfig(8, 128), { device });
+    // What a range held when it was copied: the last dispatch that had written to its buffer there.
+    const written = new Map<number, { offset: number; size: number; by: number }[]>();
+    const copies = new Map<string, number>();
+    let twice = 0, all = 0;
+    p.dispatches.forEach((d, i) => {
+      for (const { buffer, offset, size, once } of d.stage) {
+        const by = (written.get(buffer) ?? [])
+          .filter((w) => w.offset < offset + size && offset < w.offset + w.size)
+          .reduce((last, w) => Math.max(last, w.by), -1);
+        const key = `${buffer} ${offset} ${size} ${by}`;
+        copies.set(key, (copies.get(key) ?? 0) + 1);
+        if (!once) all += size;
+        if (copies.get(key)! > 1) twice += size;
+      }
+      const { layout } = p.shaders[d.shader];
+      for (const b of d.bindings) {
+        if (layout.find((e) => e.binding === b.binding)?.access !== "read_write") continue;
+        written.set(b.buffer, [...written.get(b.buffer) ?? [], { ...b, by: i }]);
+      }
+    });
+    assert.ok(all > 2 ** 30, `${all} bytes copied`);
+    assert.ok(twice < 0.05 * all, `${twice} of ${all} bytes copied again`);
+    assert.ok(Object.values(p.tensors).filter((t) => t.home).length > 100);
+    assert.ok(graph.nodes.length > 100);
+  });
+
+  for (const kind of ["train", "sample"] as const) {
+    Deno.test(`homes: no two tensors have one texture at a time, ${kind}, ${profile}`, () => {
+      const device = AUDIT_PROFILES[profile];
+      const { graph, plan: p } = benchStep(kind, benchConfig(3, 64), { device });
+      const used = new Map<number, { key: string; from: number; to: number }[]>();
+      for (const [key, { home, bytes }] of Object.entries(p.tensors)) {
+        if (!home) continue;
+        assert.ok(p.textures[home.texture].rows * 2048 * 16 >= bytes, key);
+        const life = { key, from: home.dispatch, to: lastReader(graph, p, key) };
+        used.set(home.texture, [...used.get(home.texture) ?? [], life]);
+      }
+      for (const lives of used.values()) {
+        lives.sort((a, b) => a.from - b.from);
+        lives.slice(1).forEach((life, i) => {
+          assert.ok(lives[i].to < life.from, `${lives[i].key} and ${life.key}`);
+        });
+      }
+      assert.ok([...used.values()].some((lives) => lives.length > 3), "textures are shared");
+      // Nobody else fills them: neither other tensors, nor these again.
+      p.dispatches.forEach((d, i) => {
+        for (const { texture } of d.stage) {
+          const lives = used.get(texture);
+          assert.ok(!lives || lives.some((life) => life.from === i), `${texture} before ${i}`);
+        }
+      });
+    });
+  }
+}
+
+Deno.test("homes: tensors of one type share a texture where they are not read at a time", () => {
+  const home = (first: number, last: number, rows: number, dtype: "f32" | "f16" = "f32"): Home => ({
+    first,
+    last,
+    rows,
+    dtype,
+  });
+  const { textures, of } = shareTextures(
+    new Map([
+      ["a", home(1, 4, 10)],
+      ["b", home(4, 6, 9)], // while a is read last
+      ["c", home(5, 7, 8)], // after a
+      ["d", home(8, 9, 20)],
+      ["half", home(20, 21, 5, "f16")],
+    ]),
+  );
+  const place = (key: string) => of.get(key)!;
+  assert.equal(place("d"), place("a"), "the largest one's texture is free before");
+  assert.notEqual(place("b"), place("a"));
+  assert.equal(place("c"), place("a"));
+  assert.notEqual(place("half"), place("a"));
+  assert.deepEqual(textures.map((t) => t.rows), [20, 9, 5]);
+});
+
+/** x, read first by one convolution and last by another, much in between. */
+function laterGraph(more: (x: ReturnType<typeof add>, graph: Graph) => void = () => {}): Graph {
+  const graph = new Graph();
+  const a = graph.input("a", f32(2, 16, 32, 64));
+  const x = add(a, graph.input("b", f32(2, 16, 32, 64)));
+  const weight = (name: string, ci = 16) => graph.input(name, f32(16, ci, 3, 3));
+  let y = conv2d(x, weight("w0"), { padding: 1 });
+  for (const name of ["w1", "w2", "w3", "w4", "w5"]) {
+    const [scale, shift] = ["scale", "shift"].map((part) => graph.input(name + part, f32(16)));
+    y = groupNorm(conv2d(y, weight(name), { padding: 1 }), scale, shift, {
+      groups: 4,
+      eps: 1e-5,
+      silu: true,
+    });
+  }
+  const both = concat([x, y], 1);
+  graph.output("z", conv2d(both, weight("joined", 32), { padding: 1 }));
+  graph.output("last", conv2d(add(x, y), weight("last"), { padding: 1 }));
+  more(x, graph);
+  return graph;
+}
+
+Deno.test("homes: only what textures alone are read from has one", () => {
+  const of = (graph: Graph, op: string) => {
+    const node = graph.nodes.find((n) => n.op === op)!;
+    return plan(graph, OPS, { device: software }).tensors[`${node.id}:0`].home;
+  };
+  const graph = new Graph();
+  const x = add(graph.input("a", f32(2, 16, 32, 64)), graph.input("b", f32(2, 16, 32, 64)));
+  const w = graph.input("w", f32(16, 16, 3, 3));
+  graph.output("y", conv2d(x, w, { padding: 1 }));
+  assert.ok(of(graph, "add"));
+  // Another reader sees it as it lies in memory.
+  graph.output("flat", conv2d(view(x, [2, 8, 64, 64]), graph.input("v", f32(4, 8, 1, 1))));
+  assert.equal(of(graph, "add"), undefined, "a view");
+  assert.equal(of(laterGraph(), "add"), undefined, "part of what is joined");
+  assert.ok(of(laterGraph(), "concat"), "what is joined");
+  const out = laterGraph((x, graph) => graph.output("x", x));
+  assert.equal(of(out, "add"), undefined, "handed out");
+});
+
+Deno.test("homes: values are read where they are, before the copy and after", async () => {
+  const gpu = await openGpu();
+  const graph = new Graph();
+  const shape = [3, 16, 52, 44]; // ends within a row of the texture
+  const x = add(graph.input("a", f32(...shape)), graph.input("b", f32(...shape)));
+  const first = conv2d(x, graph.input("w", f32(16, 16, 3, 3)), { padding: 1 });
+  const second = conv2d(first, graph.input("v", f32(16, 16, 3, 3)), { padding: 1 });
+  graph.output("y", conv2d(add(x, second), graph.input("u", f32(4, 16, 1, 1))));
+  const p = plan(graph, OPS, { device: gpu.profile });
+  const exe = await Executable.load(gpu, p, { poison: true });
+  for (const [name, t] of graph.inputs) {
+    exe.write(name, Float32Array.from({ length: t.size }, (_, i) => Math.sin(i * 1.7 + t.node.id)));
+  }
+  const { home, buffer } = p.tensors[x.key];
+  assert.equal(home !== undefined, gpu.profile.software);
+  let seen: Float32Array | undefined;
+  for (let i = 0; i < p.dispatches.length; i++) {
+    exe.run(i, i + 1);
+    if (p.dispatches[i].node === x.node.id) seen = await exe.read(x.key);
+    if (seen && i <= lastReader(graph, p, x.key)) {
+      assert.deepEqual(await exe.read(x.key), seen, `after dispatch ${i}`);
+    }
+  }
+  assert.ok(seen!.every(Number.isFinite) && bytesOf(x) === seen!.byteLength);
+  if (home) {
+    const taken = p.dispatches.some((d, i) => {
+      const writes = d.bindings.filter((b) =>
+        p.shaders[d.shader].layout.find((e) => e.binding === b.binding)?.access === "read_write"
+      );
+      return i > home.dispatch && i <= lastReader(graph, p, x.key) &&
+        writes.some((b) => b.buffer === buffer);
+    });
+    assert.ok(taken, "its memory is used again while it is in its texture");
+  }
+  exe.destroy();
+  gpu.destroy();
+});
+
+Deno.test("homes: a copy left out shows in the audit's check", async () => {
+  const gpu = await openGpu();
+  const graph = laterGraph();
+  const good = plan(graph, OPS, { device: gpu.profile });
+  const feeds = [...graph.inputs].map(([name, t]) =>
+    [name, Float32Array.from({ length: t.size }, (_, i) => Math.sin(i * 1.7 + t.node.id))] as const
+  );
+  const worst = async (p: Plan) => {
+    const exe = await Executable.load(gpu, p, { poison: true });
+    for (const [name, data] of feeds) exe.write(name, data);
+    const checks = await checkStep(graph, exe);
+    exe.destroy();
+    return Math.max(...checks.map((c) => c.relative / c.tolerance));
+  };
+  assert.ok(await worst(good) <= 1);
+  if (gpu.profile.software) {
+    const homes = Object.values(good.tensors).flatMap((t) => t.home ?? []);
+    assert.ok(homes.length > 5);
+    const last = Math.max(...homes.map((h) => h.dispatch));
+    const dispatches = good.dispatches.map((d, i) => i === last ? { ...d, stage: [] } : d);
+    assert.ok(await worst({ ...good, dispatches }) > 1);
+  }
+  gpu.destroy();
+});
