@@ -4,13 +4,11 @@
  * was written to is free once it is copied.
  */
 
-import type { Graph } from "../graph/graph.ts";
 import type { Registry } from "../graph/op.ts";
 import { bytesOf, type DType, type Node } from "../graph/tensor.ts";
-import { FEWEST_BYTES, handedOut, type JoinedPiece, readersOf, readsAsTexture } from "./joined.ts";
+import { FEWEST_BYTES, type JoinedPiece, readersOf, readsAsTexture } from "./joined.ts";
 import type { Lowered } from "./once.ts";
 import { isStagedType, type StagedType, stagingRowBytes } from "./staging.ts";
-import type { Place } from "./storage.ts";
 
 /** Indices of the nodes that read it first and last. */
 export interface Home {
@@ -20,30 +18,20 @@ export interface Home {
   readonly last: number;
 }
 
-/**
- * Key → home, of the tensors that have one.
- *
- * @param own roots that have buffers of their own (inputs and states).
- */
+/** Key → home, of the tensors that have one. */
 export function textureHomes(
-  graph: Graph,
   nodes: readonly Node[],
   registry: Registry,
   lowered: ReadonlyMap<Node, Lowered>,
-  places: ReadonlyMap<string, Place>,
   joined: ReadonlyMap<string, readonly JoinedPiece[]>,
-  own: ReadonlySet<string>,
 ): Map<string, Home> {
   const readers = readersOf(nodes);
-  const out = handedOut(graph);
   const indexOf = new Map(nodes.map((node, i) => [node, i]));
   const homes = new Map<string, Home>();
   for (const node of nodes) {
     for (const [i, type] of node.outputs.entries()) {
       const key = `${node.id}:${i}`, reading = readers.get(key) ?? [];
-      const { root } = places.get(key)!;
-      if (root !== key || own.has(root) || out.has(key) || !reading.length) continue;
-      if (!isHeld(type.dtype, bytesOf(type))) continue;
+      if (!reading.length || !isHeld(type.dtype, bytesOf(type))) continue;
       const isTexture = (reader: Node) => readsAsTexture(reader, key, registry, lowered);
       if (!joined.has(key) && !lowered.has(node) || !reading.every(isTexture)) continue;
       const at = reading.map((r) => indexOf.get(r)!);

@@ -32,10 +32,6 @@ export function readersOf(nodes: readonly Node[]): Map<string, Node[]> {
   return readers;
 }
 
-/** Keys of what a plan gives back. */
-export const handedOut = (graph: Graph): Set<string> =>
-  new Set([...graph.outputs.values(), ...graph.updates.values()].map((t) => t.key));
-
 /**
  * Key → pieces of the tensors that need no memory.
  *
@@ -50,7 +46,9 @@ export function joinedTensors(
   own: ReadonlySet<string>,
 ): Map<string, JoinedPiece[]> {
   const readers = readersOf(nodes);
-  const out = handedOut(graph);
+  const handedOut = new Set(
+    [...graph.outputs.values(), ...graph.updates.values()].map((t) => t.key),
+  );
   const inPlace = new Set(
     nodes.flatMap((node) =>
       Object.keys(registry[node.op]?.inPlace ?? {}).map((i) => places.get(`${node.id}:${i}`)!.root)
@@ -60,7 +58,7 @@ export function joinedTensors(
   for (const node of nodes) {
     const key = `${node.id}:0`;
     const made = registry[node.op]?.pieces?.(node.inputs, node.outputs, node.attrs);
-    if (!made || out.has(key) || bytesOf(node.outputs[0]) < FEWEST_BYTES) continue;
+    if (!made || handedOut.has(key) || bytesOf(node.outputs[0]) < FEWEST_BYTES) continue;
     const { root } = places.get(key)!;
     if (root !== key || inPlace.has(root)) continue;
     const scale = bytesPer(node.outputs[0].dtype);

@@ -99,15 +99,7 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
   const lowered = lowerAll(nodes, registry, options);
   const joined = joinedTensors(graph, nodes, registry, lowered, places, new Set(slotOf.keys()));
   for (const node of nodes) if (joined.has(`${node.id}:0`)) lowered.delete(node);
-  const homes = textureHomes(
-    graph,
-    nodes,
-    registry,
-    lowered,
-    places,
-    joined,
-    new Set(slotOf.keys()),
-  );
+  const homes = textureHomes(nodes, registry, lowered, joined);
   // States that no run changes, and what is made of these alone.
   const constant = new Set(
     [...graph.states].filter(([name]) => !graph.updates.has(name)).map(([, t]) => t.key),

@@ -146,7 +146,6 @@ export class Staging {
       );
     // What is there already stays: these slots are not for the others.
     for (const tensor of tensors) {
-      if (tensor.home) continue;
       const slot = find(tensor);
       if (slot) slot.used = now;
     }
