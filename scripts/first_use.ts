@@ -11,9 +11,14 @@ export const NO_TUNE = [
 ] as const;
 
 /** `tuneOnFirstUse` with its progress on standard error. */
-export async function firstUse(gpu: Gpu, steps: () => readonly TunedStep[]): Promise<void> {
+export async function firstUse(
+  gpu: Gpu,
+  steps: () => readonly TunedStep[],
+  isStopped?: () => boolean,
+): Promise<void> {
   let bar: Progress | undefined;
   const result = await tuneOnFirstUse(gpu, steps, {
+    isStopped,
     onStart(path, shapes) {
       console.error(
         `first use of ${gpu.name}: choosing kernels for ${shapes} shapes, ` +

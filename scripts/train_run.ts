@@ -80,7 +80,8 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
     // Members of a team must run the same kernels, and a run that goes on those that it began with.
     if (request.tune && !team && !resume) {
       const graphOf = (c: typeof config) => trainingStep(c, gpu.profile).graph;
-      await firstUse(gpu, () => [{ graph: graphOf(config), small: graphOf(smallConfig(config)) }]);
+      const steps = () => [{ graph: graphOf(config), small: graphOf(smallConfig(config)) }];
+      await firstUse(gpu, steps, () => stop);
     }
     return gpu;
   };

@@ -19,8 +19,9 @@ export const FIRST_USE_SECONDS = 20;
 export async function tuneOnFirstUse(
   gpu: Gpu,
   steps: () => readonly TunedStep[],
-  { seconds = FIRST_USE_SECONDS, onStart = () => {}, onProgress }: {
+  { seconds = FIRST_USE_SECONDS, isStopped, onStart = () => {}, onProgress }: {
     readonly seconds?: number;
+    readonly isStopped?: () => boolean;
     readonly onStart?: (path: string, shapes: number) => void;
     readonly onProgress?: (done: number, total: number, what: string) => void;
   } = {},
@@ -37,5 +38,5 @@ export async function tuneOnFirstUse(
   }
   const jobs = tuneJobs(gpu, steps());
   onStart(path, jobs.length);
-  return await tune(gpu, jobs, { seconds, onProgress, save });
+  return await tune(gpu, jobs, { seconds, isStopped, onProgress, save });
 }

@@ -70,6 +70,8 @@ export interface TuneOptions {
   readonly known?: Choices;
   /** Seconds; what is not timed by then keeps its order. */
   readonly seconds: number;
+  /** Asked before each form; true ends it as the time does. */
+  readonly isStopped?: () => boolean;
   readonly onProgress?: (done: number, total: number, what: string) => void;
   /** Called after each form, so that what was measured is kept if the run is broken off. */
   readonly save?: (choices: Choices) => Promise<void>;
@@ -89,7 +91,7 @@ const WORTH = 0.97;
 export async function tune(
   gpu: Gpu,
   jobs: readonly TuneJob[],
-  { known = {}, seconds, onProgress = () => {}, save }: TuneOptions,
+  { known = {}, seconds, isStopped = () => false, onProgress = () => {}, save }: TuneOptions,
 ): Promise<TuneResult> {
   const end = performance.now() + 1000 * seconds;
   const choices: Record<string, Choice> = { ...known };
@@ -104,7 +106,7 @@ export async function tune(
     const same = known[key]?.variants.length === offered.length &&
       known[key].variants.every((v) => hashes.get(v.name) === v.kernel);
     if (same) continue;
-    if (performance.now() > end) {
+    if (performance.now() > end || isStopped()) {
       left++;
       continue;
     }

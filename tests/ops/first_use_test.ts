@@ -6,7 +6,7 @@ import { openGpu } from "../../lib/gpu/device.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { tuneOnFirstUse } from "../../lib/tune/first_use.ts";
-import { choicesPath, tunedChoice } from "../../lib/tune/choice_files.ts";
+import { choicesPath, readChoices, tunedChoice } from "../../lib/tune/choice_files.ts";
 
 const real = await openGpu();
 globalThis.addEventListener("unload", () => real.destroy());
@@ -52,6 +52,19 @@ Deno.test("first use: kernels are timed once, and chosen from then on", async ()
     assert.equal(Object.keys(result!.choices).length, 1);
     assert.ok(await tunedChoice(gpu));
     assert.equal(await tuneOnFirstUse(gpu, never), undefined, "the second use");
+  });
+});
+
+Deno.test("first use: an interruption ends it before the next shape", async () => {
+  await withCache(async (gpu, path) => {
+    let asked = 0;
+    const { left, choices } = (await tuneOnFirstUse(gpu, () => [
+      { graph: graph(24), small: graph(8) },
+      { graph: graph(48), small: graph(8) },
+    ], { seconds: 600, isStopped: () => asked++ > 0 }))!;
+    assert.equal(left, 1);
+    assert.equal(Object.keys(choices).length, 1);
+    assert.deepEqual(Object.keys(await readChoices(path, gpu.name)), Object.keys(choices));
   });
 });
 
