@@ -34,6 +34,8 @@ export function textureHomes(
       if (!reading.length || !isHeld(type.dtype, bytesOf(type))) continue;
       const isTexture = (reader: Node) => readsAsTexture(reader, key, registry, lowered);
       if (!joined.has(key) && !lowered.has(node) || !reading.every(isTexture)) continue;
+      // Copies take the bits for those of f32: they need a texture of another format.
+      if (type.dtype !== "f32" && reading.some((r) => readsBits(lowered.get(r)!, r, key))) continue;
       const at = reading.map((r) => indexOf.get(r)!);
       const rows = Math.ceil(bytesOf(type) / stagingRowBytes(type.dtype as StagedType));
       const dtype = type.dtype as StagedType;
@@ -42,6 +44,13 @@ export function textureHomes(
   }
   return homes;
 }
+
+const readsBits = ({ calls }: Lowered, { inputs }: Node, key: string): boolean =>
+  calls.some(({ bindings }) =>
+    Object.values(bindings).some((ref) =>
+      ref.kind === "input" && ref.bits && inputs[ref.index].key === key
+    )
+  );
 
 const isHeld = (dtype: DType, bytes: number) => isStagedType(dtype) && bytes >= FEWEST_BYTES;
 

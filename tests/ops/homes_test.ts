@@ -10,6 +10,7 @@ import type { Plan } from "../../lib/gpu/plan.ts";
 import { plan } from "../../lib/gpu/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { Graph } from "../../lib/graph/graph.ts";
+import { storeHalf } from "../../lib/graph/precision.ts";
 import { bytesOf, type Tensor } from "../../lib/graph/tensor.ts";
 import { add } from "../../lib/ops/add.ts";
 import { concat } from "../../lib/ops/concat.ts";
@@ -211,6 +212,37 @@ for (
     gpu.destroy();
   });
 }
+
+Deno.test("homes: a copy of the bits of f16 and a convolution read one tensor", async () => {
+  const gpu = await openGpu();
+  const plain = new Graph();
+  const weight = (name: string, ci: number) => plain.input(name, f32(4, ci, 1, 1));
+  const [a, b] = ["a", "b"].map((name) => {
+    const point = plain.input(`${name}w`, f32(16, 16, 1, 1));
+    return conv2d(plain.input(name, f32(2, 16, 32, 64)), point);
+  });
+  // One of the two is made, by a copy that takes its input for f32.
+  const one = concat([a, b], 1);
+  const two = concat([one, add(one, one)], 1);
+  plain.output("y", conv2d(one, weight("w", 32)));
+  plain.output("z", conv2d(two, weight("v", 64)));
+  const graph = storeHalf(plain, OPS);
+  const p = plan(graph, OPS, { device: gpu.profile });
+  if (gpu.profile.software) {
+    const made = p.dispatches.filter((d) => d.op === "concat" && d.variant === "staged");
+    assert.equal(made.length, 2);
+    assert.ok(p.textures.some((t) => t.dtype === "f16"));
+  }
+  const exe = await Executable.load(gpu, p, { poison: true });
+  for (const [name, t] of graph.inputs) {
+    exe.write(name, Float32Array.from({ length: t.size }, (_, i) => Math.sin(i * 1.7)));
+  }
+  for (const c of await checkStep(graph, exe)) {
+    assert.ok(c.relative <= c.tolerance, `${c.op} ${c.relative}`);
+  }
+  exe.destroy();
+  gpu.destroy();
+});
 
 Deno.test("homes: a copy left out shows in the audit's check", async () => {
   const gpu = await openGpu();
