@@ -5,7 +5,7 @@
  */
 
 import type { Registry } from "../graph/op.ts";
-import { bytesOf, type DType, type Node } from "../graph/tensor.ts";
+import { bytesOf, type Node } from "../graph/tensor.ts";
 import { FEWEST_BYTES, type JoinedPiece, readersOf, readsAsTexture } from "./joined.ts";
 import type { Lowered } from "./once.ts";
 import { isStagedType, type StagedType, stagingRowBytes } from "./staging.ts";
@@ -31,14 +31,14 @@ export function textureHomes(
   for (const node of nodes) {
     for (const [i, type] of node.outputs.entries()) {
       const key = `${node.id}:${i}`, reading = readers.get(key) ?? [];
-      if (!reading.length || !isHeld(type.dtype, bytesOf(type))) continue;
+      const { dtype } = type, bytes = bytesOf(type);
+      if (!reading.length || !isStagedType(dtype) || bytes < FEWEST_BYTES) continue;
       const isTexture = (reader: Node) => readsAsTexture(reader, key, registry, lowered);
       if (!joined.has(key) && !lowered.has(node) || !reading.every(isTexture)) continue;
       // Copies take the bits for those of f32: they need a texture of another format.
-      if (type.dtype !== "f32" && reading.some((r) => readsBits(lowered.get(r)!, r, key))) continue;
+      if (dtype !== "f32" && reading.some((r) => readsBits(lowered.get(r)!, r, key))) continue;
       const at = reading.map((r) => indexOf.get(r)!);
-      const rows = Math.ceil(bytesOf(type) / stagingRowBytes(type.dtype as StagedType));
-      const dtype = type.dtype as StagedType;
+      const rows = Math.ceil(bytes / stagingRowBytes(dtype));
       homes.set(key, { first: Math.min(...at), last: Math.max(...at), rows, dtype });
     }
   }
@@ -51,8 +51,6 @@ const readsBits = ({ calls }: Lowered, { inputs }: Node, key: string): boolean =
       ref.kind === "input" && ref.bits && inputs[ref.index].key === key
     )
   );
-
-const isHeld = (dtype: DType, bytes: number) => isStagedType(dtype) && bytes >= FEWEST_BYTES;
 
 /** Shares textures between tensors that are not read at the same time: key → number of a texture. */
 export function shareTextures(

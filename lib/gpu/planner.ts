@@ -294,8 +294,10 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
       const pieces = piecesOf(key);
       const { buffer, offset } = pieces?.[0] ?? at(places.get(key)!, 0);
       const known = { bytes: bytesOf(type), shape: type.shape, dtype: type.dtype };
+      // What is handed out stays in its memory, longer than in its texture.
+      const isKept = lives.get(places.get(key)!.root)?.last === nodes.length;
       const dispatch = filled.get(key);
-      const home = dispatch === undefined
+      const home = dispatch === undefined || isKept
         ? {}
         : { home: { texture: reserved[shared.of.get(key)!], dispatch } };
       tensors[key] = { buffer, offset, ...known, ...(pieces ? { pieces } : {}), ...home };

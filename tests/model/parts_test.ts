@@ -8,6 +8,7 @@ import { openGpu } from "../../lib/gpu/device.ts";
 import type { Plan } from "../../lib/gpu/plan.ts";
 import { plan } from "../../lib/gpu/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
+import { STAGING_WIDTH } from "../../lib/gpu/staging.ts";
 import type { DeviceKind } from "../../lib/graph/op.ts";
 import { loadPretrained } from "../../lib/nn/pretrained.ts";
 import { OPS } from "../../lib/ops/mod.ts";
@@ -80,6 +81,8 @@ Deno.test("parts share their memory and the weights that were packed for the fir
   assert.ok(once(two) > 10, `${once(two)} dispatches that run once`);
   assert.equal(once(eight), once(two));
   assert.ok(bytes(eight, "arena") < 1.3 * bytes(two, "arena"));
-  assert.ok(texels(eight) < 1.2 * texels(two), `${texels(eight)} rows, ${texels(two)}`);
+  // All that is there more than once: what the model reads, of all images and both classes.
+  const images = Math.ceil(2 * 8 * 3 * pixels / (4 * STAGING_WIDTH)) | 1;
+  assert.ok(texels(eight) <= texels(two) + images, `${texels(eight)} rows, ${texels(two)}`);
   assert.ok(bytes(planned(8, AUDIT_PROFILES.gpu), "arena") > 3 * bytes(eight, "arena"));
 });
