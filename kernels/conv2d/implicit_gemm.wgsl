@@ -6,12 +6,13 @@
 // Bindings:
 //   x: [N,Ci,H,W], f32 or f16; weight: f32 [Co,Ci,Kh,Kw], transposed [Ci,Co,Kh,Kw]
 //   bias: f32 [Co]; channel: f32 [N,Co]; any buffer where not used
-//   residual, y: [N,Co,Ho,Wo], both f32 or both f16; residual any buffer where not used
+//   residual, y: [N,Co,Ho,Wo], both f32 or both f16; residual any buffer where not used. With
+//     `step` 2 every second pixel of rows twice as many and as long, from (row, column) on.
 // Grid: a workgroup of 16×16 per tile of 64 pixels (x, and z in rows of `wide`; of the whole
 //   batch) and 64 channels (y); 4×4 outputs an invocation.
 // Numerics: f32; sums of 16 products join the running sum.
 // Shapes: any; tiles past the ends multiply zeros.
-// Writes: every output element.
+// Writes: every output element; with `step` 2 a quarter of them.
 
 struct Params {
   batch: u32,
@@ -31,6 +32,9 @@ struct Params {
   has_bias: u32,
   has_channel: u32,
   has_residual: u32,
+  step: u32,
+  row: u32,
+  column: u32,
 }
 
 const TILE: u32 = 64;
@@ -93,7 +97,9 @@ fn store_one(v: f32, co: u32, p: u32) {
     return;
   }
   let n = p / area;
-  let at = (n * params.co + co) * area + p % area;
+  let plane = (n * params.co + co) * area * params.step * params.step;
+  let oy = p % area / params.wo * params.step + params.row;
+  let at = plane + (oy * params.wo + p % params.wo) * params.step + params.column;
   var sum = v;
   if (params.has_channel != 0) {
     sum += channel[n * params.co + co];

@@ -52,7 +52,7 @@ function constantParts(
 ): void {
   const sole = (input: Tensor) => (readers.get(input.key) ?? []).length === 1;
   const { node } = t;
-  if (node.op === "conv2d") {
+  if (node.op === "conv2d" || node.op === "conv2d_upsampled") {
     const extras: readonly string[] = node.attrs.extras ??
       (node.inputs.length > 2 ? ["bias"] : []);
     extras.forEach((name, i) => {

@@ -1,7 +1,7 @@
 /** Our totals beside an independent count: PyTorch's flop counter (tests/reference/make_flops.py). */
 
 import torch from "./torch_flops.json" with { type: "json" };
-import type { AuditReport } from "./report.ts";
+import type { AuditDispatch, AuditReport } from "./report.ts";
 
 /** Largest accepted difference; ours counts the additions of biases too, PyTorch's does not. */
 export const FLOPS_TOLERANCE = 0.01;
@@ -25,9 +25,12 @@ export function compareFlops(report: AuditReport): FlopsComparison[] {
   const forward = counts[`${report.preset}-forward`];
   const whole = counts[`${report.preset}-${report.step}`];
   if (!forward || !whole || whole.batch !== report.batch) return [];
+  // PyTorch convolves the doubled image: nine products for each pixel and channel, ours four.
+  const flops = ({ op, flops }: AuditDispatch) =>
+    op.startsWith("conv2d_upsampled") ? flops * 9 / 4 : flops;
   const sum = (test: RegExp, phase?: string) =>
     report.dispatches.filter((d) => test.test(d.op) && (!phase || d.phase === phase))
-      .reduce((total, d) => total + d.flops, 0);
+      .reduce((total, d) => total + flops(d), 0);
   const layers = /^(conv2d|linear)(?!.*bias)/;
   const row = (what: string, ours: number, theirs: number, bound = true): FlopsComparison => ({
     what,

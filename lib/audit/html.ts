@@ -129,7 +129,7 @@ function curve(from: NodePlace, to: NodePlace): string {
 }
 
 const short = (op: string) =>
-  op.replace("conv2d_backward_", "conv2d ∂").replace("group_norm_", "gn ").replace(
+  op.replace("_upsampled", " 2×").replace("_backward_", " ∂").replace("group_norm_", "gn ").replace(
     "_gradient",
     " ∂",
   )

@@ -10,9 +10,9 @@ const escape = (text: string) =>
 
 /** Kinds of kernels, each with a colour that also the colour-blind can tell apart (Okabe, Ito). */
 const KINDS: readonly { name: string; test: RegExp; colour: string }[] = [
-  { name: "convolution, forward", test: /^conv2d$|^conv2d_(?!backward)/, colour: "#0072b2" },
-  { name: "convolution, input gradient", test: /^conv2d_backward_data/, colour: "#56b4e9" },
-  { name: "convolution, weight gradient", test: /^conv2d_backward_weight/, colour: "#009e73" },
+  { name: "convolution, forward", test: /^conv2d(?!.*_backward)/, colour: "#0072b2" },
+  { name: "convolution, input gradient", test: /^conv2d.*_backward_data/, colour: "#56b4e9" },
+  { name: "convolution, weight gradient", test: /^conv2d.*_backward_weight/, colour: "#009e73" },
   { name: "group norm", test: /^group_norm/, colour: "#e69f00" },
   { name: "attention", test: /^attention/, colour: "#cc79a7" },
   { name: "linear", test: /^linear/, colour: "#d55e00" },

@@ -6,10 +6,15 @@ import { attention } from "../ops/attention.ts";
 import { addChannel } from "../ops/channel.ts";
 import { concat } from "../ops/concat.ts";
 import { silu } from "../ops/silu.ts";
-import { upsampleNearest2x } from "../ops/upsample.ts";
 import { view } from "../ops/view.ts";
 import type { UNet2DConfig } from "./config.ts";
-import { channelLinearLayer, convLayer, groupNormLayer, linearLayer } from "./layers.ts";
+import {
+  channelLinearLayer,
+  convLayer,
+  groupNormLayer,
+  linearLayer,
+  upsampledConvLayer,
+} from "./layers.ts";
 import type { ParameterSource } from "./parameters.ts";
 
 /** What every block is told. */
@@ -80,10 +85,10 @@ function downsample2D({ source, config }: BlockContext, x: Tensor): Tensor {
 
 /** `Upsample2D` with a convolution: nearest 2×, then 3×3. */
 function upsample2D({ source }: BlockContext, x: Tensor): Tensor {
-  return x.graph.scope("upsamplers.0", () => {
-    const doubled = upsampleNearest2x(x);
-    return convLayer(source, "conv", doubled, x.shape[1], 3, { padding: 1 });
-  });
+  return x.graph.scope(
+    "upsamplers.0",
+    () => upsampledConvLayer(source, "conv", x, x.shape[1]),
+  );
 }
 
 const headDimOf = (config: UNet2DConfig, channels: number) => config.attention_head_dim ?? channels;

@@ -2,6 +2,7 @@
 
 import type { Tensor } from "../graph/tensor.ts";
 import { conv2d } from "../ops/conv2d.ts";
+import { conv2dUpsampled } from "../ops/conv2d_upsampled.ts";
 import { groupNorm } from "../ops/group_norm.ts";
 import { linear } from "../ops/linear.ts";
 import type { ParameterSource } from "./parameters.ts";
@@ -19,12 +20,30 @@ export function convLayer(
   options: { stride?: 1 | 2; padding?: number | [number, number, number, number] } = {},
 ): Tensor {
   return x.graph.scope(name, () => {
-    const channels = x.shape[1];
-    const init = { bound: 1 / Math.sqrt(channels * kernel * kernel) };
-    const weight = source.get("weight", [out, channels, kernel, kernel], init);
-    const bias = source.get("bias", [out], init);
+    const { weight, bias } = convParameters(source, x.shape[1], out, kernel);
     return conv2d(x, weight, { bias, ...options });
   });
+}
+
+/** The same, 3×3 with padding 1, of x with each pixel doubled. */
+export function upsampledConvLayer(
+  source: ParameterSource,
+  name: string,
+  x: Tensor,
+  out: number,
+): Tensor {
+  return x.graph.scope(name, () => {
+    const { weight, bias } = convParameters(source, x.shape[1], out, 3);
+    return conv2dUpsampled(x, weight, bias);
+  });
+}
+
+function convParameters(source: ParameterSource, channels: number, out: number, kernel: number) {
+  const init = { bound: 1 / Math.sqrt(channels * kernel * kernel) };
+  return {
+    weight: source.get("weight", [out, channels, kernel, kernel], init),
+    bias: source.get("bias", [out], init),
+  };
 }
 
 /** `torch.nn.GroupNorm`, with SiLU after it if asked for. */

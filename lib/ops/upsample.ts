@@ -99,7 +99,8 @@ export const upsampleNearest2xBackwardOp: OpDef = {
     ];
   },
   lower({ inputs: [dy], outputs: [dx], device }) {
-    return variantsOf(readings(device, dy, dx.shape[3]), ({ name, width, stored, ...r }) => {
+    const ways = readings(device, dy, dx.shape[3], { stored: dx.dtype });
+    return variantsOf(ways, ({ name, width, stored, ...r }) => {
       const count = sizeOf(dx.shape) / width;
       return {
         calls: [{

@@ -41,13 +41,20 @@ const buildGemm = (...form: Parameters<typeof gemmCall>): Lowering => ({
   calls: [gemmCall(...form)],
 });
 
-/** `g` as the kernel sees it: from x [n,ci,h,w], of a type of its own, to [n,co,ho,wo]. */
+/**
+ * `g` as the kernel sees it: from x [n,ci,h,w], of a type of its own, to [n,co,ho,wo]; with a step of
+ * 2 to every second pixel of y [n,co,2·ho,2·wo], from (row, column) on.
+ */
 export function gemmCall(
   g: Geometry,
   transposed: boolean,
   x: DType,
   { bias, channel, residual, dtype }: Epilogue,
-  refs: { readonly x: BufferRef; readonly y: BufferRef } = { x: input(0), y: output() },
+  refs: { readonly x: BufferRef; readonly y: BufferRef; readonly weight?: BufferRef } = {
+    x: input(0),
+    y: output(),
+  },
+  { step, row, column } = { step: 1, row: 0, column: 0 },
 ): KernelCall {
   const tiles = Math.ceil(g.n * g.ho * g.wo / TILE);
   const wide = Math.min(tiles, 32768);
@@ -61,10 +68,13 @@ export function gemmCall(
       has_bias: bias ? 1 : 0,
       has_channel: channel ? 1 : 0,
       has_residual: residual ? 1 : 0,
+      step,
+      row,
+      column,
     },
     bindings: {
-      ...refs,
       weight: input(1),
+      ...refs,
       bias: bias ?? input(1),
       channel: channel ?? input(1),
       residual: residual ?? input(1),
@@ -80,6 +90,18 @@ export const backwardWeightGemm = (g: Geometry, x: DType, dy: DType): Variant =>
 });
 
 function buildBackwardWeight(g: Geometry, x: DType, dy: DType): Lowering {
+  return weightGemm(g, { x: [input(0), x], dy: [input(1), dy], dw: output() });
+}
+
+/** The gradient by the weight of `g`, of x and dy with their types; scratch 0 are partial sums. */
+export function weightGemm(
+  g: Geometry,
+  { x, dy, dw }: {
+    readonly x: readonly [BufferRef, DType];
+    readonly dy: readonly [BufferRef, DType];
+    readonly dw: BufferRef;
+  },
+): { readonly scratch: readonly number[]; readonly calls: readonly KernelCall[] } {
   const length = g.ci * g.kh * g.kw;
   const total = g.n * g.ho * g.wo;
   const tiles = Math.ceil(length / TILE) * Math.ceil(g.co / TILE);
@@ -97,13 +119,13 @@ function buildBackwardWeight(g: Geometry, x: DType, dy: DType): Lowering {
     calls: [
       {
         kernel: BACKWARD_WEIGHT,
-        specialize: { StoredX: x, StoredDy: dy },
+        specialize: { StoredX: x[1], StoredDy: dy[1] },
         params: { ...geometryParams(g), row: row4 * 4, pixels },
-        bindings: { x: input(0), dy: input(1), partial: scratch() },
+        bindings: { x: x[0], dy: dy[0], partial: scratch() },
         workgroups: [Math.ceil(length / TILE), Math.ceil(g.co / TILE), used],
         note: "partial sums",
       },
-      sumSlices({ co: g.co, length, row4, slice4, slices: used }),
+      sumSlices({ co: g.co, length, row4, slice4, slices: used }, scratch(), dw),
     ],
   };
 }

@@ -1,6 +1,7 @@
 /** Weight gradients on software Vulkan: sums over slices of the image, then over the slices. */
 
 import {
+  type BufferRef,
   gridFor,
   input,
   type KernelCall,
@@ -43,7 +44,7 @@ export function backwardWeightDirect(g: Geometry, shape: Shape, lanes: number): 
  * How N·H rows are cut: `images` images, or one image in `row_chunks` parts of `rows` rows. Small
  * images are cut finer, so that with their `strips` all lanes of a workgroup have work.
  */
-function chunkRows(n: number, h: number, strips: number, lanes: number) {
+export function chunkRows(n: number, h: number, strips: number, lanes: number) {
   let row_chunks = Math.ceil(h / ROWS);
   let images = Math.min(n, Math.max(1, Math.floor(ROWS / h)));
   const slices = () => strips * Math.ceil(n / images) * row_chunks;
@@ -93,7 +94,8 @@ function buildPointwise({ n, ci, h, w, co }: Geometry, lanes: number): Lowering 
   });
 }
 
-function sliced(spec: {
+/** Sums over slices by `kernel` into scratch 0, then over the slices into `target`. */
+export function sliced(spec: {
   kernel: KernelSource;
   params: Record<string, number>;
   slices: number;
@@ -103,8 +105,9 @@ function sliced(spec: {
   co: number;
   taps: number;
   lanes: number;
-}): Lowering {
-  const { slices, blocks, ci, co, taps, lanes } = spec;
+  target?: BufferRef;
+}) {
+  const { slices, blocks, ci, co, taps, lanes, target } = spec;
   const [coBlocks, ciBlocks] = [Math.ceil(co / blocks[0]), Math.ceil(ci / blocks[1])];
   const row4 = ciBlocks * blocks[1] * taps / 4;
   const slice4 = coBlocks * blocks[0] * row4;
@@ -126,9 +129,9 @@ function sliced(spec: {
         workgroups: [ciBlocks, coBlocks, Math.ceil(slices / lanes)],
         note: "partial sums",
       },
-      sumSlices({ co, length: ci * taps, row4, slice4, slices }),
+      sumSlices({ co, length: ci * taps, row4, slice4, slices }, scratch(), target),
     ],
-  };
+  } satisfies Lowering;
 }
 
 /** Adds up the slices of `partial`, a slice being rows of `length` floats padded to `row4` vec4. */

@@ -1,0 +1,169 @@
+/**
+ * 3×3 convolutions of an image with each pixel doubled, from the image as it is: each output pixel
+ * meets 2×2 pixels of it, with sums of weights, 4 products instead of 9. On software Vulkan, as the
+ * kernels in direct.ts and weight.ts.
+ */
+
+import {
+  type BufferRef,
+  gridFor,
+  input,
+  type KernelCall,
+  output,
+  scratch,
+} from "../../graph/kernel_call.ts";
+import type { DeviceProfile, Variant } from "../../graph/op.ts";
+import type { DType } from "../../graph/tensor.ts";
+import { ELEMENTWISE, kernel, storedAs } from "../common.ts";
+import type { Epilogue } from "./direct.ts";
+import type { Geometry } from "./geometry.ts";
+import { STAGED } from "./panels.ts";
+import { chunkRows, sliced } from "./weight.ts";
+import packText from "../../../kernels/conv2d/pack_upsampled.wgsl" with { type: "text" };
+import forwardText from "../../../kernels/conv2d/upsampled.wgsl" with { type: "text" };
+import dataText from "../../../kernels/conv2d/upsampled_backward_data.wgsl" with { type: "text" };
+import weightText from "../../../kernels/conv2d/upsampled_backward_weight.wgsl" with {
+  type: "text",
+};
+import unfoldText from "../../../kernels/conv2d/unfold_upsampled.wgsl" with { type: "text" };
+
+const PACK = kernel("conv2d/pack_upsampled.wgsl", packText, STAGED);
+const FORWARD = kernel("conv2d/upsampled.wgsl", forwardText, STAGED);
+const BACKWARD_DATA = kernel("conv2d/upsampled_backward_data.wgsl", dataText, STAGED);
+const BACKWARD_WEIGHT = kernel("conv2d/upsampled_backward_weight.wgsl", weightText, STAGED);
+const UNFOLD = kernel("conv2d/unfold_upsampled.wgsl", unfoldText);
+
+const WORKGROUP = 32;
+
+/** x [n,ci,h,w] · weight [co,ci,3,3] → y [n,co,2h,2w]. */
+export type Upsampled = Pick<Geometry, "n" | "ci" | "h" | "w" | "co">;
+
+export const fitsDirect = ({ w }: Upsampled, { software }: DeviceProfile): boolean =>
+  software && w % 4 === 0;
+
+/** y from x (input 0) and the weight (input 1). */
+export const forwardUpsampled = (
+  g: Upsampled,
+  { bias, dtype }: Pick<Epilogue, "bias" | "dtype">,
+): Variant => ({
+  name: "direct",
+  exact: true,
+  build: () => {
+    const panels = panelsOf(g, false, bias);
+    return {
+      scratch: [panels.bytes],
+      calls: [panels.pack, {
+        kernel: FORWARD,
+        constants: { WORKGROUP },
+        specialize: storedAs(dtype, "staged 4"),
+        params: { ...sizes(g), panel_size: panels.size4 },
+        bindings: { x: input(0), panels: scratch(), y: output() },
+        workgroups: [panels.count, tiles(g), 1],
+      }],
+    };
+  },
+});
+
+/** dx from dy (input 0) and the weight (input 1). */
+export const backwardDataUpsampled = (g: Upsampled, dtype: DType): Variant => ({
+  name: "direct",
+  exact: true,
+  build: () => {
+    const panels = panelsOf(g, true);
+    return {
+      scratch: [panels.bytes],
+      calls: [panels.pack, {
+        kernel: BACKWARD_DATA,
+        constants: { WORKGROUP },
+        specialize: storedAs(dtype, "staged 4"),
+        params: { ...sizes(g), panel_size: panels.size4 },
+        bindings: { dy: input(0), panels: scratch(), dx: output() },
+        workgroups: [panels.count, tiles(g), 1],
+      }],
+    };
+  },
+});
+
+/** The weight's gradient from x (input 0) and dy (input 1). */
+export const backwardWeightUpsampled = (g: Upsampled, lanes: number): Variant => ({
+  name: "direct",
+  exact: true,
+  build: () => {
+    const { n, ci, h, w, co } = g;
+    const strips = Math.ceil(w / 8);
+    const { chunks, ...chunk } = chunkRows(n, h, strips, lanes);
+    const sums = sliced({
+      kernel: BACKWARD_WEIGHT,
+      params: { batch: n, h, w4: w / 4, strips, ...chunk },
+      slices: strips * chunks,
+      blocks: [2, 8],
+      ci,
+      co,
+      taps: 16,
+      lanes,
+      target: scratch(1),
+    });
+    return {
+      scratch: [...sums.scratch, co * ci * 64],
+      calls: [...sums.calls, unfold(g, false, scratch(1))],
+    };
+  },
+});
+
+/** dw from the gradient of the folded 4×4 kernel, [Co,Ci,4,4] or transposed [Ci,Co,4,4]. */
+export const unfold = (
+  { ci, co }: Upsampled,
+  transposed: boolean,
+  dk: BufferRef,
+): KernelCall => ({
+  kernel: UNFOLD,
+  params: { count: co * ci, co, ci, transposed: transposed ? 1 : 0 },
+  bindings: { dk, dw: output() },
+  workgroups: gridFor(co * ci, ELEMENTWISE),
+  note: "unfold weights",
+});
+
+const sizes = ({ n, h, w, ci, co }: Upsampled) => ({ batch: n, h, w4: w / 4, ci, co });
+
+/** Workgroups for tiles of 8×2 pixels of the small image. */
+const tiles = ({ n, h, w }: Upsampled): number =>
+  Math.ceil(n * Math.ceil(w / 8) * Math.ceil(h / 2) / WORKGROUP);
+
+/** The folded weight in panels of 8 channels, into scratch 0: 2 vec4 of biases, then weights. */
+function panelsOf({ ci, co }: Upsampled, transposed: boolean, bias?: BufferRef) {
+  const size4 = 2 + 8 * (transposed ? 4 * co : 2 * ci);
+  const count = transposed ? Math.ceil(ci / 8) : 2 * Math.ceil(co / 8);
+  const pack: KernelCall = {
+    kernel: PACK,
+    params: {
+      rows: size4,
+      shift: transposed ? 2 : 1,
+      weight_ci: ci,
+      weight_co: co,
+      has_bias: bias ? 1 : 0,
+      transposed: transposed ? 1 : 0,
+    },
+    bindings: { weight: input(1), bias: bias ?? input(1), panels: scratch() },
+    workgroups: [Math.ceil(size4 / 64), count, 1],
+    note: "pack weights",
+  };
+  return { pack, count, size4, bytes: count * size4 * 16 };
+}
+
+/** `calls` with one tensor of the node's in place of another. */
+export function rebound(
+  calls: readonly KernelCall[],
+  from: BufferRef,
+  to: BufferRef,
+): readonly KernelCall[] {
+  const moved = (ref: BufferRef): BufferRef =>
+    ref.kind === from.kind && ref.index === from.index
+      ? { ...ref, kind: to.kind, index: to.index }
+      : ref;
+  return calls.map((call) => ({
+    ...call,
+    bindings: Object.fromEntries(
+      Object.entries(call.bindings).map(([name, ref]) => [name, moved(ref)]),
+    ),
+  }));
+}
