@@ -17,12 +17,13 @@ import {
 } from "./attention_shared.ts";
 import { type Reading, readingKernels } from "./rows.ts";
 import { ELEMENTWISE, f32, kernel, storedAs } from "./common.ts";
+import headText from "../../kernels/lib/head_8.wgsl" with { type: "text" };
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import text from "../../kernels/attention/forward.wgsl" with { type: "text" };
 import eightText from "../../kernels/attention/forward_8.wgsl" with { type: "text" };
 
 const FORWARD = readingKernels("attention/forward.wgsl", text, "qkv");
-const FORWARD_8 = kernel("attention/forward_8.wgsl", eightText, stagedLibrary);
+const FORWARD_8 = kernel("attention/forward_8.wgsl", eightText, stagedLibrary, headText);
 
 export interface AttentionOptions {
   /** Head h owns channels h·C/heads to (h + 1)·C/heads. */
@@ -90,7 +91,7 @@ function lowerEight(shape: AttentionShape, scale: number): Lowering {
     specialize: storedAs(dtype, "staged 4"),
     params: { stride4: tokens / 4, scale },
     bindings: { q: input(0), k, v, y: output(0), logsumexp: output(1) },
-    workgroups: attentionGrid(all, tokens, WORKGROUP),
+    workgroups: attentionGrid(all, tokens, 2 * WORKGROUP),
   };
   if (dtype === "f32") return { calls: [forward] };
   const copies = copiesOf(shape, tokens);

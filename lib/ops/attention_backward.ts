@@ -23,6 +23,7 @@ import {
 } from "./attention_shared.ts";
 import { type Reading, readingKernels } from "./rows.ts";
 import { ELEMENTWISE, f32, kernel, requireSame, storedAs } from "./common.ts";
+import headText from "../../kernels/lib/head_8.wgsl" with { type: "text" };
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import deltaText from "../../kernels/attention/backward_delta.wgsl" with { type: "text" };
 import queryText from "../../kernels/attention/backward_query.wgsl" with { type: "text" };
@@ -42,11 +43,12 @@ const KEY_VALUE = readingKernels(
   "qkv",
   "dy",
 );
-const QUERY_8 = kernel("attention/backward_query_8.wgsl", queryEightText, stagedLibrary);
+const QUERY_8 = kernel("attention/backward_query_8.wgsl", queryEightText, stagedLibrary, headText);
 const KEY_VALUE_8 = kernel(
   "attention/backward_key_value_8.wgsl",
   keyValueEightText,
   stagedLibrary,
+  headText,
 );
 
 /** Reference: p[i·tokens + j] and logsumexp[i] of head `h` (over the whole batch). */
@@ -154,7 +156,7 @@ function lowerEight(shape: AttentionShape, scale: number): Lowering {
     constants: { WORKGROUP: device.lanes },
     specialize: storedAs(dtype, "staged 4"),
     params: { stride4: tokens / 4, scale },
-    workgroups: attentionGrid(all, tokens, device.lanes),
+    workgroups: attentionGrid(all, tokens, 2 * device.lanes),
   };
   const read = { q, k, v, dy, logsumexp, delta };
   return {

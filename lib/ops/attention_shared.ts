@@ -21,6 +21,7 @@ export const SHAPES: readonly [string, number[], number, number][] = [
   ["head dim 128", [1, 128, 24], 1, 2e-6],
   ["32 x 32", [2, 16, 32, 32], 2, 2e-6],
   ["heads of 8", [3, 32, 10, 12], 4, 1e-6],
+  ["heads of 8, an odd number of fours", [2, 16, 4, 9], 2, 1e-6],
 ];
 
 /** What lowering needs to know of q: `all` heads of the whole batch. */
