@@ -242,7 +242,7 @@ async function runPeers(
     return await benchPeers(
       gpu,
       planOptions,
-      peerSpecs(options),
+      peerSpecs({ ...options, tunables: Deno.env.get("GLIBC_TUNABLES") }),
       budget.part(options.model ? 0.55 : 1),
       { size: options.size, folder, onProgress: (what) => console.error(`peers    ${what}`) },
     );
@@ -259,7 +259,7 @@ async function runFeatures({ python, markdown: file, json }: Options): Promise<v
   const folder = await Deno.makeTempDir({ prefix: "bench-features-" });
   try {
     const report = await withBar((onProgress) =>
-      benchFeatures(gpu, featurePeer(python), {
+      benchFeatures(gpu, featurePeer(python, Deno.env.get("GLIBC_TUNABLES")), {
         slices: 256,
         folder,
         onProgress,

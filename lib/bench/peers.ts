@@ -11,6 +11,8 @@ export interface PeerSpec {
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
+  /** Environment variables beside, or instead of, those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Which batches it is asked for; none where it takes too long to be asked. */
   readonly batches: { readonly forward: readonly number[]; readonly train: readonly number[] };
   /** Seconds that it may take to get ready; with less left it is not asked. */
@@ -55,6 +57,7 @@ export class Peer {
   constructor(readonly spec: PeerSpec) {
     this.#process = new Deno.Command(spec.command, {
       args: [...spec.args],
+      env: spec.env,
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

@@ -44,12 +44,25 @@ function denoPeer(
   };
 }
 
-/** In the order in which they take turns. */
-export function peerSpecs({ python, compile }: { python: string; compile: boolean }): PeerSpec[] {
+/** What `./run` asks of glibc: pages of 2 MiB. */
+const HUGE_PAGES = "glibc.malloc.hugetlb=1";
+
+/** Without that, as long as nothing else is asked of it. */
+const asStarted = (tunables?: string): Record<string, string> =>
+  tunables === HUGE_PAGES ? { GLIBC_TUNABLES: "" } : {};
+
+/**
+ * In the order in which they take turns. PyTorch is started as users start it, without what `./run`
+ * asks of glibc, where `tunables` (GLIBC_TUNABLES) are those; and with it, as a peer of its own.
+ */
+export function peerSpecs(
+  { python, compile, tunables }: { python: string; compile: boolean; tunables?: string },
+): PeerSpec[] {
   const torch = (mode: "eager" | "compile"): PeerSpec => ({
     name: mode === "eager" ? "PyTorch" : "PyTorch, torch.compile",
     command: python,
     args: ["-B", script("torch_peer.py"), mode],
+    env: asStarted(tunables),
     // Compiling takes minutes on two cores: two of the four, where the ratio matters most.
     batches: mode === "eager" ? { forward: [1, 8], train: [1, 8] } : { forward: [1], train: [8] },
     needs: mode === "eager" ? 0 : 75,
@@ -57,6 +70,9 @@ export function peerSpecs({ python, compile }: { python: string; compile: boolea
   });
   return [
     torch("eager"),
+    ...(tunables === HUGE_PAGES
+      ? [{ ...torch("eager"), name: "PyTorch, huge pages", env: {} }]
+      : []),
     ...(compile ? [torch("compile")] : []),
     denoPeer("jax-js, WebGPU", "jax_peer.ts", [PEER_PACKAGES.jax]),
     denoPeer("TensorFlow.js, WebGPU", "tfjs_peer.ts", [
@@ -71,11 +87,12 @@ export function peerSpecs({ python, compile }: { python: string; compile: boolea
 }
 
 /** What the Inception features of features.ts stand beside. */
-export function featurePeer(python: string): PeerSpec {
+export function featurePeer(python: string, tunables?: string): PeerSpec {
   return {
     name: "PyTorch, torch-fidelity",
     command: python,
     args: ["-B", script("inception_peer.py")],
+    env: asStarted(tunables),
     batches: { forward: [], train: [] },
     needs: 0,
     patience: 300,

@@ -52,7 +52,7 @@ export class Budget {
  * Short steps are timed in rows of about so many milliseconds, with one wait at the end: training and
  * sampling do not wait for each step either, and finding out that work is done takes some 10 ms.
  */
-const ROW_MS = 600;
+const ROW_MS = 1200;
 
 /** Steps in a row, from what one takes. */
 export const stepsInRow = (milliseconds: number): number =>

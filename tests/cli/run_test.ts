@@ -115,6 +115,22 @@ printf '<%s>' "\${LP_NATIVE_VECTOR_WIDTH-unset}" "\${MESA_SHADER_CACHE_DIR-}"
   assert.equal((await other.run(["train"])).out, "<unset><>");
 });
 
+Deno.test("run asks glibc for huge pages, unless something is asked of it already", async () => {
+  const deno = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
+printf '<%s>' "$GLIBC_TUNABLES"`;
+  for (
+    const [env, expected] of [
+      [{}, "<glibc.malloc.hugetlb=1>"],
+      [{ GLIBC_TUNABLES: "glibc.malloc.check=3" }, "<glibc.malloc.check=3>"],
+      [{ GLIBC_TUNABLES: "" }, "<>"],
+    ] as const
+  ) {
+    using machine = new Machine({ deno }).withDriver();
+    const { out, err } = await machine.run(["train"], env);
+    assert.equal(out, expected, err);
+  }
+});
+
 Deno.test("run asks Mesa for two threads a processor, up to eight processors", async () => {
   const deno = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
 printf '<%s>' "\${LP_NUM_THREADS-unset}"`;
