@@ -12,14 +12,13 @@
 //   panels: f32 [panels, rows] as vec4, a vec4 being the four v of a row of K
 // Grid: x: one invocation per vec4 of a panel; y: panels, of each the two h one after the other.
 // Numerics: f32; sums of at most 4 weights.
-// Shapes: any; channels beyond the weight's are zeros.
+// Shapes: any; what stands for channels beyond the weight's is not used.
 // Writes: every output element.
 
 struct Params {
   rows: u32,
   shift: u32,
   weight_ci: u32,
-  weight_co: u32,
   has_bias: u32,
   transposed: u32,
 }
@@ -32,8 +31,7 @@ override WORKGROUP: u32 = 64;
 @group(0) @binding(3) var<storage, read_write> panels: array<vec4<f32>>;
 
 fn bias_at(co: u32) -> f32 {
-  let there = params.has_bias != 0 && co < params.weight_co;
-  return select(0.0, staged_float(bias, min(co, params.weight_co - 1)), there);
+  return select(0.0, staged_float(bias, co), params.has_bias != 0);
 }
 
 /// Row kh of the kernel that begins at `at`, zeros where it is not there.
@@ -72,9 +70,7 @@ fn main(
   let co = select(own, other, transposed);
   let ci = select(other, own, transposed);
   let u = select(3 - (wid.y & 1) - 2 * part, part, transposed);
-  let inside = co < params.weight_co && ci < params.weight_ci;
-  let begin = select(0, (co * params.weight_ci + ci) * 9, inside);
-  let r = kernel_row(begin, 3 - u, inside && u > 0) +
-    kernel_row(begin, 2 - min(u, 2), inside && u < 3);
+  let begin = (co * params.weight_ci + ci) * 9;
+  let r = kernel_row(begin, 3 - u, u > 0) + kernel_row(begin, 2 - min(u, 2), u < 3);
   panels[at] = vec4(r.z, r.y + r.z, r.x + r.y, r.x);
 }

@@ -235,14 +235,21 @@ export const attentionBackwardOp: OpDef = {
     return { flops: 14 * sizeOf(inputs[0].shape) * tokens, bytes: trafficOf(inputs, outputs) };
   },
   // y and logsumexp are given: random ones would let exp(s − logsumexp) grow without bound, so the
-  // logsumexp is that of like scores, log T. Errors as in the forward pass, twice over.
+  // logsumexp is about that of like scores, log T. Errors as in the forward pass, twice over.
   cases: SHAPES.map(([name, shape, heads, tolerance]): OpCase => {
     const x = f32(...shape);
     const { batch, tokens } = dimensions(x, heads);
     const sums = f32(batch, heads, tokens);
     return {
       name,
-      inputs: [x, x, x, x, { ...sums, fill: { kind: "constant", value: Math.log(tokens) } }, x],
+      inputs: [
+        x,
+        x,
+        x,
+        x,
+        { ...sums, fill: { kind: "normal", mean: Math.log(tokens), std: 0.5 } },
+        x,
+      ],
       attrs: { heads, scale: 1 / Math.sqrt(shape[1] / heads) },
       tolerance: 2 * tolerance,
     };

@@ -15,6 +15,9 @@ const RESIZE_ROWS = kernel("attention/resize_rows.wgsl", text);
 /** Name, shape, heads and tolerance of the cases. */
 export const SHAPES: readonly [string, number[], number, number][] = [
   ["odd", [3, 6, 17], 2, 1e-6],
+  // Rows are padded to multiples of 8 tokens: by one, and by six.
+  ["a token short", [1, 3, 23], 1, 1e-6],
+  ["six tokens short", [1, 2, 10], 1, 1e-6],
   ["image, head dim 1", [1, 6, 3, 8], 6, 1e-6],
   ["image", [2, 16, 8, 10], 2, 1e-6],
   ["odd long", [1, 3, 517], 1, 2e-6],

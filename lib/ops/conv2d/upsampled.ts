@@ -139,7 +139,6 @@ function panelsOf({ ci, co }: Upsampled, transposed: boolean, bias?: BufferRef) 
       rows: size4,
       shift: transposed ? 2 : 1,
       weight_ci: ci,
-      weight_co: co,
       has_bias: bias ? 1 : 0,
       transposed: transposed ? 1 : 0,
     },
