@@ -4,17 +4,16 @@
 //   convolution of an image with each pixel doubled, and of its 4×4 input gradient.
 // Bindings:
 //   weight: f32 [Co,Ci,3,3]
-//   folded: f32 [4, size4] as vec4, size4 being Co*Ci and padding; transposed [Ci,Co,4] as vec4
+//   folded: f32 [2,2,Co,Ci,4] as vec4, transposed [Ci,Co,4,4]
 // Grid: one invocation per input and output channel.
 // Numerics: f32; sums of at most 4 weights.
 // Shapes: any.
-// Writes: every output element but the padding.
+// Writes: every output element.
 
 struct Params {
   count: u32,
   co: u32,
   ci: u32,
-  size4: u32,
   transposed: u32,
 }
 
@@ -52,8 +51,8 @@ fn main(
     folded[at + 3] = top;
   } else {
     folded[i] = vec4(top.wy, k1.wy);
-    folded[i + params.size4] = vec4(top.zx, k1.zx);
-    folded[i + params.size4 * 2] = vec4(k2.wy, bottom.wy);
-    folded[i + params.size4 * 3] = vec4(k2.zx, bottom.zx);
+    folded[i + params.count] = vec4(top.zx, k1.zx);
+    folded[i + params.count * 2] = vec4(k2.wy, bottom.wy);
+    folded[i + params.count * 3] = vec4(k2.zx, bottom.zx);
   }
 }

@@ -6,13 +6,14 @@
 // Bindings:
 //   x: [N,Ci,H,W], f32 or f16; weight: f32 [Co,Ci,Kh,Kw], transposed [Ci,Co,Kh,Kw]
 //   bias: f32 [Co]; channel: f32 [N,Co]; any buffer where not used
-//   residual, y: [N,Co,Ho,Wo], both f32 or both f16; residual any buffer where not used. With
-//     `step` 2 every second pixel of rows twice as many and as long, from (row, column) on.
+//   residual, y: [N,Co,Ho,Wo], both f32 or both f16; residual any buffer where not used
+//   With `step` 2 four such convolutions at once: part 2r + c has weights of its own, part_size
+//   apart, padding less by r and c, and makes the pixels (2 oy + r, 2 ox + c) of y [N,Co,2Ho,2Wo].
 // Grid: a workgroup of 16×16 per tile of 64 pixels (x, and z in rows of `wide`; of the whole
-//   batch) and 64 channels (y); 4×4 outputs an invocation.
+//   batch) and 64 channels (y, the parts one after the other); 4×4 outputs an invocation.
 // Numerics: f32; sums of 16 products join the running sum.
 // Shapes: any; tiles past the ends multiply zeros.
-// Writes: every output element; with `step` 2 a quarter of them.
+// Writes: every output element.
 
 struct Params {
   batch: u32,
@@ -33,8 +34,7 @@ struct Params {
   has_channel: u32,
   has_residual: u32,
   step: u32,
-  row: u32,
-  column: u32,
+  part_size: u32,
 }
 
 const TILE: u32 = 64;
@@ -54,7 +54,7 @@ alias StoredX = f32; // @specialize
 var<workgroup> tile_a: array<vec4<f32>, 256>;
 var<workgroup> tile_b: array<vec4<f32>, 256>;
 
-fn weight_at(co: u32, k: u32) -> f32 {
+fn weight_at(part: u32, co: u32, k: u32) -> f32 {
   let area = params.kh * params.kw;
   if (co >= params.co || k >= params.ci * area) {
     return 0.0;
@@ -62,7 +62,7 @@ fn weight_at(co: u32, k: u32) -> f32 {
   if (params.transposed != 0) {
     return weight[(k / area * params.co + co) * area + k % area];
   }
-  return weight[co * params.ci * area + k];
+  return weight[part * params.part_size + co * params.ci * area + k];
 }
 
 /// Position along one axis of x that output position `o` meets at kernel position `k`, or -1.
@@ -77,29 +77,31 @@ fn position(o: u32, k: u32, padding: i32, size: u32) -> i32 {
   return select(-1, at, at < i32(size));
 }
 
-fn pixel_at(k: u32, p: u32) -> f32 {
+fn pixel_at(part: u32, k: u32, p: u32) -> f32 {
   let area = params.ho * params.wo;
   if (k >= params.ci * params.kh * params.kw || p >= params.batch * area) {
     return 0.0;
   }
   let ci = k / (params.kh * params.kw);
-  let iy = position(p % area / params.wo, k / params.kw % params.kh, params.top, params.h);
-  let ix = position(p % params.wo, k % params.kw, params.left, params.w);
+  let top = params.top - i32(part / 2);
+  let left = params.left - i32(part % 2);
+  let iy = position(p % area / params.wo, k / params.kw % params.kh, top, params.h);
+  let ix = position(p % params.wo, k % params.kw, left, params.w);
   if (iy < 0 || ix < 0) {
     return 0.0;
   }
   return f32(x[((p / area * params.ci + ci) * params.h + u32(iy)) * params.w + u32(ix)]);
 }
 
-fn store_one(v: f32, co: u32, p: u32) {
+fn store_one(v: f32, part: u32, co: u32, p: u32) {
   let area = params.ho * params.wo;
   if (p >= params.batch * area) {
     return;
   }
   let n = p / area;
   let plane = (n * params.co + co) * area * params.step * params.step;
-  let oy = p % area / params.wo * params.step + params.row;
-  let at = plane + (oy * params.wo + p % params.wo) * params.step + params.column;
+  let oy = p % area / params.wo * params.step + part / 2;
+  let at = plane + (oy * params.wo + p % params.wo) * params.step + part % 2;
   var sum = v;
   if (params.has_channel != 0) {
     sum += channel[n * params.co + co];
@@ -110,15 +112,15 @@ fn store_one(v: f32, co: u32, p: u32) {
   y[at] = Stored(sum);
 }
 
-fn store(v: vec4<f32>, co: u32, p: u32) {
+fn store(v: vec4<f32>, part: u32, co: u32, p: u32) {
   if (co >= params.co) {
     return;
   }
   let sum = v + select(0.0, bias[min(co, params.co - 1)], params.has_bias != 0);
-  store_one(sum.x, co, p);
-  store_one(sum.y, co, p + 1);
-  store_one(sum.z, co, p + 2);
-  store_one(sum.w, co, p + 3);
+  store_one(sum.x, part, co, p);
+  store_one(sum.y, part, co, p + 1);
+  store_one(sum.z, part, co, p + 2);
+  store_one(sum.w, part, co, p + 3);
 }
 
 @compute @workgroup_size(16, 16)
@@ -127,11 +129,14 @@ fn main(
   @builtin(local_invocation_id) lid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let co = wid.y * TILE + lid.y * 4;
+  let blocks = (params.co + TILE - 1) / TILE;
+  let part = wid.y / blocks;
+  let first_co = wid.y % blocks * TILE;
+  let co = first_co + lid.y * 4;
   let p = (wid.z * params.wide + wid.x) * TILE + lid.x * 4;
   // What this invocation loads: one vector of each tile.
   let load_k = lane / 16;
-  let load_co = wid.y * TILE + lane % 16 * 4;
+  let load_co = first_co + lane % 16 * 4;
   let load_p = (wid.z * params.wide + wid.x) * TILE + lane % 16 * 4;
   let depth = params.ci * params.kh * params.kw;
   var s0 = vec4(0.0);
@@ -141,16 +146,16 @@ fn main(
   for (var k0 = 0u; k0 < depth; k0 += DEPTH) {
     let k = k0 + load_k;
     tile_a[lane] = vec4(
-      weight_at(load_co, k),
-      weight_at(load_co + 1, k),
-      weight_at(load_co + 2, k),
-      weight_at(load_co + 3, k),
+      weight_at(part, load_co, k),
+      weight_at(part, load_co + 1, k),
+      weight_at(part, load_co + 2, k),
+      weight_at(part, load_co + 3, k),
     );
     tile_b[lane] = vec4(
-      pixel_at(k, load_p),
-      pixel_at(k, load_p + 1),
-      pixel_at(k, load_p + 2),
-      pixel_at(k, load_p + 3),
+      pixel_at(part, k, load_p),
+      pixel_at(part, k, load_p + 1),
+      pixel_at(part, k, load_p + 2),
+      pixel_at(part, k, load_p + 3),
     );
     workgroupBarrier();
     var b0 = vec4(0.0);
@@ -171,8 +176,8 @@ fn main(
     s3 += b3;
     workgroupBarrier();
   }
-  store(s0, co, p);
-  store(s1, co + 1, p);
-  store(s2, co + 2, p);
-  store(s3, co + 3, p);
+  store(s0, part, co, p);
+  store(s1, part, co + 1, p);
+  store(s2, part, co + 2, p);
+  store(s3, part, co + 3, p);
 }

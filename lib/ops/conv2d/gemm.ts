@@ -42,8 +42,9 @@ const buildGemm = (...form: Parameters<typeof gemmCall>): Lowering => ({
 });
 
 /**
- * `g` as the kernel sees it: from x [n,ci,h,w], of a type of its own, to [n,co,ho,wo]; with a step of
- * 2 to every second pixel of y [n,co,2·ho,2·wo], from (row, column) on.
+ * `g` as the kernel sees it: from x [n,ci,h,w], of a type of its own, to [n,co,ho,wo]. With a
+ * `partSize`, floats from one weight to the next, four at once: one for each parity of the rows and
+ * columns of y [n,co,2·ho,2·wo], `top` and `left` being those of the even ones.
  */
 export function gemmCall(
   g: Geometry,
@@ -54,8 +55,9 @@ export function gemmCall(
     x: input(0),
     y: output(),
   },
-  { step, row, column } = { step: 1, row: 0, column: 0 },
+  partSize = 0,
 ): KernelCall {
+  const parts = partSize ? 4 : 1;
   const tiles = Math.ceil(g.n * g.ho * g.wo / TILE);
   const wide = Math.min(tiles, 32768);
   return {
@@ -68,9 +70,8 @@ export function gemmCall(
       has_bias: bias ? 1 : 0,
       has_channel: channel ? 1 : 0,
       has_residual: residual ? 1 : 0,
-      step,
-      row,
-      column,
+      step: partSize ? 2 : 1,
+      part_size: partSize,
     },
     bindings: {
       weight: input(1),
@@ -79,7 +80,7 @@ export function gemmCall(
       channel: channel ?? input(1),
       residual: residual ?? input(1),
     },
-    workgroups: [wide, Math.ceil(g.co / TILE), Math.ceil(tiles / wide)],
+    workgroups: [wide, parts * Math.ceil(g.co / TILE), Math.ceil(tiles / wide)],
   };
 }
 

@@ -19,21 +19,15 @@ import foldText from "../../../kernels/conv2d/fold_upsampled.wgsl" with { type: 
 
 const FOLD = kernel("conv2d/fold_upsampled.wgsl", foldText);
 
-/** Vec4 of the weights of one of four 2×2 convolutions; bindings begin at multiples of 256 bytes. */
-const phaseSize4 = ({ ci, co }: Upsampled): number => Math.ceil(ci * co / 16) * 16;
+const fold = ({ ci, co }: Upsampled, transposed: boolean, folded: BufferRef): KernelCall => ({
+  kernel: FOLD,
+  params: { count: co * ci, co, ci, transposed: transposed ? 1 : 0 },
+  bindings: { weight: input(1), folded },
+  workgroups: gridFor(co * ci, ELEMENTWISE),
+  note: "fold weights",
+});
 
-function fold(g: Upsampled, transposed: boolean, folded: BufferRef): KernelCall {
-  const { ci, co } = g;
-  return {
-    kernel: FOLD,
-    params: { count: co * ci, co, ci, size4: phaseSize4(g), transposed: transposed ? 1 : 0 },
-    bindings: { weight: input(1), folded },
-    workgroups: gridFor(co * ci, ELEMENTWISE),
-    note: "fold weights",
-  };
-}
-
-/** y from x (input 0) and the weight (input 1): even and odd rows and columns, one after another. */
+/** y from x (input 0) and the weight (input 1): all parities of rows and columns at once. */
 export const forwardUpsampledGemm = (
   g: Upsampled,
   x: DType,
@@ -41,20 +35,20 @@ export const forwardUpsampledGemm = (
 ): Variant => ({
   name: "implicit_gemm",
   exact: true,
-  build: () => {
-    const size = 16 * phaseSize4(g);
-    const phases = [[0, 0], [0, 1], [1, 0], [1, 1]].map(([row, column], i) =>
+  build: () => ({
+    scratch: [g.co * g.ci * 64],
+    calls: [
+      fold(g, false, scratch()),
       gemmCall(
-        { ...g, kh: 2, kw: 2, ho: g.h, wo: g.w, stride: 1, top: 1 - row, left: 1 - column },
+        { ...g, kh: 2, kw: 2, ho: g.h, wo: g.w, stride: 1, top: 1, left: 1 },
         false,
         x,
         epilogue,
-        { x: input(0), y: output(), weight: scratch(0, { offset: i * size, size }) },
-        { step: 2, row, column },
-      )
-    );
-    return { scratch: [4 * size], calls: [fold(g, false, scratch()), ...phases] };
-  },
+        { x: input(0), y: output(), weight: scratch() },
+        g.co * g.ci * 4,
+      ),
+    ],
+  }),
 });
 
 /** The input gradient's convolution of dy: 4×4, stride 2. */
