@@ -75,8 +75,9 @@ const small = (x: readonly number[], co: number): Upsampled => ({
 /** 16 products for each pixel of x, input and output channel, in each of the three directions. */
 const flops = ({ n, ci, h, w, co }: Upsampled): number => 32 * n * ci * h * w * co;
 
-/** The first variant of another op, as a part of a lowering. */
-const first = (op: OpDef, context: LowerContext): Lowering => op.lower(context)[0].build();
+/** Another op as a part of a lowering: its first exact variant. */
+const exactly = (op: OpDef, context: LowerContext): Lowering =>
+  op.lower(context).find((v) => v.exact)!.build();
 
 /**
  * The device's own kind first. A software device whose kernels do not fit goes through the doubled
@@ -101,7 +102,7 @@ function fromDoubled(
   const image = f32(...doubled(x.shape));
   const made = make(image);
   const own = scratch(made.scratch?.length ?? 0);
-  const doubling = first(upsampleNearest2xOp, {
+  const doubling = exactly(upsampleNearest2xOp, {
     inputs: [x],
     outputs: [image],
     attrs: {},
@@ -149,7 +150,7 @@ export const conv2dUpsampledOp: OpDef = {
       gemm: forwardUpsampledGemm(g, x.dtype, epilogue),
       doubled: () =>
         fromDoubled(x, device, (image) =>
-          first(conv2dOp, {
+          exactly(conv2dOp, {
             inputs: [image, ...others],
             outputs,
             attrs: { ...PADDED, ...attrs },
@@ -191,7 +192,7 @@ export const conv2dUpsampledBackwardDataOp: OpDef = {
       gemm: backwardDataUpsampledGemm(g, dy.dtype, dx.dtype),
       doubled() {
         const image = f32(...doubled(dx.shape));
-        const made = first(conv2dBackwardDataOp, {
+        const made = exactly(conv2dBackwardDataOp, {
           inputs: [dy, weight],
           outputs: [image],
           attrs: { ...PADDED, inputShape: image.shape },
@@ -203,7 +204,7 @@ export const conv2dUpsampledBackwardDataOp: OpDef = {
           scratch: [...made.scratch ?? [], bytesOf(image)],
           calls: [
             ...rebound(made.calls, output(), own),
-            ...rebound(first(upsampleNearest2xBackwardOp, context).calls, input(0), own),
+            ...rebound(exactly(upsampleNearest2xBackwardOp, context).calls, input(0), own),
           ],
         };
       },
@@ -248,7 +249,7 @@ export const conv2dUpsampledBackwardWeightOp: OpDef = {
       gemm: backwardWeightUpsampledGemm(g, x.dtype, dy.dtype),
       doubled: () =>
         fromDoubled(x, device, (image) =>
-          first(conv2dBackwardWeightOp, {
+          exactly(conv2dBackwardWeightOp, {
             inputs: [image, dy],
             outputs,
             attrs: { ...PADDED, weightShape: outputs[0].shape },
