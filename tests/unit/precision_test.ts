@@ -84,13 +84,16 @@ for (const kind of ["sample", "train"] as const) {
     const [half, full] = (["f16", "f32"] as const).map((precision) =>
       benchStep(kind, benchConfig(batch, 128, "seed", precision), { device })
     );
-    const images = (n: Node) => n.op === "conv2d_backward_weight" ? n.inputs : n.inputs.slice(0, 1);
+    const images = (n: Node) => n.op.endsWith("_weight") ? n.inputs : n.inputs.slice(0, 1);
     const kernel = ({ op, inputs, attrs }: Node) =>
       op === "conv2d_backward_weight" ? attrs.weightShape[2] : inputs[1].shape[2];
     const rereads = half.graph.nodes.filter((n) =>
+      n.op.startsWith("conv2d_upsampled") ||
       n.op.startsWith("conv2d") && kernel(n) === 3 && n.attrs.stride === 1
     );
     assert.ok(rereads.length > 20);
+    const upsampled = rereads.filter((n) => n.op.startsWith("conv2d_upsampled"));
+    assert.ok(upsampled.length >= (kind === "train" ? 6 : 2), `${upsampled.length}`);
     for (const n of rereads) for (const t of images(n)) assert.equal(t.dtype, "f32", n.scope);
     const stored = half.graph.nodes.filter((n) => n.outputs[0].dtype === "f16");
     assert.ok(stored.length > 40, `${stored.length}`);
@@ -115,7 +118,7 @@ Deno.test("f16: a training step keeps what must be f32, and takes less memory", 
     assert.ok(packed.inputs.every((t) => t.dtype === "f32"));
     // No image that a whole step keeps is left in f32.
     const left = half.nodes.filter((n) =>
-      /^(conv2d|conv2d_backward_data|concat|group_norm_apply|add)$/.test(n.op) &&
+      /^(conv2d(_upsampled)?(_backward_data)?|concat|group_norm_apply|add)$/.test(n.op) &&
       n.outputs[0].dtype === "f32" && n.outputs[0].shape[1] > 3 && n.outputs[0].shape.length === 4
     );
     assert.deepEqual(left.map((n) => n.scope), []);
