@@ -5,6 +5,7 @@
 // Source: as backward_key_value.wgsl, for heads of 8 channels.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/head_8.wgsl
+// Joins: kernels/lib/head_8_backward.wgsl
 // Bindings:
 //   q, k, v, dy: f32 or f16 [heads, 8, tokens], staged
 //   logsumexp, delta: f32 [heads, tokens], staged; delta of backward_delta.wgsl
@@ -22,16 +23,10 @@ struct Params {
   scale: f32,
 }
 
-const LOG2_E: f32 = 1.4426950408889634;
-
 override WORKGROUP: u32 = 8;
 alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var q: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var k: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(3) var v: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(4) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(5) var logsumexp: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(6) var delta: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(7) var<storage, read_write> dk: array<Stored>;
@@ -43,72 +38,9 @@ struct Keys {
   v: Head,
 }
 
-/// Four queries, their output gradients and sums.
-struct Queries {
-  q: Head,
-  dy: Head,
-  total: vec4<f32>,
-  mean: vec4<f32>,
-}
-
-fn load_queries(at: u32) -> Head {
-  let n = params.stride4;
-  return Head(
-    staged(q, at),
-    staged(q, at + n),
-    staged(q, at + 2 * n),
-    staged(q, at + 3 * n),
-    staged(q, at + 4 * n),
-    staged(q, at + 5 * n),
-    staged(q, at + 6 * n),
-    staged(q, at + 7 * n),
-  );
-}
-
-fn load_keys(at: u32) -> Head {
-  let n = params.stride4;
-  return Head(
-    staged(k, at),
-    staged(k, at + n),
-    staged(k, at + 2 * n),
-    staged(k, at + 3 * n),
-    staged(k, at + 4 * n),
-    staged(k, at + 5 * n),
-    staged(k, at + 6 * n),
-    staged(k, at + 7 * n),
-  );
-}
-
-fn load_values(at: u32) -> Head {
-  let n = params.stride4;
-  return Head(
-    staged(v, at),
-    staged(v, at + n),
-    staged(v, at + 2 * n),
-    staged(v, at + 3 * n),
-    staged(v, at + 4 * n),
-    staged(v, at + 5 * n),
-    staged(v, at + 6 * n),
-    staged(v, at + 7 * n),
-  );
-}
-
-fn load_gradient(at: u32) -> Head {
-  let n = params.stride4;
-  return Head(
-    staged(dy, at),
-    staged(dy, at + n),
-    staged(dy, at + 2 * n),
-    staged(dy, at + 3 * n),
-    staged(dy, at + 4 * n),
-    staged(dy, at + 5 * n),
-    staged(dy, at + 6 * n),
-    staged(dy, at + 7 * n),
-  );
-}
-
 fn load(at: u32) -> Keys {
-  return Keys(scaled(load_keys(at), LOG2_E * params.scale), load_values(at));
+  let n = params.stride4;
+  return Keys(scaled(load_k(at, n), LOG2_E * params.scale), load_v(at, n));
 }
 
 fn add_queries(
@@ -183,8 +115,8 @@ fn main(
   for (var i = begin; i < begin + n; i++) {
     let at = i + 7 * begin;
     let others = Queries(
-      load_queries(at),
-      load_gradient(at),
+      load_q(at, n),
+      load_dy(at, n),
       LOG2_E * staged(logsumexp, i),
       staged(delta, i),
     );

@@ -4,6 +4,7 @@
 // Source: as backward_query.wgsl, for heads of 8 channels.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/head_8.wgsl
+// Joins: kernels/lib/head_8_backward.wgsl
 // Bindings:
 //   q, k, v, dy: f32 or f16 [heads, 8, tokens], staged
 //   logsumexp: f32 [heads, tokens]; delta: f32 [heads, tokens] of backward_delta.wgsl
@@ -21,87 +22,17 @@ struct Params {
   scale: f32,
 }
 
-const LOG2_E: f32 = 1.4426950408889634;
-
 override WORKGROUP: u32 = 8;
 alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var q: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var k: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(3) var v: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(4) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(5) var<storage, read> logsumexp: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> delta: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dq: array<Stored>;
 
-/// Four queries, their output gradients and sums.
-struct Queries {
-  q: Head,
-  dy: Head,
-  total: vec4<f32>,
-  mean: vec4<f32>,
-}
-
-fn load_query(at: u32) -> Head {
-  let n = params.stride4;
-  return Head(
-    staged(q, at),
-    staged(q, at + n),
-    staged(q, at + 2 * n),
-    staged(q, at + 3 * n),
-    staged(q, at + 4 * n),
-    staged(q, at + 5 * n),
-    staged(q, at + 6 * n),
-    staged(q, at + 7 * n),
-  );
-}
-
-fn load_keys(at: u32) -> Head {
-  let n = params.stride4;
-  return Head(
-    staged(k, at),
-    staged(k, at + n),
-    staged(k, at + 2 * n),
-    staged(k, at + 3 * n),
-    staged(k, at + 4 * n),
-    staged(k, at + 5 * n),
-    staged(k, at + 6 * n),
-    staged(k, at + 7 * n),
-  );
-}
-
-fn load_values(at: u32) -> Head {
-  let n = params.stride4;
-  return Head(
-    staged(v, at),
-    staged(v, at + n),
-    staged(v, at + 2 * n),
-    staged(v, at + 3 * n),
-    staged(v, at + 4 * n),
-    staged(v, at + 5 * n),
-    staged(v, at + 6 * n),
-    staged(v, at + 7 * n),
-  );
-}
-
-fn load_gradient(at: u32) -> Head {
-  let n = params.stride4;
-  return Head(
-    staged(dy, at),
-    staged(dy, at + n),
-    staged(dy, at + 2 * n),
-    staged(dy, at + 3 * n),
-    staged(dy, at + 4 * n),
-    staged(dy, at + 5 * n),
-    staged(dy, at + 6 * n),
-    staged(dy, at + 7 * n),
-  );
-}
-
 fn load(at: u32, token: u32) -> Queries {
-  let q = scaled(load_query(at), LOG2_E * params.scale);
-  return Queries(q, load_gradient(at), LOG2_E * logsumexp[token], delta[token]);
+  let q = scaled(load_q(at, params.stride4), LOG2_E * params.scale);
+  return Queries(q, load_dy(at, params.stride4), LOG2_E * logsumexp[token], delta[token]);
 }
 
 /// Takes in four keys and their values.
@@ -146,8 +77,8 @@ fn main(
   var dq0 = Head();
   var dq1 = Head();
   for (var at = begin; at < begin + n; at++) {
-    let keys = load_keys(at);
-    let values = load_values(at);
+    let keys = load_k(at, n);
+    let values = load_v(at, n);
     add_keys(&dq0, own0, keys, values);
     add_keys(&dq1, own1, keys, values);
   }

@@ -21,15 +21,10 @@ struct Params {
   scale: f32,
 }
 
-const LOG2_E: f32 = 1.4426950408889634;
-
 override WORKGROUP: u32 = 8;
 alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var q: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var k: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(3) var v: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(4) var<storage, read_write> y: array<Stored>;
 @group(0) @binding(5) var<storage, read_write> logsumexp: array<vec4<f32>>;
 
@@ -38,48 +33,6 @@ struct Softmax {
   most: vec4<f32>,
   total: vec4<f32>,
   y: Head,
-}
-
-fn load_query(at: u32) -> Head {
-  let n = params.stride4;
-  return Head(
-    staged(q, at),
-    staged(q, at + n),
-    staged(q, at + 2 * n),
-    staged(q, at + 3 * n),
-    staged(q, at + 4 * n),
-    staged(q, at + 5 * n),
-    staged(q, at + 6 * n),
-    staged(q, at + 7 * n),
-  );
-}
-
-fn load_keys(at: u32) -> Head {
-  let n = params.stride4;
-  return Head(
-    staged(k, at),
-    staged(k, at + n),
-    staged(k, at + 2 * n),
-    staged(k, at + 3 * n),
-    staged(k, at + 4 * n),
-    staged(k, at + 5 * n),
-    staged(k, at + 6 * n),
-    staged(k, at + 7 * n),
-  );
-}
-
-fn load_values(at: u32) -> Head {
-  let n = params.stride4;
-  return Head(
-    staged(v, at),
-    staged(v, at + n),
-    staged(v, at + 2 * n),
-    staged(v, at + 3 * n),
-    staged(v, at + 4 * n),
-    staged(v, at + 5 * n),
-    staged(v, at + 6 * n),
-    staged(v, at + 7 * n),
-  );
 }
 
 /// Takes in four keys and their values.
@@ -132,13 +85,13 @@ fn main(
   }
   let next = min(i + 1, n - 1);
   let begin = wid.y * 8 * n;
-  let q0 = scaled(load_query(begin + i), LOG2_E * params.scale);
-  let q1 = scaled(load_query(begin + next), LOG2_E * params.scale);
+  let q0 = scaled(load_q(begin + i, n), LOG2_E * params.scale);
+  let q1 = scaled(load_q(begin + next, n), LOG2_E * params.scale);
   var s0 = Softmax(vec4(-1e30), vec4(0.0), Head());
   var s1 = Softmax(vec4(-1e30), vec4(0.0), Head());
   for (var at = begin; at < begin + n; at++) {
-    let keys = load_keys(at);
-    let values = load_values(at);
+    let keys = load_k(at, n);
+    let values = load_v(at, n);
     add_keys(&s0, q0, keys, values);
     add_keys(&s1, q1, keys, values);
   }

@@ -2,6 +2,7 @@
 //   dy[n,co,oy,ox] * x[n, ci, oy + kh - 1, ox + kw - 1]
 // Source: gradient of direct_3x3.wgsl; sum_slices.wgsl adds up.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/eight_pixels.wgsl
 // Bindings:
 //   x: f32 [N,Ci,H,W] staged
 //   dy: f32 [N,Co,H,W] staged
@@ -28,16 +29,8 @@ struct Params {
   slices: u32,
 }
 
-/// Eight pixels of a row and their neighbours. A loop stores and loads what it carries each time:
-/// so these ten, not the eight of each kernel column.
-struct Row {
-  before: f32,
-  a: vec4<f32>,
-  b: vec4<f32>,
-  after: f32,
-}
-
-/// The same of dy.
+/// Eight pixels of a row of dy. Of x an `Eight`: a loop stores and loads what it carries each time,
+/// so these ten pixels, not the eight of each kernel column.
 struct Pixels {
   a: vec4<f32>,
   b: vec4<f32>,
@@ -56,15 +49,8 @@ override WORKGROUP: u32 = 8;
 @group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> partial: array<vec4<f32>>;
 
-fn load_row(plane: u32, iy: i32, column: u32) -> Row {
-  let inside = iy >= 0 && iy < i32(params.h);
-  let at = plane + u32(clamp(iy, 0, i32(params.h) - 1)) * params.w4 + column;
-  return Row(
-    select(0.0, staged(x, max(at, 1) - 1).w, inside && column > 0),
-    select(vec4(0.0), staged(x, at), inside),
-    select(vec4(0.0), staged(x, at + 1), inside && column + 1 < params.w4),
-    select(0.0, staged(x, at + 2).x, inside && column + 2 < params.w4),
-  );
+fn load_row(plane: u32, iy: i32, column: u32) -> Eight {
+  return load_eight(plane, iy, column, params.h, params.w4);
 }
 
 fn load_gradient(at: u32, column: u32) -> Pixels {
@@ -72,7 +58,7 @@ fn load_gradient(at: u32, column: u32) -> Pixels {
   return Pixels(staged(dy, at), b);
 }
 
-fn dots(d: Pixels, row: Row) -> vec3<f32> {
+fn dots(d: Pixels, row: Eight) -> vec3<f32> {
   return vec3(
     dot(d.a, vec4(row.before, row.a.xyz)) + dot(d.b, vec4(row.a.w, row.b.xyz)),
     dot(d.a, row.a) + dot(d.b, row.b),
@@ -80,7 +66,7 @@ fn dots(d: Pixels, row: Row) -> vec3<f32> {
   );
 }
 
-fn add_dots(s: ptr<function, Sums>, d: Pixels, top: Row, middle: Row, bottom: Row) {
+fn add_dots(s: ptr<function, Sums>, d: Pixels, top: Eight, middle: Eight, bottom: Eight) {
   (*s).top += dots(d, top);
   (*s).middle += dots(d, middle);
   (*s).bottom += dots(d, bottom);

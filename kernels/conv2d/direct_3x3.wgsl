@@ -4,6 +4,8 @@
 //   packed flipped and transposed also its input gradient.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/taps_3x3.wgsl
+// Joins: kernels/lib/eight_pixels.wgsl
+// Joins: kernels/lib/eight_taps.wgsl
 // Bindings:
 //   x: f32 [N,Ci,H,W] staged
 //   panels: staged, packed by pack_panels.wgsl, a panel being the biases and weights of 8
@@ -29,12 +31,6 @@ struct Params {
   has_channel: u32,
 }
 
-/// Eight pixels of a row.
-struct Row {
-  a: Taps,
-  b: Taps,
-}
-
 /// Sums of 8×4 pixels of one output channel.
 struct Tile {
   a0: vec4<f32>,
@@ -58,19 +54,7 @@ alias Stored = vec4<f32>; // @specialize
 @group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 
 fn load_row(plane: u32, iy: i32, column: u32) -> Row {
-  let inside = iy >= 0 && iy < i32(params.h);
-  let at = plane + u32(clamp(iy, 0, i32(params.h) - 1)) * params.w4 + column;
-  let has_b = inside && column + 1 < params.w4;
-  let has_right = inside && column + 2 < params.w4;
-  let has_left = inside && column > 0;
-  let l = select(0.0, staged(x, max(at, 1) - 1).w, has_left);
-  let a = select(vec4(0.0), staged(x, at), inside);
-  let b = select(vec4(0.0), staged(x, at + 1), has_b);
-  let r = select(0.0, staged(x, at + 2).x, has_right);
-  return Row(
-    Taps(vec4(l, a.xyz), a, vec4(a.yzw, b.x)),
-    Taps(vec4(a.w, b.xyz), b, vec4(b.yzw, r)),
-  );
+  return taps_of(load_eight(plane, iy, column, params.h, params.w4));
 }
 
 fn add_products(

@@ -54,15 +54,16 @@ alias StoredX = f32; // @specialize
 var<workgroup> tile_a: array<vec4<f32>, 256>;
 var<workgroup> tile_b: array<vec4<f32>, 256>;
 
-fn weight_at(part: u32, co: u32, k: u32) -> f32 {
+/// Of the weight that begins at `first`.
+fn weight_at(first: u32, co: u32, k: u32) -> f32 {
   let area = params.kh * params.kw;
   if (co >= params.co || k >= params.ci * area) {
     return 0.0;
   }
   if (params.transposed != 0) {
-    return weight[(k / area * params.co + co) * area + k % area];
+    return weight[first + (k / area * params.co + co) * area + k % area];
   }
-  return weight[part * params.part_size + co * params.ci * area + k];
+  return weight[first + co * params.ci * area + k];
 }
 
 /// Position along one axis of x that output position `o` meets at kernel position `k`, or -1.
@@ -77,14 +78,12 @@ fn position(o: u32, k: u32, padding: i32, size: u32) -> i32 {
   return select(-1, at, at < i32(size));
 }
 
-fn pixel_at(part: u32, k: u32, p: u32) -> f32 {
+fn pixel_at(top: i32, left: i32, k: u32, p: u32) -> f32 {
   let area = params.ho * params.wo;
   if (k >= params.ci * params.kh * params.kw || p >= params.batch * area) {
     return 0.0;
   }
   let ci = k / (params.kh * params.kw);
-  let top = params.top - i32(part / 2);
-  let left = params.left - i32(part % 2);
   let iy = position(p % area / params.wo, k / params.kw % params.kh, top, params.h);
   let ix = position(p % params.wo, k % params.kw, left, params.w);
   if (iy < 0 || ix < 0) {
@@ -131,6 +130,9 @@ fn main(
 ) {
   let blocks = (params.co + TILE - 1) / TILE;
   let part = wid.y / blocks;
+  let first_weight = part * params.part_size;
+  let top = params.top - i32(part / 2);
+  let left = params.left - i32(part % 2);
   let first_co = wid.y % blocks * TILE;
   let co = first_co + lid.y * 4;
   let p = (wid.z * params.wide + wid.x) * TILE + lid.x * 4;
@@ -146,16 +148,16 @@ fn main(
   for (var k0 = 0u; k0 < depth; k0 += DEPTH) {
     let k = k0 + load_k;
     tile_a[lane] = vec4(
-      weight_at(part, load_co, k),
-      weight_at(part, load_co + 1, k),
-      weight_at(part, load_co + 2, k),
-      weight_at(part, load_co + 3, k),
+      weight_at(first_weight, load_co, k),
+      weight_at(first_weight, load_co + 1, k),
+      weight_at(first_weight, load_co + 2, k),
+      weight_at(first_weight, load_co + 3, k),
     );
     tile_b[lane] = vec4(
-      pixel_at(part, k, load_p),
-      pixel_at(part, k, load_p + 1),
-      pixel_at(part, k, load_p + 2),
-      pixel_at(part, k, load_p + 3),
+      pixel_at(top, left, k, load_p),
+      pixel_at(top, left, k, load_p + 1),
+      pixel_at(top, left, k, load_p + 2),
+      pixel_at(top, left, k, load_p + 3),
     );
     workgroupBarrier();
     var b0 = vec4(0.0);

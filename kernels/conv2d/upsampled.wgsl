@@ -4,6 +4,9 @@
 // Source: torch.nn.functional.conv2d, 3×3, padding 1, of x with each pixel doubled: 4 products for
 //   each output pixel and input channel instead of 9.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/taps_3x3.wgsl
+// Joins: kernels/lib/eight_pixels.wgsl
+// Joins: kernels/lib/eight_taps.wgsl
 // Bindings:
 //   x: f32 [N,Ci,H,W] staged
 //   panels: staged, packed by pack_upsampled.wgsl
@@ -22,16 +25,6 @@ struct Params {
   ci: u32,
   co: u32,
   panel_size: u32,
-}
-
-/// Eight pixels of a row, in two vectors, and their neighbours.
-struct Row {
-  a_left: vec4<f32>,
-  a: vec4<f32>,
-  a_right: vec4<f32>,
-  b_left: vec4<f32>,
-  b: vec4<f32>,
-  b_right: vec4<f32>,
 }
 
 /// Sums of two rows of 16 pixels of one output channel, even and odd columns apart.
@@ -55,42 +48,29 @@ alias Stored = vec4<f32>; // @specialize
 @group(0) @binding(3) var<storage, read_write> y: array<Stored>;
 
 fn load_row(plane: u32, iy: i32, column: u32) -> Row {
-  let inside = iy >= 0 && iy < i32(params.h);
-  let at = plane + u32(clamp(iy, 0, i32(params.h) - 1)) * params.w4 + column;
-  let l = select(0.0, staged(x, max(at, 1) - 1).w, inside && column > 0);
-  let a = select(vec4(0.0), staged(x, at), inside);
-  let b = select(vec4(0.0), staged(x, at + 1), inside && column + 1 < params.w4);
-  let r = select(0.0, staged(x, at + 2).x, inside && column + 2 < params.w4);
-  return Row(
-    vec4(l, a.xyz),
-    a,
-    vec4(a.yzw, b.x),
-    vec4(a.w, b.xyz),
-    b,
-    vec4(b.yzw, r),
-  );
+  return taps_of(load_eight(plane, iy, column, params.h, params.w4));
 }
 
-fn even(k: vec4<f32>, l: vec4<f32>, own: vec4<f32>) -> vec4<f32> {
-  return k.w * l + k.y * own;
+fn even(k: vec4<f32>, t: Taps) -> vec4<f32> {
+  return k.w * t.left + k.y * t.middle;
 }
 
-fn odd(k: vec4<f32>, own: vec4<f32>, r: vec4<f32>) -> vec4<f32> {
-  return k.z * own + k.x * r;
+fn odd(k: vec4<f32>, t: Taps) -> vec4<f32> {
+  return k.z * t.middle + k.x * t.right;
 }
 
 /// The two rows of K that this h meets are `at` and the vec4 after it.
 fn add_products(tile: ptr<function, Tile>, at: u32, r0: Row, r1: Row, r2: Row) {
   let k = staged(panels, at);
   let l = staged(panels, at + 1);
-  (*tile).a_even0 += even(k, r0.a_left, r0.a) + even(l, r1.a_left, r1.a);
-  (*tile).a_odd0 += odd(k, r0.a, r0.a_right) + odd(l, r1.a, r1.a_right);
-  (*tile).b_even0 += even(k, r0.b_left, r0.b) + even(l, r1.b_left, r1.b);
-  (*tile).b_odd0 += odd(k, r0.b, r0.b_right) + odd(l, r1.b, r1.b_right);
-  (*tile).a_even1 += even(k, r1.a_left, r1.a) + even(l, r2.a_left, r2.a);
-  (*tile).a_odd1 += odd(k, r1.a, r1.a_right) + odd(l, r2.a, r2.a_right);
-  (*tile).b_even1 += even(k, r1.b_left, r1.b) + even(l, r2.b_left, r2.b);
-  (*tile).b_odd1 += odd(k, r1.b, r1.b_right) + odd(l, r2.b, r2.b_right);
+  (*tile).a_even0 += even(k, r0.a) + even(l, r1.a);
+  (*tile).a_odd0 += odd(k, r0.a) + odd(l, r1.a);
+  (*tile).b_even0 += even(k, r0.b) + even(l, r1.b);
+  (*tile).b_odd0 += odd(k, r0.b) + odd(l, r1.b);
+  (*tile).a_even1 += even(k, r1.a) + even(l, r2.a);
+  (*tile).a_odd1 += odd(k, r1.a) + odd(l, r2.a);
+  (*tile).b_even1 += even(k, r1.b) + even(l, r2.b);
+  (*tile).b_odd1 += odd(k, r1.b) + odd(l, r2.b);
 }
 
 fn filled(v: f32) -> Tile {

@@ -2,6 +2,7 @@
 //   K of pack_upsampled.wgsl
 // Source: input gradient of upsampled.wgsl, a 4×4 convolution, stride 2, padding 1.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/sixteen_pixels.wgsl
 // Bindings:
 //   dy: f32 [N,Co,2H,2W] staged
 //   panels: staged, packed transposed by pack_upsampled.wgsl
@@ -51,24 +52,16 @@ alias Stored = vec4<f32>; // @specialize
 @group(0) @binding(3) var<storage, read_write> dx: array<Stored>;
 
 fn load_row(plane: u32, oy: i32, column: u32) -> Row {
-  let inside = oy >= 0 && oy < i32(params.h) * 2;
-  let at = plane + (u32(clamp(oy, 0, i32(params.h) * 2 - 1)) * params.w4 + column) * 2;
-  let has_b = inside && column + 1 < params.w4;
-  let l = select(0.0, staged(dy, max(at, 1) - 1).w, inside && column > 0);
-  let p = select(vec4(0.0), staged(dy, at), inside);
-  let q = select(vec4(0.0), staged(dy, at + 1), inside);
-  let s = select(vec4(0.0), staged(dy, at + 2), has_b);
-  let t = select(vec4(0.0), staged(dy, at + 3), has_b);
-  let r = select(0.0, staged(dy, at + 4).x, inside && column + 2 < params.w4);
+  let e = load_sixteen(plane, oy, column, params.h, params.w4);
   return Row(
-    vec4(l, p.yw, q.y),
-    vec4(p.xz, q.xz),
-    vec4(p.yw, q.yw),
-    vec4(p.z, q.xz, s.x),
-    vec4(q.w, s.yw, t.y),
-    vec4(s.xz, t.xz),
-    vec4(s.yw, t.yw),
-    vec4(s.z, t.xz, r),
+    vec4(e.before, e.p.yw, e.q.y),
+    vec4(e.p.xz, e.q.xz),
+    vec4(e.p.yw, e.q.yw),
+    vec4(e.p.z, e.q.xz, e.s.x),
+    vec4(e.q.w, e.s.yw, e.t.y),
+    vec4(e.s.xz, e.t.xz),
+    vec4(e.s.yw, e.t.yw),
+    vec4(e.s.z, e.t.xz, e.after),
   );
 }
 

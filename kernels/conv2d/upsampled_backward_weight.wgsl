@@ -3,6 +3,7 @@
 // Source: gradient of upsampled.wgsl by K; sum_slices.wgsl adds up, unfold_upsampled.wgsl makes the
 //   gradient by the weight of it.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/sixteen_pixels.wgsl
 // Bindings:
 //   x: f32 [N,Ci,H,W] staged
 //   dy: f32 [N,Co,2H,2W] staged
@@ -29,16 +30,6 @@ struct Params {
   slices: u32,
 }
 
-/// 16 pixels of a row of dy and their neighbours.
-struct Row {
-  before: f32,
-  p: vec4<f32>,
-  q: vec4<f32>,
-  s: vec4<f32>,
-  t: vec4<f32>,
-  after: f32,
-}
-
 /// Eight pixels of a row of x.
 struct Pixels {
   a: vec4<f32>,
@@ -60,18 +51,8 @@ override WORKGROUP: u32 = 8;
 @group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> partial: array<vec4<f32>>;
 
-fn load_row(plane: u32, oy: i32, column: u32) -> Row {
-  let inside = oy >= 0 && oy < i32(params.h) * 2;
-  let at = plane + (u32(clamp(oy, 0, i32(params.h) * 2 - 1)) * params.w4 + column) * 2;
-  let has_b = inside && column + 1 < params.w4;
-  return Row(
-    select(0.0, staged(dy, max(at, 1) - 1).w, inside && column > 0),
-    select(vec4(0.0), staged(dy, at), inside),
-    select(vec4(0.0), staged(dy, at + 1), inside),
-    select(vec4(0.0), staged(dy, at + 2), has_b),
-    select(vec4(0.0), staged(dy, at + 3), has_b),
-    select(0.0, staged(dy, at + 4).x, inside && column + 2 < params.w4),
-  );
+fn load_row(plane: u32, oy: i32, column: u32) -> Sixteen {
+  return load_sixteen(plane, oy, column, params.h, params.w4);
 }
 
 fn load_pixels(at: u32, column: u32) -> Pixels {
@@ -79,7 +60,7 @@ fn load_pixels(at: u32, column: u32) -> Pixels {
   return Pixels(staged(x, at), b);
 }
 
-fn dots(d: Pixels, r: Row) -> vec4<f32> {
+fn dots(d: Pixels, r: Sixteen) -> vec4<f32> {
   return vec4(
     dot(d.a, vec4(r.before, r.p.yw, r.q.y)) + dot(d.b, vec4(r.q.w, r.s.yw, r.t.y)),
     dot(d.a, vec4(r.p.xz, r.q.xz)) + dot(d.b, vec4(r.s.xz, r.t.xz)),
@@ -88,7 +69,7 @@ fn dots(d: Pixels, r: Row) -> vec4<f32> {
   );
 }
 
-fn add_dots(s: ptr<function, Sums>, d: Pixels, r0: Row, r1: Row, r2: Row, r3: Row) {
+fn add_dots(s: ptr<function, Sums>, d: Pixels, r0: Sixteen, r1: Sixteen, r2: Sixteen, r3: Sixteen) {
   (*s).u0 += dots(d, r0);
   (*s).u1 += dots(d, r1);
   (*s).u2 += dots(d, r2);

@@ -45,7 +45,7 @@ function denoPeer(
 }
 
 /** What `./run` asks of glibc: pages of 2 MiB. */
-const HUGE_PAGES = "glibc.malloc.hugetlb=1";
+export const HUGE_PAGES = "glibc.malloc.hugetlb=1";
 
 /** Without that, as long as nothing else is asked of it. */
 const asStarted = (tunables?: string): Record<string, string> =>

@@ -24,6 +24,7 @@ import {
 import { type Reading, readingKernels } from "./rows.ts";
 import { ELEMENTWISE, f32, kernel, requireSame, storedAs } from "./common.ts";
 import headText from "../../kernels/lib/head_8.wgsl" with { type: "text" };
+import queriesText from "../../kernels/lib/head_8_backward.wgsl" with { type: "text" };
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import deltaText from "../../kernels/attention/backward_delta.wgsl" with { type: "text" };
 import queryText from "../../kernels/attention/backward_query.wgsl" with { type: "text" };
@@ -43,12 +44,19 @@ const KEY_VALUE = readingKernels(
   "qkv",
   "dy",
 );
-const QUERY_8 = kernel("attention/backward_query_8.wgsl", queryEightText, stagedLibrary, headText);
+const QUERY_8 = kernel(
+  "attention/backward_query_8.wgsl",
+  queryEightText,
+  stagedLibrary,
+  headText,
+  queriesText,
+);
 const KEY_VALUE_8 = kernel(
   "attention/backward_key_value_8.wgsl",
   keyValueEightText,
   stagedLibrary,
   headText,
+  queriesText,
 );
 
 /** Reference: p[i·tokens + j] and logsumexp[i] of head `h` (over the whole batch). */

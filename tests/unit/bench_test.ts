@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import { abovePeak } from "../../lib/bench/kernels.ts";
 import type { FeatureReport } from "../../lib/bench/features.ts";
 import { benchPage } from "../../lib/bench/page.ts";
+import { Peer } from "../../lib/bench/peers.ts";
+import { featurePeer, HUGE_PAGES, peerSpecs } from "../../lib/bench/programs.ts";
 import type { BenchReport } from "../../lib/bench/report.ts";
 import { Budget, median, quantile, timing } from "../../lib/bench/statistics.ts";
 import {
@@ -178,4 +180,39 @@ Deno.test("bench: the page stands alone and escapes what it shows", () => {
   assert.match(page, /<svg/);
   assert.match(page, /&lt;32&gt;/);
   assert.doesNotMatch(page, /https?:\/\/|NaN|Infinity|undefined/);
+});
+
+Deno.test("bench: PyTorch runs as users start it, and beside that as ./run starts us", async () => {
+  const run = await Deno.readTextFile(new URL("../../run", import.meta.url));
+  assert.ok(run.includes(`GLIBC_TUNABLES-${HUGE_PAGES}}`));
+  const started = (tunables?: string) =>
+    peerSpecs({ python: "python3", compile: true, tunables })
+      .filter((s) => s.name.startsWith("PyTorch"))
+      .map(({ name, env }) => [name, env?.GLIBC_TUNABLES]);
+  assert.deepEqual(started(HUGE_PAGES), [
+    ["PyTorch", ""],
+    ["PyTorch, huge pages", undefined],
+    ["PyTorch, torch.compile", ""],
+  ]);
+  assert.equal(featurePeer("python3", HUGE_PAGES).env?.GLIBC_TUNABLES, "");
+  // Somebody else's stay.
+  for (const tunables of [undefined, "glibc.malloc.check=3"]) {
+    const plain = [["PyTorch", undefined], ["PyTorch, torch.compile", undefined]];
+    assert.deepEqual(started(tunables), plain);
+    assert.equal(featurePeer("python3", tunables).env?.GLIBC_TUNABLES, undefined);
+  }
+});
+
+Deno.test("bench: a peer has the variables that its row says", async () => {
+  const code = `for await (const _ of Deno.stdin.readable) {
+    console.log("@bench " + JSON.stringify({ has: Deno.env.get("GLIBC_TUNABLES") }));
+  }`;
+  const spec = { name: "", command: "deno", args: ["eval", code], needs: 0, patience: 60 };
+  const peer = new Peer({
+    ...spec,
+    batches: { forward: [], train: [] },
+    env: { GLIBC_TUNABLES: "none.at.all=1" },
+  });
+  assert.deepEqual(await peer.ask({ do: "tell" }), { has: "none.at.all=1" });
+  peer.end();
 });

@@ -17,6 +17,8 @@ import { kernel, storedAs } from "../common.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { panelsOf, STAGED } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
+import pixelsText from "../../../kernels/lib/eight_pixels.wgsl" with { type: "text" };
+import eightText from "../../../kernels/lib/eight_taps.wgsl" with { type: "text" };
 import directText from "../../../kernels/conv2d/direct_3x3.wgsl" with { type: "text" };
 import wideText from "../../../kernels/conv2d/direct_3x3_wide.wgsl" with { type: "text" };
 import strideText from "../../../kernels/conv2d/direct_3x3_stride2.wgsl" with { type: "text" };
@@ -25,7 +27,10 @@ import anyText from "../../../kernels/conv2d/direct_any.wgsl" with { type: "text
 import tileText from "../../../kernels/lib/gemm_tile.wgsl" with { type: "text" };
 import pointText from "../../../kernels/conv2d/pointwise.wgsl" with { type: "text" };
 
-const DIRECT = kernel("conv2d/direct_3x3.wgsl", directText, STAGED, tapsText);
+/** What kernels join that read rows of eight pixels. */
+export const EIGHT_TAPS = [STAGED, tapsText, pixelsText, eightText] as const;
+
+const DIRECT = kernel("conv2d/direct_3x3.wgsl", directText, ...EIGHT_TAPS);
 const WIDE = kernel("conv2d/direct_3x3_wide.wgsl", wideText, STAGED);
 const STRIDE_2 = kernel("conv2d/direct_3x3_stride2.wgsl", strideText, STAGED, tapsText);
 const BACKWARD_DATA_STRIDE_2 = kernel(

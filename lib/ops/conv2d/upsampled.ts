@@ -15,7 +15,7 @@ import {
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
 import { ELEMENTWISE, kernel, storedAs } from "../common.ts";
-import type { Epilogue } from "./direct.ts";
+import { EIGHT_TAPS, type Epilogue } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { STAGED } from "./panels.ts";
 import { chunkRows, sliced } from "./weight.ts";
@@ -25,12 +25,18 @@ import dataText from "../../../kernels/conv2d/upsampled_backward_data.wgsl" with
 import weightText from "../../../kernels/conv2d/upsampled_backward_weight.wgsl" with {
   type: "text",
 };
+import pixelsText from "../../../kernels/lib/sixteen_pixels.wgsl" with { type: "text" };
 import unfoldText from "../../../kernels/conv2d/unfold_upsampled.wgsl" with { type: "text" };
 
 const PACK = kernel("conv2d/pack_upsampled.wgsl", packText, STAGED);
-const FORWARD = kernel("conv2d/upsampled.wgsl", forwardText, STAGED);
-const BACKWARD_DATA = kernel("conv2d/upsampled_backward_data.wgsl", dataText, STAGED);
-const BACKWARD_WEIGHT = kernel("conv2d/upsampled_backward_weight.wgsl", weightText, STAGED);
+const FORWARD = kernel("conv2d/upsampled.wgsl", forwardText, ...EIGHT_TAPS);
+const BACKWARD_DATA = kernel("conv2d/upsampled_backward_data.wgsl", dataText, STAGED, pixelsText);
+const BACKWARD_WEIGHT = kernel(
+  "conv2d/upsampled_backward_weight.wgsl",
+  weightText,
+  STAGED,
+  pixelsText,
+);
 const UNFOLD = kernel("conv2d/unfold_upsampled.wgsl", unfoldText);
 
 const WORKGROUP = 32;

@@ -15,6 +15,7 @@ import { kernel } from "../common.ts";
 import type { Shape } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { STAGED } from "./panels.ts";
+import pixelsText from "../../../kernels/lib/eight_pixels.wgsl" with { type: "text" };
 import sameText from "../../../kernels/conv2d/backward_weight_3x3.wgsl" with { type: "text" };
 import strideText from "../../../kernels/conv2d/backward_weight_3x3_stride2.wgsl" with {
   type: "text",
@@ -24,7 +25,7 @@ import pointText from "../../../kernels/conv2d/backward_weight_pointwise.wgsl" w
 };
 import sumText from "../../../kernels/conv2d/sum_slices.wgsl" with { type: "text" };
 
-const SAME = kernel("conv2d/backward_weight_3x3.wgsl", sameText, STAGED);
+const SAME = kernel("conv2d/backward_weight_3x3.wgsl", sameText, STAGED, pixelsText);
 const STRIDE_2 = kernel("conv2d/backward_weight_3x3_stride2.wgsl", strideText, STAGED);
 const POINTWISE = kernel("conv2d/backward_weight_pointwise.wgsl", pointText, STAGED);
 const SUM_SLICES = kernel("conv2d/sum_slices.wgsl", sumText, STAGED);
