@@ -6,6 +6,7 @@
 // Joins: kernels/lib/taps_3x3.wgsl
 // Joins: kernels/lib/eight_pixels.wgsl
 // Joins: kernels/lib/eight_taps.wgsl
+// Joins: kernels/lib/tile_8x4.wgsl
 // Bindings:
 //   x: f32 [N,Ci,H,W] staged
 //   panels: staged, packed by pack_panels.wgsl, a panel being the biases and weights of 8
@@ -31,18 +32,6 @@ struct Params {
   has_channel: u32,
 }
 
-/// Sums of 8×4 pixels of one output channel.
-struct Tile {
-  a0: vec4<f32>,
-  b0: vec4<f32>,
-  a1: vec4<f32>,
-  b1: vec4<f32>,
-  a2: vec4<f32>,
-  b2: vec4<f32>,
-  a3: vec4<f32>,
-  b3: vec4<f32>,
-}
-
 override WORKGROUP: u32 = 32;
 alias Stored = vec4<f32>; // @specialize
 
@@ -55,26 +44,6 @@ alias Stored = vec4<f32>; // @specialize
 
 fn load_row(plane: u32, iy: i32, column: u32) -> Row {
   return taps_of(load_eight(plane, iy, column, params.h, params.w4));
-}
-
-fn add_products(
-  tile: ptr<function, Tile>,
-  k: Kernel,
-  r0: Row,
-  r1: Row,
-  r2: Row,
-  r3: Row,
-  r4: Row,
-  r5: Row,
-) {
-  (*tile).a0 += products(k, r0.a, r1.a, r2.a);
-  (*tile).b0 += products(k, r0.b, r1.b, r2.b);
-  (*tile).a1 += products(k, r1.a, r2.a, r3.a);
-  (*tile).b1 += products(k, r1.b, r2.b, r3.b);
-  (*tile).a2 += products(k, r2.a, r3.a, r4.a);
-  (*tile).b2 += products(k, r2.b, r3.b, r4.b);
-  (*tile).a3 += products(k, r3.a, r4.a, r5.a);
-  (*tile).b3 += products(k, r3.b, r4.b, r5.b);
 }
 
 /// Kernels of 4 output channels, from every second vec4 of a panel.
@@ -90,39 +59,6 @@ fn kernels(at: u32) -> Kernels {
     staged(panels, at + 14),
     staged(panels, at + 16),
   );
-}
-
-fn filled(v: f32) -> Tile {
-  return Tile(vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v));
-}
-
-fn store_row(a: vec4<f32>, b: vec4<f32>, plane: u32, oy: u32, column: u32, add: f32) {
-  if (oy >= params.h) {
-    return;
-  }
-  let at = plane + oy * params.w4 + column;
-  var sum_a = a + add;
-  var sum_b = b + add;
-  if (params.has_extra != 0) {
-    sum_a += staged(extra, at);
-    sum_b += staged(extra, at + 1);
-  }
-  y[at] = Stored(sum_a);
-  if (column + 1 < params.w4) {
-    y[at + 1] = Stored(sum_b);
-  }
-}
-
-fn store(tile: Tile, n: u32, co: u32, oy: u32, column: u32) {
-  if (co >= params.co) {
-    return;
-  }
-  let add = select(0.0, channel[n * params.co + co], params.has_channel != 0);
-  let plane = (n * params.co + co) * params.h * params.w4;
-  store_row(tile.a0, tile.b0, plane, oy, column, add);
-  store_row(tile.a1, tile.b1, plane, oy + 1, column, add);
-  store_row(tile.a2, tile.b2, plane, oy + 2, column, add);
-  store_row(tile.a3, tile.b3, plane, oy + 3, column, add);
 }
 
 @compute @workgroup_size(WORKGROUP)

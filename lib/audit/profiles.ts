@@ -14,7 +14,7 @@ const SOFTWARE: DeviceProfile = {
     maxStorageBufferBindingSize: 2 ** 27,
     maxUniformBufferBindingSize: 65536,
   },
-  features: ["shader-f16", "timestamp-query"],
+  features: ["shader-f16", "timestamp-query", "subgroups"],
   software: true,
   lanes: 8,
 };

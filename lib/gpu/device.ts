@@ -41,6 +41,7 @@ const LIMITS = [
 ] as const;
 
 const FEATURES: GPUFeatureName[] = ["shader-f16", "timestamp-query"];
+const SUBGROUPS = "subgroups" as GPUFeatureName;
 
 /** Views of the flat parameter buffer start at multiples of this, on every device. */
 export const STORAGE_ALIGNMENT = 256;
@@ -63,12 +64,11 @@ export async function openGpu(accept?: Gpu["accept"]): Promise<Gpu> {
   for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
   // Deno reports device-wide sizes that its own validation refuses above 2 GiB − 1.
   requiredLimits.maxBufferSize = Math.min(adapter.limits.maxBufferSize, 2 ** 31 - 1);
-  const requiredFeatures = FEATURES.filter((f) => adapter.features.has(f));
-  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
-
   const { description, vendor, architecture } = adapter.info;
   const name = description || [vendor, architecture].filter(Boolean).join(" ") || "unknown adapter";
   const software = /llvmpipe|lavapipe|swiftshader/i.test(name) || adapter.info.isFallbackAdapter;
+  const { device, features } = await requestDevice(adapter, requiredLimits, Boolean(software));
+
   let failure: Error | undefined;
   device.addEventListener("uncapturederror", (event) => {
     const { error } = event as GPUUncapturedErrorEvent;
@@ -97,7 +97,7 @@ export async function openGpu(accept?: Gpu["accept"]): Promise<Gpu> {
     },
     profile: {
       limits: limits as unknown as DeviceProfile["limits"],
-      features: [...requiredFeatures],
+      features,
       software: Boolean(software),
       lanes: Number(name.match(/(\d+) bits/)?.[1] ?? 256) / 32,
     },
@@ -111,6 +111,34 @@ export async function openGpu(accept?: Gpu["accept"]): Promise<Gpu> {
       device.destroy();
     },
   };
+}
+
+/**
+ * A device with all features that kernels know. Deno grants subgroup operations on adapters that do not
+ * list them, and knows no `enable subgroups;`; only kernels for software devices need them.
+ */
+async function requestDevice(
+  adapter: GPUAdapter,
+  requiredLimits: Record<string, number>,
+  software: boolean,
+): Promise<{ device: GPUDevice; features: GPUFeatureName[] }> {
+  const features = FEATURES.filter((f) => adapter.features.has(f));
+  if (software && !adapter.features.has(SUBGROUPS)) {
+    const more = [...features, SUBGROUPS];
+    const device = await adapter.requestDevice({ requiredFeatures: more, requiredLimits })
+      .catch(() => undefined);
+    if (device) return { device, features: await takesSubgroups(device) ? more : features };
+  }
+  const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
+  return { device, features };
+}
+
+async function takesSubgroups(device: GPUDevice): Promise<boolean> {
+  device.pushErrorScope("validation");
+  device.createShaderModule({
+    code: "@compute @workgroup_size(1) fn main() { _ = subgroupBroadcast(1u, 0u); }",
+  });
+  return await device.popErrorScope() === null;
 }
 
 /** @throws NoGpuError where the adapter cannot store activations as asked. */

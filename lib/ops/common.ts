@@ -1,7 +1,7 @@
 /** Small things that ops share: kernel texts, argument checks, single-variant lowering. */
 
 import type { KernelSource, Lowering } from "../graph/kernel_call.ts";
-import type { Variant } from "../graph/op.ts";
+import type { DeviceProfile, Variant } from "../graph/op.ts";
 import { type Attrs, type DType, sameShape, show, type TensorType } from "../graph/tensor.ts";
 
 /** A kernel file with the library texts it declares joined in front. */
@@ -13,6 +13,16 @@ export function kernel(file: string, text: string, ...libraries: string[]): Kern
 export function only(name: string, build: () => Lowering): Variant[] {
   return [{ name, exact: true, build }];
 }
+
+/** Invocations of a subgroup in kernels that share by lanes. */
+export const SUBGROUP = 8;
+
+/**
+ * Whether kernels run in which a subgroup of {@link SUBGROUP} invocations reads values once for all of
+ * them. Software only: there such a subgroup is a vector of the processor.
+ */
+export const sharesByLanes = ({ software, lanes, features }: DeviceProfile): boolean =>
+  software && lanes === SUBGROUP && features.includes("subgroups");
 
 export function requireFloat(name: string, type: TensorType): void {
   if (type.dtype !== "f32") throw new Error(`${show(name, type)} must be f32`);

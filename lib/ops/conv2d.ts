@@ -3,7 +3,7 @@
 import { type DeviceProfile, type OpDef, trafficOf, type Variant } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { sumBatch, sumSpatial } from "./channel.ts";
-import { f32, storedType } from "./common.ts";
+import { f32, sharesByLanes, storedType } from "./common.ts";
 import { BACKWARD_DATA_CASES, BACKWARD_WEIGHT_CASES, FORWARD_CASES } from "./conv2d/cases.ts";
 import { backwardDataDirect, fastShape, fastShapes, forwardDirect } from "./conv2d/direct.ts";
 import {
@@ -31,7 +31,12 @@ import {
   backwardWeightReference,
   forwardReference,
 } from "./conv2d/reference.ts";
-import { backwardDataWinograd, fitsWinograd, forwardWinograd } from "./conv2d/winograd.ts";
+import {
+  backwardDataWinograd,
+  fitsWinograd,
+  forwardWinograd,
+  productsOn,
+} from "./conv2d/winograd.ts";
 import { backwardWeightWinograd } from "./conv2d/winograd_weight.ts";
 import { backwardWeightDirect } from "./conv2d/weight.ts";
 
@@ -65,19 +70,17 @@ function byDevice(device: DeviceProfile, software: Variant[], hardware: Variant[
  * Whether Winograd's kernels are faster than the direct ones, by measurement: on vectors of 8 lanes,
  * with many channels and enough pixels. On 16 lanes the transforms, bound by memory, never pay.
  */
-const winogradWins = (g: Geometry, { lanes }: DeviceProfile): boolean =>
-  lanes === 8 && Math.min(g.ci, g.co) >= 64 && g.ci * g.co >= 10_000 &&
+const winogradWins = (g: Geometry, { lanes }: DeviceProfile, product: number): boolean =>
+  lanes === 8 && Math.min(g.ci, g.co) >= 64 && g.ci * g.co >= product &&
   g.w >= 16 && g.n * g.h * g.w >= 8192;
 
+/** The fewest pairs of channels with which Winograd wins: of all three, and of the weight gradient. */
+const winogradPairs = (device: DeviceProfile) => sharesByLanes(device) ? 9_000 : 10_000;
+const winogradWeightPairs = (device: DeviceProfile) => sharesByLanes(device) ? 4_000 : Infinity;
+
 /** What there is of the two, Winograd's variants first where measurements say that they are faster. */
-function fasterFirst(
-  direct: readonly Variant[],
-  winograd?: Variant,
-  winogradFirst?: boolean,
-): Variant[] {
-  if (!winograd) return [...direct];
-  return winogradFirst ? [winograd, ...direct] : [...direct, winograd];
-}
+const fasterFirst = (direct: readonly Variant[], winograd: readonly Variant[], isFirst: boolean) =>
+  isFirst ? [...winograd, ...direct] : [...direct, ...winograd];
 
 export const conv2dOp: OpDef = {
   name: "conv2d",
@@ -121,12 +124,14 @@ export const conv2dOp: OpDef = {
   lower({ inputs: [x, weight], attrs, device }) {
     const g = geometry(x.shape, weight.shape, attrs.stride, attrs.padding);
     const epilogue = epilogueOf(attrs);
-    const fast = fastShapes(g, device);
+    const fast = fastShapes(g, g.co, device);
     return byDevice(device, [
       ...fasterFirst(
         fast.map((shape) => forwardDirect(g, shape, epilogue)),
-        fast.includes("3×3") && fitsWinograd(g) ? forwardWinograd(g, epilogue) : undefined,
-        winogradWins(g, device),
+        fast.includes("3×3") && fitsWinograd(g)
+          ? productsOn(device).map((products) => forwardWinograd(g, products, epilogue))
+          : [],
+        winogradWins(g, device, winogradPairs(device)),
       ),
       forwardDirect(g, "any", epilogue),
     ], [forwardGemm(g, x.dtype, epilogue)]);
@@ -163,12 +168,14 @@ export const conv2dBackwardDataOp: OpDef = {
   lower({ inputs: [dy, weight], attrs, device }) {
     const g = geometry(attrs.inputShape, weight.shape, attrs.stride, attrs.padding);
     const epilogue = epilogueOf(attrs);
-    const fast = fastShapes(g, device);
+    const fast = fastShapes(g, g.ci, device);
     return byDevice(device, [
       ...fasterFirst(
         fast.map((shape) => backwardDataDirect(g, shape, epilogue)),
-        fast.includes("3×3") && fitsWinograd(g) ? backwardDataWinograd(g, epilogue) : undefined,
-        winogradWins(g, device),
+        fast.includes("3×3") && fitsWinograd(g)
+          ? productsOn(device).map((products) => backwardDataWinograd(g, products, epilogue))
+          : [],
+        winogradWins(g, device, winogradPairs(device)),
       ),
       backwardDataGeneric(g, epilogue),
     ], [backwardDataGemm(g, dy.dtype, epilogue)]);
@@ -204,7 +211,10 @@ export const conv2dBackwardWeightOp: OpDef = {
     return byDevice(device, [
       ...fasterFirst(
         shape ? [backwardWeightDirect(g, shape, device.lanes)] : [],
-        shape === "3×3" && fitsWinograd(g) ? backwardWeightWinograd(g, device.lanes) : undefined,
+        shape === "3×3" && fitsWinograd(g)
+          ? productsOn(device).map((products) => backwardWeightWinograd(g, products, device.lanes))
+          : [],
+        winogradWins(g, device, winogradWeightPairs(device)),
       ),
       backwardWeightGeneric(g),
     ], [backwardWeightGemm(g, x.dtype, dy.dtype)]);

@@ -13,13 +13,16 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { kernel, storedAs } from "../common.ts";
+import { kernel, sharesByLanes, storedAs, SUBGROUP } from "../common.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { panelsOf, STAGED } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
 import pixelsText from "../../../kernels/lib/eight_pixels.wgsl" with { type: "text" };
+import lanesLibrary from "../../../kernels/lib/lane_rows.wgsl" with { type: "text" };
 import eightText from "../../../kernels/lib/eight_taps.wgsl" with { type: "text" };
+import tileLibrary from "../../../kernels/lib/tile_8x4.wgsl" with { type: "text" };
 import directText from "../../../kernels/conv2d/direct_3x3.wgsl" with { type: "text" };
+import lanesText from "../../../kernels/conv2d/direct_3x3_lanes.wgsl" with { type: "text" };
 import wideText from "../../../kernels/conv2d/direct_3x3_wide.wgsl" with { type: "text" };
 import strideText from "../../../kernels/conv2d/direct_3x3_stride2.wgsl" with { type: "text" };
 import dataText from "../../../kernels/conv2d/backward_data_3x3_stride2.wgsl" with { type: "text" };
@@ -30,7 +33,17 @@ import pointText from "../../../kernels/conv2d/pointwise.wgsl" with { type: "tex
 /** What kernels join that read rows of eight pixels. */
 export const EIGHT_TAPS = [STAGED, tapsText, pixelsText, eightText] as const;
 
-const DIRECT = kernel("conv2d/direct_3x3.wgsl", directText, ...EIGHT_TAPS);
+const DIRECT = kernel("conv2d/direct_3x3.wgsl", directText, ...EIGHT_TAPS, tileLibrary);
+const BY_LANES = kernel(
+  "conv2d/direct_3x3_lanes.wgsl",
+  lanesText,
+  STAGED,
+  tapsText,
+  pixelsText,
+  lanesLibrary,
+  eightText,
+  tileLibrary,
+);
 const WIDE = kernel("conv2d/direct_3x3_wide.wgsl", wideText, STAGED);
 const STRIDE_2 = kernel("conv2d/direct_3x3_stride2.wgsl", strideText, STAGED, tapsText);
 const BACKWARD_DATA_STRIDE_2 = kernel(
@@ -55,12 +68,16 @@ export interface Epilogue {
   readonly residual?: BufferRef;
 }
 
-/** "3×3 in tiles": of 8×4 pixels, also where rows of 32 are possible. */
-export type Shape = "3×3" | "3×3 in tiles" | "3×3 stride 2" | "1×1" | "any";
+/**
+ * "3×3 in tiles": of 8×4 pixels, also where rows of 32 are possible; "3×3 by lanes": such a tile for a
+ * subgroup, whose invocations share the pixels.
+ */
+export type Shape = "3×3" | "3×3 in tiles" | "3×3 by lanes" | "3×3 stride 2" | "1×1" | "any";
 
 const NAMES: Readonly<Record<Shape, string>> = {
   "3×3": "direct",
   "3×3 in tiles": "direct_tiles",
+  "3×3 by lanes": "direct_lanes",
   "3×3 stride 2": "direct",
   "1×1": "direct",
   any: "generic",
@@ -68,15 +85,24 @@ const NAMES: Readonly<Record<Shape, string>> = {
 
 const hasRows = (g: Geometry) => g.w % 32 === 0;
 
+/** Output channels of a panel that a subgroup takes. */
+const LANES_WIDTH = 32;
+
 /**
- * The fast kernels that a convolution fits, the fastest by measurement first: rows of 32 pixels on
- * vectors of 16 lanes, where their code fits the instruction cache; tiles on 8.
+ * The fast kernels that a convolution to so many channels fits, the fastest by measurement first. On
+ * vectors of 16 lanes, rows of 32 pixels, where their code fits the instruction cache. On 8, tiles:
+ * by lanes, if they need not take many channels that are not there.
  */
-export function fastShapes(g: Geometry, device: DeviceProfile): Shape[] {
+export function fastShapes(g: Geometry, channels: number, device: DeviceProfile): Shape[] {
   const shape = fastShape(g, device);
   if (!shape) return [];
-  if (shape !== "3×3" || !hasRows(g)) return [shape];
-  return device.lanes === 16 ? [shape, "3×3 in tiles"] : ["3×3 in tiles", shape];
+  if (shape !== "3×3") return [shape];
+  const tiles: Shape[] = hasRows(g) ? ["3×3 in tiles"] : [];
+  if (device.lanes === 16) return [shape, ...tiles];
+  const others: Shape[] = [...tiles, shape];
+  if (!sharesByLanes(device)) return others;
+  const taken = Math.ceil(channels / LANES_WIDTH) * LANES_WIDTH;
+  return taken <= 1.1 * channels ? ["3×3 by lanes", ...others] : [...others, "3×3 by lanes"];
 }
 
 /** Which of the fast kernels a convolution fits, if any. */
@@ -94,11 +120,12 @@ export function fastShape(g: Geometry, device: DeviceProfile): Shape | undefined
 interface Tiling {
   readonly kernel: KernelSource;
   readonly taps: number;
-  readonly width: 8 | 16;
+  readonly width: 8 | 16 | typeof LANES_WIDTH;
   /** Input channels that the kernel takes at a time. */
   readonly together?: number;
   readonly params: Readonly<Record<string, number>>;
-  readonly invocations: number;
+  /** Invocations for a panel, or workgroups of a subgroup. */
+  readonly work: number | readonly [number, number];
   /** Floats stored at once. */
   readonly store: 1 | "staged 4";
 }
@@ -112,7 +139,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       taps: g.kh * g.kw,
       width: 8,
       params,
-      invocations: n * ho * Math.ceil(wo / 4),
+      work: n * ho * Math.ceil(wo / 4),
       store: 1,
     };
   }
@@ -123,7 +150,17 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       width: 16,
       together: 2,
       params: { batch: n, area4: h * w / 4 },
-      invocations: n * Math.ceil(h * w / 16),
+      work: n * Math.ceil(h * w / 16),
+      store: "staged 4",
+    };
+  }
+  if (shape === "3×3 by lanes") {
+    return {
+      kernel: BY_LANES,
+      taps: 9,
+      width: LANES_WIDTH,
+      params: { h, w4: w / 4 },
+      work: [Math.ceil(w / 8) * Math.ceil(h / 4), n],
       store: "staged 4",
     };
   }
@@ -135,7 +172,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       taps: 9,
       width: 8,
       params: { batch: n, h, w4: w / 4 },
-      invocations: n * Math.ceil(w / columns) * Math.ceil(h / rows),
+      work: n * Math.ceil(w / columns) * Math.ceil(h / rows),
       store: "staged 4",
     };
   }
@@ -144,7 +181,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
     taps: 9,
     width: 8,
     params: { batch: n, h, w4: w / 4, ho, wo4: wo / 4 },
-    invocations: n * (wo / 4) * Math.ceil((transposed ? h : ho) / 4),
+    work: n * (wo / 4) * Math.ceil((transposed ? h : ho) / 4),
     store: "staged 4",
   };
 }
@@ -168,7 +205,7 @@ export function backwardDataDirect(g: Geometry, shape: Shape, epilogue: Epilogue
 }
 
 function build(
-  { kernel, taps, width, together, params, invocations, store }: Tiling,
+  { kernel, taps, width, together, params, work, store }: Tiling,
   ci: number,
   co: number,
   transposed: boolean,
@@ -179,11 +216,14 @@ function build(
     { ci, co, taps, width, together, transposed, weight, bias },
     scratch(),
   );
+  const [workgroup, groups] = typeof work === "number"
+    ? [WORKGROUP, [Math.ceil(work / WORKGROUP), 1] as const]
+    : [SUBGROUP, work];
   return {
     scratch: [panels.bytes],
     calls: [panels.pack, {
       kernel,
-      constants: { WORKGROUP },
+      constants: { WORKGROUP: workgroup },
       specialize: storedAs(dtype, store),
       params: {
         ...params,
@@ -200,7 +240,7 @@ function build(
         channel: channel ?? weight,
         y: output(),
       },
-      workgroups: [panels.count, Math.ceil(invocations / WORKGROUP), 1],
+      workgroups: [panels.count, ...groups],
     }],
   };
 }

@@ -25,7 +25,7 @@ export function panelsOf(
     readonly co: number;
     readonly taps: number;
     /** Output channels of a panel. */
-    readonly width: 8 | 16;
+    readonly width: 8 | 16 | 32;
     /** The kernel takes so many input channels at a time: there are zeros up to a multiple. */
     readonly together?: number;
     readonly transposed: boolean;

@@ -11,8 +11,8 @@ import {
   output,
   scratch,
 } from "../../graph/kernel_call.ts";
-import type { Variant } from "../../graph/op.ts";
-import { kernel, storedAs } from "../common.ts";
+import type { DeviceProfile, Variant } from "../../graph/op.ts";
+import { kernel, sharesByLanes, storedAs, SUBGROUP } from "../common.ts";
 import type { Epilogue } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { STAGED } from "./panels.ts";
@@ -20,6 +20,7 @@ import winogradText from "../../../kernels/lib/winograd.wgsl" with { type: "text
 import weightsText from "../../../kernels/conv2d/winograd_weights.wgsl" with { type: "text" };
 import inputText from "../../../kernels/conv2d/winograd_input.wgsl" with { type: "text" };
 import gemmText from "../../../kernels/conv2d/winograd_gemm.wgsl" with { type: "text" };
+import lanesText from "../../../kernels/conv2d/winograd_gemm_lanes.wgsl" with { type: "text" };
 import tileText from "../../../kernels/lib/gemm_tile.wgsl" with { type: "text" };
 import outputText from "../../../kernels/conv2d/winograd_output.wgsl" with { type: "text" };
 
@@ -28,6 +29,7 @@ export const WINOGRAD = winogradText;
 const WEIGHTS = kernel("conv2d/winograd_weights.wgsl", weightsText, STAGED, WINOGRAD);
 const INPUT = kernel("conv2d/winograd_input.wgsl", inputText, STAGED, WINOGRAD);
 const GEMM = kernel("conv2d/winograd_gemm.wgsl", gemmText, STAGED, tileText);
+const GEMM_BY_LANES = kernel("conv2d/winograd_gemm_lanes.wgsl", lanesText, STAGED);
 const OUTPUT = kernel("conv2d/winograd_output.wgsl", outputText, STAGED, WINOGRAD);
 
 export const WORKGROUP = 32;
@@ -100,31 +102,49 @@ export function transformInput(
 
 export const fitsWinograd = (g: Geometry): boolean => Math.max(g.ci, g.co) <= 1024;
 
-/** y from x (input 0) and the weight (input 1), for a 3×3 kernel, stride 1, padding 1. */
-export const forwardWinograd = (g: Geometry, epilogue: Epilogue): Variant => ({
-  name: "winograd_f4",
+/** The products: each invocation its own, or those of a subgroup together (`sharesByLanes`). */
+export type Products = "alone" | "by lanes";
+
+const NAMES: Readonly<Record<Products, string>> = {
+  alone: "winograd_f4",
+  "by lanes": "winograd_f4_lanes",
+};
+
+/** Ways to compute the products on a device, the fastest by measurement first. */
+export const productsOn = (device: DeviceProfile): Products[] =>
+  sharesByLanes(device) ? ["by lanes", "alone"] : ["alone"];
+
+export const winogradVariant = (products: Products, build: () => Lowering): Variant => ({
+  name: NAMES[products],
   exact: false,
-  build: () => build(g, g.ci, g.co, false, epilogue),
+  build,
 });
 
+/** y from x (input 0) and the weight (input 1), for a 3×3 kernel, stride 1, padding 1. */
+export const forwardWinograd = (g: Geometry, products: Products, epilogue: Epilogue): Variant =>
+  winogradVariant(products, () => build(g, g.ci, g.co, false, products, epilogue));
+
 /** dx from dy (input 0) and the weight (input 1). */
-export const backwardDataWinograd = (g: Geometry, epilogue: Epilogue): Variant => ({
-  name: "winograd_f4",
-  exact: false,
-  build: () => build(g, g.co, g.ci, true, epilogue),
-});
+export const backwardDataWinograd = (
+  g: Geometry,
+  products: Products,
+  epilogue: Epilogue,
+): Variant => winogradVariant(products, () => build(g, g.co, g.ci, true, products, epilogue));
 
 function build(
   g: Geometry,
   ci: number,
   co: number,
   transposed: boolean,
+  products: Products,
   { bias, channel, residual, dtype }: Epilogue,
 ): Lowering {
-  const ci4 = Math.ceil(ci / 4) * 4;
+  // Input channels that the products take at a time: there are weights of zero up to a multiple.
+  const together = products === "by lanes" ? 8 : 4;
+  const padded = Math.ceil(ci / together) * together;
   const coPanels = Math.ceil(co / 16);
   const units = 36 * coPanels;
-  const uBytes = units * ci4 * 64;
+  const uBytes = units * padded * 64;
   const chunks = chunksOf(g, Math.max(ci, co));
   const [u, v, m] = [0, 1, 2].map((i) => scratch(i));
   const calls: KernelCall[] = [{
@@ -132,31 +152,43 @@ function build(
     params: {
       weight_ci: transposed ? co : ci,
       weight_co: transposed ? ci : co,
-      ci4,
+      ci4: padded,
       co_panels: coPanels,
       transposed: transposed ? 1 : 0,
     },
     bindings: { weight: input(1), u },
-    workgroups: [Math.ceil(ci4 * coPanels * 4 / WORKGROUP), 1, 1],
+    workgroups: [Math.ceil(padded * coPanels * 4 / WORKGROUP), 1, 1],
     note: "transform weights",
   }];
   for (const chunk of chunks) {
     calls.push(transformInput(chunk, ci, input(0), v));
-    calls.push({
-      kernel: GEMM,
-      params: {
-        groups: chunk.groups,
-        v_plane: planeSize(chunk, ci),
-        m_plane: planeSize(chunk, co),
-        ci,
-        ci4,
-        co,
-        co_panels: coPanels,
-      },
-      bindings: { u, v, m },
-      workgroups: [Math.ceil(chunk.groups / WORKGROUP), units, 1],
-      note: "products",
-    });
+    const shared = {
+      groups: chunk.groups,
+      v_plane: planeSize(chunk, ci),
+      m_plane: planeSize(chunk, co),
+      ci,
+      co,
+      co_panels: coPanels,
+    };
+    const bindings = { u, v, m };
+    calls.push(
+      products === "by lanes"
+        ? {
+          kernel: GEMM_BY_LANES,
+          constants: { WORKGROUP: SUBGROUP },
+          params: { ...shared, ci8: padded },
+          bindings,
+          workgroups: [Math.ceil(coPanels / 2), Math.ceil(chunk.groups / 2), 36],
+          note: "products",
+        }
+        : {
+          kernel: GEMM,
+          params: { ...shared, ci4: padded },
+          bindings,
+          workgroups: [Math.ceil(chunk.groups / WORKGROUP), units, 1],
+          note: "products",
+        },
+    );
     calls.push({
       kernel: OUTPUT,
       specialize: storedAs(dtype, "staged 4"),

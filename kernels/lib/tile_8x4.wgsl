@@ -1,0 +1,67 @@
+// Library: sums of tiles of 8×4 pixels of one output channel of a 3×3 convolution, and their store
+// with what is added there; joined after eight_taps.wgsl, in front of kernels that bind params,
+// extra, channel and y as direct_3x3.wgsl does.
+
+struct Tile {
+  a0: vec4<f32>,
+  b0: vec4<f32>,
+  a1: vec4<f32>,
+  b1: vec4<f32>,
+  a2: vec4<f32>,
+  b2: vec4<f32>,
+  a3: vec4<f32>,
+  b3: vec4<f32>,
+}
+
+fn add_products(
+  tile: ptr<function, Tile>,
+  k: Kernel,
+  r0: Row,
+  r1: Row,
+  r2: Row,
+  r3: Row,
+  r4: Row,
+  r5: Row,
+) {
+  (*tile).a0 += products(k, r0.a, r1.a, r2.a);
+  (*tile).b0 += products(k, r0.b, r1.b, r2.b);
+  (*tile).a1 += products(k, r1.a, r2.a, r3.a);
+  (*tile).b1 += products(k, r1.b, r2.b, r3.b);
+  (*tile).a2 += products(k, r2.a, r3.a, r4.a);
+  (*tile).b2 += products(k, r2.b, r3.b, r4.b);
+  (*tile).a3 += products(k, r3.a, r4.a, r5.a);
+  (*tile).b3 += products(k, r3.b, r4.b, r5.b);
+}
+
+fn filled(v: f32) -> Tile {
+  return Tile(vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v));
+}
+
+fn store_row(a: vec4<f32>, b: vec4<f32>, plane: u32, oy: u32, column: u32, add: f32) {
+  if (oy >= params.h) {
+    return;
+  }
+  let at = plane + oy * params.w4 + column;
+  var sum_a = a + add;
+  var sum_b = b + add;
+  if (params.has_extra != 0) {
+    sum_a += staged(extra, at);
+    sum_b += staged(extra, at + 1);
+  }
+  y[at] = Stored(sum_a);
+  if (column + 1 < params.w4) {
+    y[at + 1] = Stored(sum_b);
+  }
+}
+
+fn store(tile: Tile, n: u32, co: u32, oy: u32, column: u32) {
+  if (co >= params.co) {
+    return;
+  }
+  let add = select(0.0, channel[n * params.co + co], params.has_channel != 0);
+  let plane = (n * params.co + co) * params.h * params.w4;
+  store_row(tile.a0, tile.b0, plane, oy, column, add);
+  store_row(tile.a1, tile.b1, plane, oy + 1, column, add);
+  store_row(tile.a2, tile.b2, plane, oy + 2, column, add);
+  store_row(tile.a3, tile.b3, plane, oy + 3, column, add);
+}
