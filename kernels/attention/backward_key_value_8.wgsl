@@ -5,6 +5,7 @@
 // Source: as backward_key_value.wgsl, for heads of 8 channels.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/head_8.wgsl
+// Joins: kernels/lib/walk_8.wgsl
 // Joins: kernels/lib/head_8_backward.wgsl
 // Bindings:
 //   q, k, v, dy: f32 or f16 [heads, 8, tokens], staged
@@ -98,12 +99,11 @@ fn main(
 ) {
   let n = params.stride4;
   let j = (wid.x * WORKGROUP + lane) * 2;
-  if (j >= n) {
-    return;
-  }
+  // Invocations past the last key help to walk.
+  let first = min(j, n - 1);
   let next = min(j + 1, n - 1);
   let own = wid.y * 8 * n;
-  let own0 = load(own + j);
+  let own0 = load(own + first);
   let own1 = load(own + next);
   var dk0 = Head();
   var dk1 = Head();
@@ -115,13 +115,16 @@ fn main(
   for (var i = begin; i < begin + n; i++) {
     let at = i + 7 * begin;
     let others = Queries(
-      load_q(at, n),
-      load_dy(at, n),
+      walk(q, at, n, lane),
+      walk(dy, at, n, lane),
       LOG2_E * staged(logsumexp, i),
       staged(delta, i),
     );
     add_queries(&dk0, &dv0, own0, others);
     add_queries(&dk1, &dv1, own1, others);
+  }
+  if (j >= n) {
+    return;
   }
   store_dk(scaled(dk0, params.scale), own + j);
   store_dk(scaled(dk1, params.scale), own + next);

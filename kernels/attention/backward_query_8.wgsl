@@ -4,6 +4,7 @@
 // Source: as backward_query.wgsl, for heads of 8 channels.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/head_8.wgsl
+// Joins: kernels/lib/walk_8.wgsl
 // Joins: kernels/lib/head_8_backward.wgsl
 // Bindings:
 //   q, k, v, dy: f32 or f16 [heads, 8, tokens], staged
@@ -67,20 +68,22 @@ fn main(
 ) {
   let n = params.stride4;
   let i = (wid.x * WORKGROUP + lane) * 2;
-  if (i >= n) {
-    return;
-  }
+  // Invocations past the last query help to walk.
+  let first = min(i, n - 1);
   let next = min(i + 1, n - 1);
   let begin = wid.y * 8 * n;
-  let own0 = load(begin + i, wid.y * n + i);
+  let own0 = load(begin + first, wid.y * n + first);
   let own1 = load(begin + next, wid.y * n + next);
   var dq0 = Head();
   var dq1 = Head();
   for (var at = begin; at < begin + n; at++) {
-    let keys = load_k(at, n);
-    let values = load_v(at, n);
+    let keys = walk(k, at, n, lane);
+    let values = walk(v, at, n, lane);
     add_keys(&dq0, own0, keys, values);
     add_keys(&dq1, own1, keys, values);
+  }
+  if (i >= n) {
+    return;
   }
   store(scaled(dq0, params.scale), begin + i);
   store(scaled(dq1, params.scale), begin + next);

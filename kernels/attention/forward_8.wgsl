@@ -4,6 +4,7 @@
 // Source: as forward.wgsl, for heads of 8 channels.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/head_8.wgsl
+// Joins: kernels/lib/walk_8.wgsl
 // Bindings:
 //   q, k, v: f32 or f16 [heads, 8, tokens], staged
 //   y: f32 or f16, the shape of q
@@ -80,20 +81,22 @@ fn main(
 ) {
   let n = params.stride4;
   let i = (wid.x * WORKGROUP + lane) * 2;
-  if (i >= n) {
-    return;
-  }
+  // Invocations past the last query help to walk.
+  let first = min(i, n - 1);
   let next = min(i + 1, n - 1);
   let begin = wid.y * 8 * n;
-  let q0 = scaled(load_q(begin + i, n), LOG2_E * params.scale);
+  let q0 = scaled(load_q(begin + first, n), LOG2_E * params.scale);
   let q1 = scaled(load_q(begin + next, n), LOG2_E * params.scale);
   var s0 = Softmax(vec4(-1e30), vec4(0.0), Head());
   var s1 = Softmax(vec4(-1e30), vec4(0.0), Head());
   for (var at = begin; at < begin + n; at++) {
-    let keys = load_k(at, n);
-    let values = load_v(at, n);
+    let keys = walk(k, at, n, lane);
+    let values = walk(v, at, n, lane);
     add_keys(&s0, q0, keys, values);
     add_keys(&s1, q1, keys, values);
+  }
+  if (i >= n) {
+    return;
   }
   store(s0, begin + i, wid.y * n + i);
   store(s1, begin + next, wid.y * n + next);

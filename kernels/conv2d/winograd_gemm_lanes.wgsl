@@ -21,7 +21,7 @@ struct Params {
   co_panels: u32,
 }
 
-/// Of 8 input channels, something of 4 tiles or 4 output channels each.
+/// Of 8 input channels, 4 tiles or the weights of 4 output channels.
 struct Channels {
   v0: vec4<f32>,
   v1: vec4<f32>,
@@ -33,7 +33,7 @@ struct Channels {
   v7: vec4<f32>,
 }
 
-/// Of 4 output channels, sums of 4 tiles each.
+/// Of 4 output channels, the sums of 4 tiles.
 struct Sums {
   s0: vec4<f32>,
   s1: vec4<f32>,
@@ -74,6 +74,7 @@ fn load_weights(at: u32) -> Channels {
   );
 }
 
+/// The tiles of one lane, for all.
 fn of_lane_0(c: Channels) -> Channels {
   return Channels(
     subgroupBroadcast(c.v0, 0u),

@@ -1,6 +1,7 @@
 // Equation: P[slice,xi,co,ci] = sum over the tiles t of the slice of D[xi,t,co] * V[xi,t,ci]
 // Source: weight gradient of Winograd F(4×4, 3×3), see kernels/lib/winograd.wgsl.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/lane_dots.wgsl
 // Bindings:
 //   v: f32 [36, v_plane] staged, a plane being [groups, ci, 16] and padding
 //   d: f32 [36, d_plane] staged, a plane being [groups, co, 16] and padding
@@ -24,14 +25,6 @@ struct Params {
   slice: u32,
 }
 
-/// 16 tiles of a channel.
-struct Tiles {
-  a: vec4<f32>,
-  b: vec4<f32>,
-  c: vec4<f32>,
-  d: vec4<f32>,
-}
-
 override WORKGROUP: u32 = 8;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -39,36 +32,8 @@ override WORKGROUP: u32 = 8;
 @group(0) @binding(2) var d: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> partial: array<vec4<f32>>;
 
-fn load_gradient(at: u32) -> Tiles {
-  return Tiles(staged(d, at), staged(d, at + 1), staged(d, at + 2), staged(d, at + 3));
-}
-
-/// The channel that lanes 0 to 3 hold.
-fn low_tiles(v: vec4<f32>) -> Tiles {
-  return Tiles(
-    subgroupBroadcast(v, 0u),
-    subgroupBroadcast(v, 1u),
-    subgroupBroadcast(v, 2u),
-    subgroupBroadcast(v, 3u),
-  );
-}
-
-/// The channel that lanes 4 to 7 hold.
-fn high_tiles(v: vec4<f32>) -> Tiles {
-  return Tiles(
-    subgroupBroadcast(v, 4u),
-    subgroupBroadcast(v, 5u),
-    subgroupBroadcast(v, 6u),
-    subgroupBroadcast(v, 7u),
-  );
-}
-
-fn sum_of(p: Tiles, q: Tiles) -> f32 {
-  return (dot(p.a, q.a) + dot(p.b, q.b)) + (dot(p.c, q.c) + dot(p.d, q.d));
-}
-
-fn sums_of(d: Tiles, t0: Tiles, t1: Tiles, t2: Tiles, t3: Tiles) -> vec4<f32> {
-  return vec4(sum_of(d, t0), sum_of(d, t1), sum_of(d, t2), sum_of(d, t3));
+fn load_gradient(at: u32) -> Pixels {
+  return Pixels(staged(d, at), staged(d, at + 1), staged(d, at + 2), staged(d, at + 3));
 }
 
 fn store(at: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
@@ -115,50 +80,50 @@ fn main(
     {
       let a = staged(v, from_v + min(at, last));
       let b = staged(v, from_v + min(at + 8, last));
-      let t0 = low_tiles(a);
-      let t1 = high_tiles(a);
-      let t2 = low_tiles(b);
-      let t3 = high_tiles(b);
-      s00 += sums_of(d0, t0, t1, t2, t3);
-      s10 += sums_of(d1, t0, t1, t2, t3);
-      s20 += sums_of(d2, t0, t1, t2, t3);
-      s30 += sums_of(d3, t0, t1, t2, t3);
+      let p0 = low_pixels(a);
+      let p1 = high_pixels(a);
+      let p2 = low_pixels(b);
+      let p3 = high_pixels(b);
+      s00 += sums_of(d0, p0, p1, p2, p3);
+      s10 += sums_of(d1, p0, p1, p2, p3);
+      s20 += sums_of(d2, p0, p1, p2, p3);
+      s30 += sums_of(d3, p0, p1, p2, p3);
     }
     {
       let a = staged(v, from_v + min(at + 16, last));
       let b = staged(v, from_v + min(at + 24, last));
-      let t0 = low_tiles(a);
-      let t1 = high_tiles(a);
-      let t2 = low_tiles(b);
-      let t3 = high_tiles(b);
-      s01 += sums_of(d0, t0, t1, t2, t3);
-      s11 += sums_of(d1, t0, t1, t2, t3);
-      s21 += sums_of(d2, t0, t1, t2, t3);
-      s31 += sums_of(d3, t0, t1, t2, t3);
+      let p0 = low_pixels(a);
+      let p1 = high_pixels(a);
+      let p2 = low_pixels(b);
+      let p3 = high_pixels(b);
+      s01 += sums_of(d0, p0, p1, p2, p3);
+      s11 += sums_of(d1, p0, p1, p2, p3);
+      s21 += sums_of(d2, p0, p1, p2, p3);
+      s31 += sums_of(d3, p0, p1, p2, p3);
     }
     {
       let a = staged(v, from_v + min(at + 32, last));
       let b = staged(v, from_v + min(at + 40, last));
-      let t0 = low_tiles(a);
-      let t1 = high_tiles(a);
-      let t2 = low_tiles(b);
-      let t3 = high_tiles(b);
-      s02 += sums_of(d0, t0, t1, t2, t3);
-      s12 += sums_of(d1, t0, t1, t2, t3);
-      s22 += sums_of(d2, t0, t1, t2, t3);
-      s32 += sums_of(d3, t0, t1, t2, t3);
+      let p0 = low_pixels(a);
+      let p1 = high_pixels(a);
+      let p2 = low_pixels(b);
+      let p3 = high_pixels(b);
+      s02 += sums_of(d0, p0, p1, p2, p3);
+      s12 += sums_of(d1, p0, p1, p2, p3);
+      s22 += sums_of(d2, p0, p1, p2, p3);
+      s32 += sums_of(d3, p0, p1, p2, p3);
     }
     {
       let a = staged(v, from_v + min(at + 48, last));
       let b = staged(v, from_v + min(at + 56, last));
-      let t0 = low_tiles(a);
-      let t1 = high_tiles(a);
-      let t2 = low_tiles(b);
-      let t3 = high_tiles(b);
-      s03 += sums_of(d0, t0, t1, t2, t3);
-      s13 += sums_of(d1, t0, t1, t2, t3);
-      s23 += sums_of(d2, t0, t1, t2, t3);
-      s33 += sums_of(d3, t0, t1, t2, t3);
+      let p0 = low_pixels(a);
+      let p1 = high_pixels(a);
+      let p2 = low_pixels(b);
+      let p3 = high_pixels(b);
+      s03 += sums_of(d0, p0, p1, p2, p3);
+      s13 += sums_of(d1, p0, p1, p2, p3);
+      s23 += sums_of(d2, p0, p1, p2, p3);
+      s33 += sums_of(d3, p0, p1, p2, p3);
     }
   }
   let row4 = params.ci_blocks * 4;

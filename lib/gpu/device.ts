@@ -12,6 +12,8 @@ export interface Gpu {
   readonly name: string;
   /** Sees each shader before it is compiled; throws to refuse it. */
   readonly accept?: (shader: PlanShader) => void | Promise<void>;
+  /** A shader's text as this implementation wants it. */
+  source(text: string): string;
   /** Whether the device was lost (not by {@link destroy}); true only some time after it happened. */
   readonly isLost: boolean;
   /**
@@ -42,6 +44,13 @@ const LIMITS = [
 
 const FEATURES: GPUFeatureName[] = ["shader-f16", "timestamp-query"];
 const SUBGROUPS = "subgroups" as GPUFeatureName;
+const ENABLE = "enable subgroups;\n";
+const USES_SUBGROUPS = /\bsubgroup[A-Z]/;
+
+interface SubgroupSizes {
+  readonly subgroupMinSize?: number;
+  readonly subgroupMaxSize?: number;
+}
 
 /** Views of the flat parameter buffer start at multiples of this, on every device. */
 export const STORAGE_ALIGNMENT = 256;
@@ -67,7 +76,12 @@ export async function openGpu(accept?: Gpu["accept"]): Promise<Gpu> {
   const { description, vendor, architecture } = adapter.info;
   const name = description || [vendor, architecture].filter(Boolean).join(" ") || "unknown adapter";
   const software = /llvmpipe|lavapipe|swiftshader/i.test(name) || adapter.info.isFallbackAdapter;
-  const { device, features } = await requestDevice(adapter, requiredLimits, Boolean(software));
+  const lanes = Number(name.match(/(\d+) bits/)?.[1] ?? 256) / 32;
+  const device = await requestDevice(adapter, requiredLimits, Boolean(software));
+  const subgroups = await subgroupsOf(device);
+  const features: string[] = FEATURES.filter((f) => device.features.has(f));
+  const { subgroupMinSize, subgroupMaxSize } = adapter.info as GPUAdapterInfo & SubgroupSizes;
+  if (subgroups && subgroupMinSize === lanes && subgroupMaxSize === lanes) features.push(SUBGROUPS);
 
   let failure: Error | undefined;
   device.addEventListener("uncapturederror", (event) => {
@@ -99,8 +113,9 @@ export async function openGpu(accept?: Gpu["accept"]): Promise<Gpu> {
       limits: limits as unknown as DeviceProfile["limits"],
       features,
       software: Boolean(software),
-      lanes: Number(name.match(/(\d+) bits/)?.[1] ?? 256) / 32,
+      lanes,
     },
+    source: (text) => subgroups === "enabled" && USES_SUBGROUPS.test(text) ? ENABLE + text : text,
     check,
     async idle() {
       await device.queue.onSubmittedWorkDone();
@@ -115,30 +130,31 @@ export async function openGpu(accept?: Gpu["accept"]): Promise<Gpu> {
 
 /**
  * A device with all features that kernels know. Deno grants subgroup operations on adapters that do not
- * list them, and knows no `enable subgroups;`; only kernels for software devices need them.
+ * list them; only kernels for software devices use them.
  */
 async function requestDevice(
   adapter: GPUAdapter,
   requiredLimits: Record<string, number>,
   software: boolean,
-): Promise<{ device: GPUDevice; features: GPUFeatureName[] }> {
+): Promise<GPUDevice> {
   const features = FEATURES.filter((f) => adapter.features.has(f));
-  if (software && !adapter.features.has(SUBGROUPS)) {
-    const more = [...features, SUBGROUPS];
-    const device = await adapter.requestDevice({ requiredFeatures: more, requiredLimits })
-      .catch(() => undefined);
-    if (device) return { device, features: await takesSubgroups(device) ? more : features };
-  }
-  const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
-  return { device, features };
+  const request = (requiredFeatures: GPUFeatureName[]) =>
+    adapter.requestDevice({ requiredFeatures, requiredLimits });
+  if (!software) return await request(features);
+  return await request([...features, SUBGROUPS]).catch(() => request(features));
 }
 
-async function takesSubgroups(device: GPUDevice): Promise<boolean> {
-  device.pushErrorScope("validation");
-  device.createShaderModule({
-    code: "@compute @workgroup_size(1) fn main() { _ = subgroupBroadcast(1u, 0u); }",
-  });
-  return await device.popErrorScope() === null;
+/** How a device takes subgroup operations, if it does: Deno's naga knows no `enable subgroups;`. */
+async function subgroupsOf(device: GPUDevice): Promise<"plain" | "enabled" | undefined> {
+  if (!device.features.has(SUBGROUPS)) return undefined;
+  const compiles = async (code: string) => {
+    device.pushErrorScope("validation");
+    device.createShaderModule({ code });
+    return await device.popErrorScope() === null;
+  };
+  const code = "@compute @workgroup_size(1) fn main() { _ = subgroupBroadcast(1u, 0u); }";
+  if (await compiles(code)) return "plain";
+  return await compiles(ENABLE + code) ? "enabled" : undefined;
 }
 
 /** @throws NoGpuError where the adapter cannot store activations as asked. */

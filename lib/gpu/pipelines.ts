@@ -35,7 +35,7 @@ async function createPipeline(gpu: Gpu, shader: PlanShader): Promise<GPUComputeP
     })),
   });
   device.pushErrorScope("validation");
-  const module = device.createShaderModule({ label: shader.file, code: shader.text });
+  const module = device.createShaderModule({ label: shader.file, code: gpu.source(shader.text) });
   const pending = device.createComputePipelineAsync({
     label: shader.file,
     layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
@@ -55,7 +55,7 @@ async function createPipeline(gpu: Gpu, shader: PlanShader): Promise<GPUComputeP
 export async function compilerMessages(gpu: Gpu, { file, text }: PlanShader): Promise<string[]> {
   const { device } = gpu;
   device.pushErrorScope("validation");
-  const module = device.createShaderModule({ label: file, code: text });
+  const module = device.createShaderModule({ label: file, code: gpu.source(text) });
   const scope = device.popErrorScope();
   const { messages } = await module.getCompilationInfo();
   const error = await scope;

@@ -11,19 +11,20 @@ import {
   attentionVariants,
   copiesOf,
   dimensions,
+  HEAD_8,
   requireAttention,
   requireIterations,
   SHAPES,
+  type Walk,
 } from "./attention_shared.ts";
 import { type Reading, readingKernels } from "./rows.ts";
 import { ELEMENTWISE, f32, kernel, storedAs } from "./common.ts";
-import headText from "../../kernels/lib/head_8.wgsl" with { type: "text" };
-import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import text from "../../kernels/attention/forward.wgsl" with { type: "text" };
 import eightText from "../../kernels/attention/forward_8.wgsl" with { type: "text" };
 
 const FORWARD = readingKernels("attention/forward.wgsl", text, "qkv");
-const FORWARD_8 = kernel("attention/forward_8.wgsl", eightText, stagedLibrary, headText);
+const forward8 = (walk: Walk) => kernel("attention/forward_8.wgsl", eightText, ...HEAD_8[walk]);
+const FORWARD_8 = { alone: forward8("alone"), "by lanes": forward8("by lanes") };
 
 export interface AttentionOptions {
   /** Head h owns channels h·C/heads to (h + 1)·C/heads. */
@@ -81,12 +82,12 @@ function lowerGeneral(
 }
 
 /** Unrolled for heads of 8 channels. What it walks over is f32: f16 would be converted each time. */
-function lowerEight(shape: AttentionShape, scale: number): Lowering {
+function lowerEight(shape: AttentionShape, scale: number, walk: Walk): Lowering {
   const { all, tokens, dtype, device } = shape;
   const WORKGROUP = device.lanes;
   const [k, v] = [0, 1].map((i) => dtype === "f32" ? input(1 + i) : scratch(i));
   const forward: KernelCall = {
-    kernel: FORWARD_8,
+    kernel: FORWARD_8[walk],
     constants: { WORKGROUP },
     specialize: storedAs(dtype, "staged 4"),
     params: { stride4: tokens / 4, scale },
@@ -141,7 +142,7 @@ export const attentionOp: OpDef = {
       shape,
       q,
       (reading) => lowerGeneral(shape, scale, reading),
-      () => lowerEight(shape, scale),
+      (walk) => lowerEight(shape, scale, walk),
     );
   },
   cost(inputs, outputs) {

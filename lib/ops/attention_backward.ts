@@ -17,15 +17,15 @@ import {
   attentionVariants,
   copiesOf,
   dimensions,
+  HEAD_8,
   requireAttention,
   requireIterations,
   SHAPES,
+  type Walk,
 } from "./attention_shared.ts";
 import { type Reading, readingKernels } from "./rows.ts";
 import { ELEMENTWISE, f32, kernel, requireSame, storedAs } from "./common.ts";
-import headText from "../../kernels/lib/head_8.wgsl" with { type: "text" };
 import queriesText from "../../kernels/lib/head_8_backward.wgsl" with { type: "text" };
-import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import deltaText from "../../kernels/attention/backward_delta.wgsl" with { type: "text" };
 import queryText from "../../kernels/attention/backward_query.wgsl" with { type: "text" };
 import keyValueText from "../../kernels/attention/backward_key_value.wgsl" with { type: "text" };
@@ -44,20 +44,16 @@ const KEY_VALUE = readingKernels(
   "qkv",
   "dy",
 );
-const QUERY_8 = kernel(
-  "attention/backward_query_8.wgsl",
-  queryEightText,
-  stagedLibrary,
-  headText,
-  queriesText,
-);
-const KEY_VALUE_8 = kernel(
-  "attention/backward_key_value_8.wgsl",
-  keyValueEightText,
-  stagedLibrary,
-  headText,
-  queriesText,
-);
+const eight = (walk: Walk) => ({
+  query: kernel("attention/backward_query_8.wgsl", queryEightText, ...HEAD_8[walk], queriesText),
+  keyValue: kernel(
+    "attention/backward_key_value_8.wgsl",
+    keyValueEightText,
+    ...HEAD_8[walk],
+    queriesText,
+  ),
+});
+const EIGHT = { alone: eight("alone"), "by lanes": eight("by lanes") };
 
 /** Reference: p[i·tokens + j] and logsumexp[i] of head `h` (over the whole batch). */
 export function probabilities(
@@ -152,7 +148,7 @@ function lowerGeneral(shape: AttentionShape, scale: number, reading: Reading["na
 }
 
 /** Unrolled for heads of 8 channels. What it walks over is f32: f16 would be converted each time. */
-function lowerEight(shape: AttentionShape, scale: number): Lowering {
+function lowerEight(shape: AttentionShape, scale: number, walk: Walk): Lowering {
   const { all, tokens, dtype, device } = shape;
   const [y, logsumexp] = [input(3), input(4)];
   const walked = [0, 1, 2, 5];
@@ -174,9 +170,9 @@ function lowerEight(shape: AttentionShape, scale: number): Lowering {
         ? []
         : walked.map((index, i) => copies.into(input(index), scratch(1 + i)))),
       deltaCall(shape, tokens, "staged", { x: y, dy, delta }),
-      { kernel: QUERY_8, ...common, bindings: { ...read, dq: output(0) }, note: "dq" },
+      { kernel: EIGHT[walk].query, ...common, bindings: { ...read, dq: output(0) }, note: "dq" },
       {
-        kernel: KEY_VALUE_8,
+        kernel: EIGHT[walk].keyValue,
         ...common,
         bindings: { ...read, dk: output(1), dv: output(2) },
         note: "dk, dv",
@@ -235,7 +231,7 @@ export const attentionBackwardOp: OpDef = {
       shape,
       q,
       (reading) => lowerGeneral(shape, scale, reading),
-      () => lowerEight(shape, scale),
+      (walk) => lowerEight(shape, scale, walk),
     );
   },
   cost(inputs, outputs) {

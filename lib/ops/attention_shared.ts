@@ -3,11 +3,21 @@
 import { type BufferRef, gridFor, type KernelCall, type Lowering } from "../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../graph/op.ts";
 import { type DType, show, sizeOf, type TensorType } from "../graph/tensor.ts";
-import { ELEMENTWISE, kernel, requireAlike, requireStored, storedAs } from "./common.ts";
+import {
+  ELEMENTWISE,
+  kernel,
+  requireAlike,
+  requireStored,
+  sharesByLanes,
+  storedAs,
+} from "./common.ts";
 import { type Reading, requireLoop, stageable, storageOrStaged } from "./rows.ts";
 import convertText from "../../kernels/convert/forward_staged.wgsl" with { type: "text" };
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import text from "../../kernels/attention/resize_rows.wgsl" with { type: "text" };
+import headText from "../../kernels/lib/head_8.wgsl" with { type: "text" };
+import walkText from "../../kernels/lib/walk_8.wgsl" with { type: "text" };
+import walkLanesText from "../../kernels/lib/walk_8_lanes.wgsl" with { type: "text" };
 
 const CONVERT = kernel("convert/forward_staged.wgsl", convertText, stagedLibrary);
 const RESIZE_ROWS = kernel("attention/resize_rows.wgsl", text);
@@ -62,20 +72,31 @@ export function requireAttention(tensors: Record<string, TensorType>, heads: num
   }
 }
 
+/** How the unrolled kernels read what they walk over: each invocation for itself, or a subgroup. */
+export type Walk = "alone" | "by lanes";
+
+/** What the unrolled kernels join, by {@link Walk}. */
+export const HEAD_8: Readonly<Record<Walk, readonly string[]>> = {
+  alone: [stagedLibrary, headText, walkText],
+  "by lanes": [stagedLibrary, headText, walkLanesText],
+};
+
 /** The general kernel with each reading and, for heads of 8 channels, the unrolled one. */
 export function attentionVariants(
   { headDim, tokens, device }: AttentionShape,
   q: TensorType,
   general: (reading: Reading["name"]) => Lowering,
-  eight: () => Lowering,
+  eight: (walk: Walk) => Lowering,
 ): Variant[] {
   const storage = { name: "general", exact: true, build: () => general("vec4") };
   const staged = { name: "general_staged", exact: true, build: () => general("staged") };
   const all = storageOrStaged<Variant>(device, [q], storage, staged);
   const textures = device.limits.maxStorageTexturesPerShaderStage;
   if (headDim !== 8 || tokens % 4 || !stageable(q) || textures < 6) return all;
-  const unrolled = { name: "eight", exact: true, build: eight };
-  return device.software ? [unrolled, ...all] : [...all, unrolled];
+  const alone = { name: "eight", exact: true, build: () => eight("alone") };
+  if (!device.software) return [...all, alone];
+  const byLanes = { name: "eight_lanes", exact: true, build: () => eight("by lanes") };
+  return [...sharesByLanes(device) ? [byLanes] : [], alone, ...all];
 }
 
 /** An invocation of the general kernels walks over all tokens, and over its channels within. */

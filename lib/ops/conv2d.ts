@@ -38,7 +38,7 @@ import {
   productsOn,
 } from "./conv2d/winograd.ts";
 import { backwardWeightWinograd } from "./conv2d/winograd_weight.ts";
-import { backwardWeightDirect } from "./conv2d/weight.ts";
+import { backwardWeightByLanes, backwardWeightDirect } from "./conv2d/weight.ts";
 
 export interface Conv2dOptions {
   /** [Co] */
@@ -210,7 +210,10 @@ export const conv2dBackwardWeightOp: OpDef = {
     const shape = fastShape(g, device);
     return byDevice(device, [
       ...fasterFirst(
-        shape ? [backwardWeightDirect(g, shape, device.lanes)] : [],
+        [
+          ...shape === "1×1" && sharesByLanes(device) ? [backwardWeightByLanes(g)] : [],
+          ...shape ? [backwardWeightDirect(g, shape, device.lanes)] : [],
+        ],
         shape === "3×3" && fitsWinograd(g)
           ? productsOn(device).map((products) => backwardWeightWinograd(g, products, device.lanes))
           : [],

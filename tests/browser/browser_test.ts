@@ -172,6 +172,7 @@ Deno.test({
     }]);
     assert.equal(texts.message, "");
     assert.deepEqual(errors, []);
+    console.log(texts.status);
     const [shaders, plans, failures] = texts.status.match(/\d+/g)!.map(Number);
     assert.ok(shaders > 40 && plans > 40, texts.status);
     assert.equal(failures, 0, texts.status);

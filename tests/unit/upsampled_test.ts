@@ -27,7 +27,7 @@ Deno.test("a variant through the doubled image that says it is exact has no Wino
     attrs,
     device,
   });
-  assert.equal(plain[0].name, "winograd_f4");
+  assert.match(plain[0].name, /^winograd_f4/);
   for (
     const [op, inputs] of [
       [conv2dUpsampledOp, [x, weight]],

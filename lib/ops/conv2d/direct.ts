@@ -95,8 +95,7 @@ const LANES_WIDTH = 32;
  */
 export function fastShapes(g: Geometry, channels: number, device: DeviceProfile): Shape[] {
   const shape = fastShape(g, device);
-  if (!shape) return [];
-  if (shape !== "3×3") return [shape];
+  if (shape !== "3×3") return shape ? [shape] : [];
   const tiles: Shape[] = hasRows(g) ? ["3×3 in tiles"] : [];
   if (device.lanes === 16) return [shape, ...tiles];
   const others: Shape[] = [...tiles, shape];

@@ -11,7 +11,7 @@ import {
   scratch,
 } from "../../graph/kernel_call.ts";
 import type { Variant } from "../../graph/op.ts";
-import { kernel } from "../common.ts";
+import { kernel, SUBGROUP } from "../common.ts";
 import type { Shape } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { STAGED } from "./panels.ts";
@@ -23,11 +23,21 @@ import strideText from "../../../kernels/conv2d/backward_weight_3x3_stride2.wgsl
 import pointText from "../../../kernels/conv2d/backward_weight_pointwise.wgsl" with {
   type: "text",
 };
+import dotsLibrary from "../../../kernels/lib/lane_dots.wgsl" with { type: "text" };
+import pointLanesText from "../../../kernels/conv2d/backward_weight_pointwise_lanes.wgsl" with {
+  type: "text",
+};
 import sumText from "../../../kernels/conv2d/sum_slices.wgsl" with { type: "text" };
 
 const SAME = kernel("conv2d/backward_weight_3x3.wgsl", sameText, STAGED, pixelsText);
 const STRIDE_2 = kernel("conv2d/backward_weight_3x3_stride2.wgsl", strideText, STAGED);
 const POINTWISE = kernel("conv2d/backward_weight_pointwise.wgsl", pointText, STAGED);
+const POINTWISE_BY_LANES = kernel(
+  "conv2d/backward_weight_pointwise_lanes.wgsl",
+  pointLanesText,
+  STAGED,
+  dotsLibrary,
+);
 const SUM_SLICES = kernel("conv2d/sum_slices.wgsl", sumText, STAGED);
 
 /** Rows that one invocation sums up: more of them cost accuracy, fewer cost memory. */
@@ -40,6 +50,13 @@ export function backwardWeightDirect(g: Geometry, shape: Shape, lanes: number): 
     build: () => shape === "1×1" ? buildPointwise(g, lanes) : buildRows(g, shape, lanes),
   };
 }
+
+/** Of a 1×1 kernel, by subgroups whose invocations share the pixels of x. */
+export const backwardWeightByLanes = (g: Geometry): Variant => ({
+  name: "direct_lanes",
+  exact: true,
+  build: () => buildPointwiseByLanes(g),
+});
 
 /**
  * How N·H rows are cut: `images` images, or one image in `row_chunks` parts of `rows` rows. Small
@@ -95,6 +112,24 @@ function buildPointwise({ n, ci, h, w, co }: Geometry, lanes: number): Lowering 
   });
 }
 
+function buildPointwiseByLanes({ n, ci, h, w, co }: Geometry): Lowering {
+  const area4 = h * w / 4;
+  const all = Math.ceil(area4 / 4);
+  const parts = Math.ceil(all / (ROWS / 4));
+  const rounds = Math.ceil(all / parts);
+  return sliced({
+    kernel: POINTWISE_BY_LANES,
+    params: { area4, parts, rounds },
+    slices: n * parts,
+    blocks: [32, 16],
+    ci,
+    co,
+    taps: 1,
+    lanes: SUBGROUP,
+    together: true,
+  });
+}
+
 /** Sums over slices by `kernel` into scratch 0, then over the slices into `target`. */
 export function sliced(spec: {
   kernel: KernelSource;
@@ -106,9 +141,11 @@ export function sliced(spec: {
   co: number;
   taps: number;
   lanes: number;
+  /** Whether a workgroup, not an invocation, takes a slice. */
+  together?: boolean;
   target?: BufferRef;
 }) {
-  const { slices, blocks, ci, co, taps, lanes, target } = spec;
+  const { slices, blocks, ci, co, taps, lanes, together, target } = spec;
   const [coBlocks, ciBlocks] = [Math.ceil(co / blocks[0]), Math.ceil(ci / blocks[1])];
   const row4 = ciBlocks * blocks[1] * taps / 4;
   const slice4 = coBlocks * blocks[0] * row4;
@@ -124,10 +161,10 @@ export function sliced(spec: {
           co,
           ci_blocks: ciBlocks,
           co_blocks: coBlocks,
-          slices,
+          ...together ? {} : { slices },
         },
         bindings: { x: input(0), dy: input(1), partial: scratch() },
-        workgroups: [ciBlocks, coBlocks, Math.ceil(slices / lanes)],
+        workgroups: [ciBlocks, coBlocks, together ? slices : Math.ceil(slices / lanes)],
         note: "partial sums",
       },
       sumSlices({ co, length: ci * taps, row4, slice4, slices }, scratch(), target),

@@ -22,11 +22,17 @@ import gemmText from "../../../kernels/conv2d/winograd_weight_gemm.wgsl" with { 
 import lanesText from "../../../kernels/conv2d/winograd_weight_gemm_lanes.wgsl" with {
   type: "text",
 };
+import dotsLibrary from "../../../kernels/lib/lane_dots.wgsl" with { type: "text" };
 import outputText from "../../../kernels/conv2d/winograd_weight_output.wgsl" with { type: "text" };
 
 const GRADIENT = kernel("conv2d/winograd_gradient.wgsl", gradientText, STAGED, WINOGRAD);
 const GEMM = kernel("conv2d/winograd_weight_gemm.wgsl", gemmText, STAGED);
-const GEMM_BY_LANES = kernel("conv2d/winograd_weight_gemm_lanes.wgsl", lanesText, STAGED);
+const GEMM_BY_LANES = kernel(
+  "conv2d/winograd_weight_gemm_lanes.wgsl",
+  lanesText,
+  STAGED,
+  dotsLibrary,
+);
 const OUTPUT = kernel("conv2d/winograd_weight_output.wgsl", outputText, STAGED, WINOGRAD);
 
 /** Bytes of a transformed chunk: each chunk takes slices of its own, so fewer save memory. */
