@@ -66,17 +66,25 @@ function byDevice(device: DeviceProfile, software: Variant[], hardware: Variant[
   return device.software ? [...software, ...hardware] : [...hardware, ...software];
 }
 
-/**
- * Whether Winograd's kernels are faster than the direct ones, by measurement: on vectors of 8 lanes,
- * with many channels and enough pixels. On 16 lanes the transforms, bound by memory, never pay.
- */
-const winogradWins = (g: Geometry, { lanes }: DeviceProfile, product: number): boolean =>
-  lanes === 8 && Math.min(g.ci, g.co) >= 64 && g.ci * g.co >= product &&
-  g.w >= 16 && g.n * g.h * g.w >= 8192;
+/** The fewest pairs of channels, and pixels of a batch, with which Winograd's kernels are faster. */
+interface Threshold {
+  readonly pairs: number;
+  readonly pixels: number;
+}
 
-/** The fewest pairs of channels with which Winograd wins: of all three, and of the weight gradient. */
-const winogradPairs = (device: DeviceProfile) => sharesByLanes(device) ? 9_000 : 10_000;
-const winogradWeightPairs = (device: DeviceProfile) => sharesByLanes(device) ? 4_000 : Infinity;
+/**
+ * By measurement: on vectors of 8 lanes, with many channels and enough pixels. On 16 lanes the
+ * transforms, bound by memory, never pay.
+ */
+function winogradThresholds(device: DeviceProfile): { images?: Threshold; weights?: Threshold } {
+  if (device.lanes !== 8) return {};
+  if (!sharesByLanes(device)) return { images: { pairs: 10_000, pixels: 8192 } };
+  return { images: { pairs: 9_000, pixels: 2048 }, weights: { pairs: 4_000, pixels: 1024 } };
+}
+
+const winogradWins = (g: Geometry, least?: Threshold): boolean =>
+  least !== undefined && Math.min(g.ci, g.co) >= 64 && g.ci * g.co >= least.pairs &&
+  g.w >= 16 && g.n * g.h * g.w >= least.pixels;
 
 /** What there is of the two, Winograd's variants first where measurements say that they are faster. */
 const fasterFirst = (direct: readonly Variant[], winograd: readonly Variant[], isFirst: boolean) =>
@@ -131,7 +139,7 @@ export const conv2dOp: OpDef = {
         fast.includes("3×3") && fitsWinograd(g)
           ? productsOn(device).map((products) => forwardWinograd(g, products, epilogue))
           : [],
-        winogradWins(g, device, winogradPairs(device)),
+        winogradWins(g, winogradThresholds(device).images),
       ),
       forwardDirect(g, "any", epilogue),
     ], [forwardGemm(g, x.dtype, epilogue)]);
@@ -175,7 +183,7 @@ export const conv2dBackwardDataOp: OpDef = {
         fast.includes("3×3") && fitsWinograd(g)
           ? productsOn(device).map((products) => backwardDataWinograd(g, products, epilogue))
           : [],
-        winogradWins(g, device, winogradPairs(device)),
+        winogradWins(g, winogradThresholds(device).images),
       ),
       backwardDataGeneric(g, epilogue),
     ], [backwardDataGemm(g, dy.dtype, epilogue)]);
@@ -217,7 +225,7 @@ export const conv2dBackwardWeightOp: OpDef = {
         shape === "3×3" && fitsWinograd(g)
           ? productsOn(device).map((products) => backwardWeightWinograd(g, products, device.lanes))
           : [],
-        winogradWins(g, device, winogradWeightPairs(device)),
+        winogradWins(g, winogradThresholds(device).weights),
       ),
       backwardWeightGeneric(g),
     ], [backwardWeightGemm(g, x.dtype, dy.dtype)]);
