@@ -32,8 +32,7 @@ override WORKGROUP: u32 = 8;
 @group(0) @binding(3) var<storage, read_write> partial: array<vec4<f32>>;
 
 fn gradient_at(plane: u32, pixel: u32) -> vec4<f32> {
-  let v = staged(dy, plane + min(pixel, params.area4 - 1));
-  return select(vec4(0.0), v, pixel < params.area4);
+  return select(vec4(0.0), staged(dy, plane + pixel), pixel < params.area4);
 }
 
 /// Of one output channel; zeros past the last pixel.

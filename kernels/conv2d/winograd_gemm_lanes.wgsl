@@ -211,9 +211,9 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let xi = wid.z;
-  // Past the last panel and the last group, those are read again, and what comes of it not stored.
-  let panel = min(wid.x * 2 + lane / 4, params.co_panels - 1);
-  let group = min(wid.y * 2 + lane / 4, params.groups - 1);
+  // What comes of reading past the last panel and the last group is not stored.
+  let panel = wid.x * 2 + lane / 4;
+  let group = wid.y * 2 + lane / 4;
   var at = (xi * params.co_panels + panel) * params.ci8 * 4 + lane % 4;
   var source = xi * params.v_plane + group * params.ci * 4 + lane % 4;
   var s0 = Sums();
@@ -241,10 +241,6 @@ fn main(
   }
   let co = wid.x * 32 + lane * 4;
   let first = xi * params.m_plane + (wid.y * 2 * params.co + co) * 4;
-  store(s0, first, co);
-  store(s1, first + 1, co);
-  store(s2, first + 2, co);
-  store(s3, first + 3, co);
   if (wid.y * 2 + 1 < params.groups) {
     let second = first + params.co * 4;
     store(s4, second, co);
@@ -252,4 +248,8 @@ fn main(
     store(s6, second + 2, co);
     store(s7, second + 3, co);
   }
+  store(s0, first, co);
+  store(s1, first + 1, co);
+  store(s2, first + 2, co);
+  store(s3, first + 3, co);
 }
