@@ -1,0 +1,126 @@
+/** Where subgroups read once for all: which devices may, which kernels do, how implementations are asked. */
+
+import assert from "node:assert/strict";
+import { lockedPlans } from "../../lib/audit/locked_plans.ts";
+import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
+import { openGpu } from "../../lib/gpu/device.ts";
+import { sharesByLanes } from "../../lib/ops/common.ts";
+import { fastShapes } from "../../lib/ops/conv2d/direct.ts";
+import { geometry } from "../../lib/ops/conv2d/geometry.ts";
+
+const { software, gpu } = AUDIT_PROFILES;
+const PLAIN = "@compute @workgroup_size(8) fn main() {}";
+const SHARED = "@compute @workgroup_size(8) fn main() { _ = subgroupBroadcast(1u, 0u); }";
+
+Deno.test("only software devices with subgroups of eight share by lanes", () => {
+  assert.ok(sharesByLanes(software));
+  assert.ok(!sharesByLanes({ ...software, features: ["shader-f16"] }));
+  assert.ok(!sharesByLanes({ ...software, lanes: 16 }));
+  assert.ok(!sharesByLanes({ ...gpu, features: ["subgroups"] }));
+});
+
+Deno.test("subgroup operations stand in plans for such devices alone, in workgroups of eight", () => {
+  const found = new Set<string>();
+  for (const [name, plan] of lockedPlans()) {
+    for (const { text, constants } of plan.shaders) {
+      if (!/\bsubgroup[A-Z]/.test(text)) continue;
+      found.add(name.split(" ")[2]);
+      assert.equal(constants.WORKGROUP, 8, name);
+    }
+  }
+  assert.deepEqual([...found], ["software"]);
+});
+
+Deno.test("3×3 convolutions by lanes come first where few of the channels taken are not there", () => {
+  const first = (ci: number, co: number, device = software) =>
+    fastShapes(geometry([1, ci, 32, 32], [co, ci, 3, 3], 1, [1, 1, 1, 1]), co, device)[0];
+  assert.equal(first(32, 96), "3×3 by lanes");
+  assert.equal(first(32, 60), "3×3 by lanes");
+  assert.equal(first(32, 40), "3×3 in tiles");
+  assert.equal(first(32, 1), "3×3 in tiles");
+  assert.equal(first(32, 96, { ...software, features: [] }), "3×3 in tiles");
+  assert.equal(first(32, 96, { ...software, lanes: 16 }), "3×3");
+});
+
+/** An implementation that grants subgroups or not, and takes the texts that it is said to. */
+function fakeGpu({ description, size, grants, takes }: {
+  description: string;
+  size: number;
+  grants: boolean;
+  takes: (code: string) => boolean;
+}) {
+  const requested: string[][] = [];
+  const adapter = {
+    info: { description, subgroupMinSize: size, subgroupMaxSize: size },
+    features: new Set(["timestamp-query"]),
+    limits: {},
+    requestDevice({ requiredFeatures }: { requiredFeatures: string[] }) {
+      requested.push(requiredFeatures);
+      if (requiredFeatures.includes("subgroups") && !grants) {
+        return Promise.reject(new TypeError("no such feature"));
+      }
+      let error: unknown = null;
+      return Promise.resolve({
+        features: new Set(requiredFeatures),
+        limits: {},
+        lost: new Promise(() => {}),
+        addEventListener() {},
+        pushErrorScope() {
+          error = null;
+        },
+        createShaderModule({ code }: { code: string }) {
+          if (!takes(code)) error = { message: "cannot parse" };
+        },
+        popErrorScope: () => Promise.resolve(error),
+      });
+    },
+  };
+  return { requested, gpu: { requestAdapter: () => Promise.resolve(adapter) } };
+}
+
+async function opened(spec: Parameters<typeof fakeGpu>[0]) {
+  const fake = fakeGpu(spec);
+  Object.defineProperty(navigator, "gpu", { value: fake.gpu, configurable: true });
+  try {
+    const { profile, source } = await openGpu();
+    return { requested: fake.requested, features: profile.features, source };
+  } finally {
+    delete (navigator as { gpu?: unknown }).gpu;
+  }
+}
+
+const LLVMPIPE = { description: "llvmpipe (LLVM 15.0.6, 256 bits)", size: 8, grants: true };
+const naga = (code: string) => !code.includes("enable");
+const standard = (code: string) => code.startsWith("enable subgroups;\n");
+
+Deno.test("Deno grants subgroups without listing them, and takes the operations as they are", async () => {
+  const { features, source } = await opened({ ...LLVMPIPE, takes: naga });
+  assert.deepEqual(features, ["timestamp-query", "subgroups"]);
+  assert.equal(source(SHARED), SHARED);
+});
+
+Deno.test("where the standard's line is needed, texts with such operations get it, others do not", async () => {
+  const { features, source } = await opened({ ...LLVMPIPE, takes: standard });
+  assert.deepEqual(features, ["timestamp-query", "subgroups"]);
+  assert.equal(source(SHARED), "enable subgroups;\n" + SHARED);
+  assert.equal(source(PLAIN), PLAIN);
+});
+
+Deno.test("no subgroups: of another size, refused, not understood, or on hardware, which is not asked", async () => {
+  for (
+    const spec of [
+      { ...LLVMPIPE, description: "SwiftShader", size: 4, takes: standard },
+      { ...LLVMPIPE, description: "llvmpipe (LLVM 15.0.6, 512 bits)", takes: naga },
+      { ...LLVMPIPE, grants: false, takes: naga },
+      { ...LLVMPIPE, takes: () => false },
+    ]
+  ) {
+    const { requested, features } = await opened(spec);
+    assert.deepEqual(features, ["timestamp-query"]);
+    assert.ok(requested[0].includes("subgroups"));
+    assert.equal(requested.length, spec.grants ? 1 : 2);
+  }
+  const hardware = await opened({ ...LLVMPIPE, description: "Some GPU", takes: naga });
+  assert.deepEqual(hardware.requested, [["timestamp-query"]]);
+  assert.deepEqual(hardware.features, ["timestamp-query"]);
+});
