@@ -7,6 +7,7 @@
 // Joins: kernels/lib/taps_3x3.wgsl
 // Joins: kernels/lib/eight_pixels.wgsl
 // Joins: kernels/lib/eight_taps.wgsl
+// Joins: kernels/lib/panel_alone.wgsl
 // Bindings:
 //   x: f32 [N,Ci,H,W] staged
 //   panels: staged, packed by pack_upsampled.wgsl
@@ -59,10 +60,15 @@ fn odd(k: vec4<f32>, t: Taps) -> vec4<f32> {
   return k.z * t.middle + k.x * t.right;
 }
 
-/// The two rows of K that this h meets are `at` and the vec4 after it.
-fn add_products(tile: ptr<function, Tile>, at: u32, r0: Row, r1: Row, r2: Row) {
-  let k = staged(panels, at);
-  let l = staged(panels, at + 1);
+/// The two rows of K that this h meets are k and l.
+fn add_products(
+  tile: ptr<function, Tile>,
+  k: vec4<f32>,
+  l: vec4<f32>,
+  r0: Row,
+  r1: Row,
+  r2: Row,
+) {
   (*tile).a_even0 += even(k, r0.a) + even(l, r1.a);
   (*tile).a_odd0 += odd(k, r0.a) + odd(l, r1.a);
   (*tile).b_even0 += even(k, r0.b) + even(l, r1.b);
@@ -112,10 +118,9 @@ fn main(
   let bands = (params.h + 1) / 2;
   let column = index % strips * 2;
   let row = index / strips % bands * 2;
-  let n = index / (strips * bands);
-  if (n >= params.batch) {
-    return;
-  }
+  let image = index / (strips * bands);
+  // Invocations past the last image help to read.
+  let n = min(image, params.batch - 1);
   let half = wid.x & 1;
   var at = wid.x * params.panel_size;
   let bias_low = staged(panels, at);
@@ -137,16 +142,24 @@ fn main(
     let r0 = load_row(plane, top, column);
     let r1 = load_row(plane, top + 1, column);
     let r2 = load_row(plane, top + 2, column);
-    add_products(&t0, at, r0, r1, r2);
-    add_products(&t1, at + 2, r0, r1, r2);
-    add_products(&t2, at + 4, r0, r1, r2);
-    add_products(&t3, at + 6, r0, r1, r2);
-    add_products(&t4, at + 8, r0, r1, r2);
-    add_products(&t5, at + 10, r0, r1, r2);
-    add_products(&t6, at + 12, r0, r1, r2);
-    add_products(&t7, at + 14, r0, r1, r2);
+    let weights = load_panel(at, lane);
+    let k0 = four_0(weights);
+    add_products(&t0, k0.a, k0.b, r0, r1, r2);
+    add_products(&t1, k0.c, k0.d, r0, r1, r2);
+    let k1 = four_1(weights);
+    add_products(&t2, k1.a, k1.b, r0, r1, r2);
+    add_products(&t3, k1.c, k1.d, r0, r1, r2);
+    let k2 = four_2(weights);
+    add_products(&t4, k2.a, k2.b, r0, r1, r2);
+    add_products(&t5, k2.c, k2.d, r0, r1, r2);
+    let k3 = four_3(weights);
+    add_products(&t6, k3.a, k3.b, r0, r1, r2);
+    add_products(&t7, k3.c, k3.d, r0, r1, r2);
     plane += area;
     at += 16;
+  }
+  if (image >= params.batch) {
+    return;
   }
   let co = wid.x / 2 * 8;
   store(t0, n, co, row, half, column);

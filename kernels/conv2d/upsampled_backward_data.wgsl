@@ -3,6 +3,7 @@
 // Source: input gradient of upsampled.wgsl, a 4×4 convolution, stride 2, padding 1.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/sixteen_pixels.wgsl
+// Joins: kernels/lib/panel_alone.wgsl
 // Bindings:
 //   dy: f32 [N,Co,2H,2W] staged
 //   panels: staged, packed transposed by pack_upsampled.wgsl
@@ -75,7 +76,7 @@ fn products_b(k: vec4<f32>, r: Row) -> vec4<f32> {
 
 fn add_products(
   tile: ptr<function, Tile>,
-  at: u32,
+  k: Texels,
   r0: Row,
   r1: Row,
   r2: Row,
@@ -83,14 +84,14 @@ fn add_products(
   r4: Row,
   r5: Row,
 ) {
-  let k = staged(panels, at);
-  let l = staged(panels, at + 1);
-  let m = staged(panels, at + 2);
-  let n = staged(panels, at + 3);
-  (*tile).a0 += (products_a(k, r0) + products_a(l, r1)) + (products_a(m, r2) + products_a(n, r3));
-  (*tile).b0 += (products_b(k, r0) + products_b(l, r1)) + (products_b(m, r2) + products_b(n, r3));
-  (*tile).a1 += (products_a(k, r2) + products_a(l, r3)) + (products_a(m, r4) + products_a(n, r5));
-  (*tile).b1 += (products_b(k, r2) + products_b(l, r3)) + (products_b(m, r4) + products_b(n, r5));
+  (*tile).a0 += (products_a(k.a, r0) + products_a(k.b, r1)) +
+    (products_a(k.c, r2) + products_a(k.d, r3));
+  (*tile).b0 += (products_b(k.a, r0) + products_b(k.b, r1)) +
+    (products_b(k.c, r2) + products_b(k.d, r3));
+  (*tile).a1 += (products_a(k.a, r2) + products_a(k.b, r3)) +
+    (products_a(k.c, r4) + products_a(k.d, r5));
+  (*tile).b1 += (products_b(k.a, r2) + products_b(k.b, r3)) +
+    (products_b(k.c, r4) + products_b(k.d, r5));
 }
 
 fn store(tile: Tile, n: u32, ci: u32, row: u32, column: u32) {
@@ -122,10 +123,9 @@ fn main(
   let bands = (params.h + 1) / 2;
   let column = index % strips * 2;
   let row = index / strips % bands * 2;
-  let n = index / (strips * bands);
-  if (n >= params.batch) {
-    return;
-  }
+  let image = index / (strips * bands);
+  // Invocations past the last image help to read.
+  let n = min(image, params.batch - 1);
   var at = wid.x * params.panel_size + 2;
   var t0 = Tile();
   var t1 = Tile();
@@ -146,16 +146,20 @@ fn main(
     let r3 = load_row(plane, top + 3, column);
     let r4 = load_row(plane, top + 4, column);
     let r5 = load_row(plane, top + 5, column);
-    add_products(&t0, at, r0, r1, r2, r3, r4, r5);
-    add_products(&t1, at + 4, r0, r1, r2, r3, r4, r5);
-    add_products(&t2, at + 8, r0, r1, r2, r3, r4, r5);
-    add_products(&t3, at + 12, r0, r1, r2, r3, r4, r5);
-    add_products(&t4, at + 16, r0, r1, r2, r3, r4, r5);
-    add_products(&t5, at + 20, r0, r1, r2, r3, r4, r5);
-    add_products(&t6, at + 24, r0, r1, r2, r3, r4, r5);
-    add_products(&t7, at + 28, r0, r1, r2, r3, r4, r5);
+    let weights = load_panel(at, lane);
+    add_products(&t0, four_0(weights), r0, r1, r2, r3, r4, r5);
+    add_products(&t1, four_1(weights), r0, r1, r2, r3, r4, r5);
+    add_products(&t2, four_2(weights), r0, r1, r2, r3, r4, r5);
+    add_products(&t3, four_3(weights), r0, r1, r2, r3, r4, r5);
+    add_products(&t4, four_4(weights), r0, r1, r2, r3, r4, r5);
+    add_products(&t5, four_5(weights), r0, r1, r2, r3, r4, r5);
+    add_products(&t6, four_6(weights), r0, r1, r2, r3, r4, r5);
+    add_products(&t7, four_7(weights), r0, r1, r2, r3, r4, r5);
     plane += area;
     at += 32;
+  }
+  if (image >= params.batch) {
+    return;
   }
   let ci = wid.x * 8;
   store(t0, n, ci, row, column);

@@ -86,10 +86,14 @@ const exactly = (op: OpDef, context: LowerContext): Lowering =>
 function variants(
   device: DeviceProfile,
   g: Upsampled,
-  way: { readonly direct: Variant; readonly gemm: Variant; readonly doubled: () => Lowering },
+  way: {
+    readonly direct: readonly Variant[];
+    readonly gemm: Variant;
+    readonly doubled: () => Lowering;
+  },
 ): Variant[] {
   if (!device.software) return [way.gemm];
-  if (fitsDirect(g, device)) return [way.direct, way.gemm];
+  if (fitsDirect(g, device)) return [...way.direct, way.gemm];
   return [{ name: "doubled", exact: true, build: way.doubled }, way.gemm];
 }
 
@@ -146,7 +150,7 @@ export const conv2dUpsampledOp: OpDef = {
     const g = small(x.shape, others[0].shape[0]);
     const epilogue = epilogueOf(attrs);
     return variants(device, g, {
-      direct: forwardUpsampled(g, epilogue),
+      direct: forwardUpsampled(g, epilogue, device),
       gemm: forwardUpsampledGemm(g, x.dtype, epilogue),
       doubled: () =>
         fromDoubled(x, device, (image) =>
@@ -188,7 +192,7 @@ export const conv2dUpsampledBackwardDataOp: OpDef = {
   lower({ inputs: [dy, weight], outputs: [dx], device }) {
     const g = small(dx.shape, dy.shape[1]);
     return variants(device, g, {
-      direct: backwardDataUpsampled(g, dx.dtype),
+      direct: backwardDataUpsampled(g, dx.dtype, device),
       gemm: backwardDataUpsampledGemm(g, dy.dtype, dx.dtype),
       doubled() {
         const image = f32(...doubled(dx.shape));
@@ -245,7 +249,7 @@ export const conv2dUpsampledBackwardWeightOp: OpDef = {
   lower({ inputs: [x, dy], outputs, device }) {
     const g = small(x.shape, dy.shape[1]);
     return variants(device, g, {
-      direct: backwardWeightUpsampled(g, device.lanes),
+      direct: [backwardWeightUpsampled(g, device.lanes)],
       gemm: backwardWeightUpsampledGemm(g, x.dtype, dy.dtype),
       doubled: () =>
         fromDoubled(x, device, (image) =>

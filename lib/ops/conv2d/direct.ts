@@ -28,6 +28,9 @@ import strideText from "../../../kernels/conv2d/direct_3x3_stride2.wgsl" with { 
 import dataText from "../../../kernels/conv2d/backward_data_3x3_stride2.wgsl" with { type: "text" };
 import anyText from "../../../kernels/conv2d/direct_any.wgsl" with { type: "text" };
 import tileText from "../../../kernels/lib/gemm_tile.wgsl" with { type: "text" };
+import pointStore from "../../../kernels/lib/pointwise_store.wgsl" with { type: "text" };
+import panelLanes from "../../../kernels/lib/panel_lanes.wgsl" with { type: "text" };
+import pointLanesText from "../../../kernels/conv2d/pointwise_lanes.wgsl" with { type: "text" };
 import pointText from "../../../kernels/conv2d/pointwise.wgsl" with { type: "text" };
 
 /** What kernels join that read rows of eight pixels. */
@@ -53,7 +56,14 @@ const BACKWARD_DATA_STRIDE_2 = kernel(
   tapsText,
 );
 const ANY = kernel("conv2d/direct_any.wgsl", anyText, STAGED);
-const POINTWISE = kernel("conv2d/pointwise.wgsl", pointText, STAGED, tileText);
+const POINT = [STAGED, tileText, pointStore] as const;
+const POINTWISE = kernel("conv2d/pointwise.wgsl", pointText, ...POINT);
+const POINTWISE_BY_LANES = kernel(
+  "conv2d/pointwise_lanes.wgsl",
+  pointLanesText,
+  ...POINT,
+  panelLanes,
+);
 
 const WORKGROUP = 32;
 
@@ -70,9 +80,16 @@ export interface Epilogue {
 
 /**
  * "3×3 in tiles": of 8×4 pixels, also where rows of 32 are possible; "3×3 by lanes": such a tile for a
- * subgroup, whose invocations share the pixels.
+ * subgroup, whose invocations share the pixels; "1×1 by lanes": they share the weights.
  */
-export type Shape = "3×3" | "3×3 in tiles" | "3×3 by lanes" | "3×3 stride 2" | "1×1" | "any";
+export type Shape =
+  | "3×3"
+  | "3×3 in tiles"
+  | "3×3 by lanes"
+  | "3×3 stride 2"
+  | "1×1"
+  | "1×1 by lanes"
+  | "any";
 
 const NAMES: Readonly<Record<Shape, string>> = {
   "3×3": "direct",
@@ -80,6 +97,7 @@ const NAMES: Readonly<Record<Shape, string>> = {
   "3×3 by lanes": "direct_lanes",
   "3×3 stride 2": "direct",
   "1×1": "direct",
+  "1×1 by lanes": "direct_lanes",
   any: "generic",
 };
 
@@ -95,7 +113,9 @@ const LANES_WIDTH = 32;
  */
 export function fastShapes(g: Geometry, channels: number, device: DeviceProfile): Shape[] {
   const shape = fastShape(g, device);
-  if (shape !== "3×3") return shape ? [shape] : [];
+  if (!shape) return [];
+  if (shape === "1×1") return sharesByLanes(device) ? ["1×1 by lanes", shape] : [shape];
+  if (shape !== "3×3") return [shape];
   const tiles: Shape[] = hasRows(g) ? ["3×3 in tiles"] : [];
   if (device.lanes === 16) return [shape, ...tiles];
   const others: Shape[] = [...tiles, shape];
@@ -142,12 +162,13 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       store: 1,
     };
   }
-  if (shape === "1×1") {
+  if (shape === "1×1" || shape === "1×1 by lanes") {
+    const byLanes = shape === "1×1 by lanes";
     return {
-      kernel: POINTWISE,
+      kernel: byLanes ? POINTWISE_BY_LANES : POINTWISE,
       taps: 1,
       width: 16,
-      together: 2,
+      together: byLanes ? 4 : 2,
       params: { batch: n, area4: h * w / 4 },
       work: n * Math.ceil(h * w / 16),
       store: "staged 4",

@@ -14,7 +14,7 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { ELEMENTWISE, kernel, storedAs } from "../common.ts";
+import { ELEMENTWISE, kernel, sharesByLanes, storedAs } from "../common.ts";
 import { EIGHT_TAPS, type Epilogue } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { STAGED } from "./panels.ts";
@@ -22,6 +22,8 @@ import { chunkRows, sliced } from "./weight.ts";
 import packText from "../../../kernels/conv2d/pack_upsampled.wgsl" with { type: "text" };
 import forwardText from "../../../kernels/conv2d/upsampled.wgsl" with { type: "text" };
 import dataText from "../../../kernels/conv2d/upsampled_backward_data.wgsl" with { type: "text" };
+import panelAlone from "../../../kernels/lib/panel_alone.wgsl" with { type: "text" };
+import panelLanes from "../../../kernels/lib/panel_lanes.wgsl" with { type: "text" };
 import weightText from "../../../kernels/conv2d/upsampled_backward_weight.wgsl" with {
   type: "text",
 };
@@ -29,8 +31,13 @@ import pixelsText from "../../../kernels/lib/sixteen_pixels.wgsl" with { type: "
 import unfoldText from "../../../kernels/conv2d/unfold_upsampled.wgsl" with { type: "text" };
 
 const PACK = kernel("conv2d/pack_upsampled.wgsl", packText, STAGED);
-const FORWARD = kernel("conv2d/upsampled.wgsl", forwardText, ...EIGHT_TAPS);
-const BACKWARD_DATA = kernel("conv2d/upsampled_backward_data.wgsl", dataText, STAGED, pixelsText);
+const forward = (panel: string) =>
+  kernel("conv2d/upsampled.wgsl", forwardText, ...EIGHT_TAPS, panel);
+const backwardData = (panel: string) =>
+  kernel("conv2d/upsampled_backward_data.wgsl", dataText, STAGED, pixelsText, panel);
+/** With weights that each invocation reads for itself, or a subgroup once (`sharesByLanes`). */
+const FORWARD = { direct: forward(panelAlone), direct_lanes: forward(panelLanes) };
+const BACKWARD_DATA = { direct: backwardData(panelAlone), direct_lanes: backwardData(panelLanes) };
 const BACKWARD_WEIGHT = kernel(
   "conv2d/upsampled_backward_weight.wgsl",
   weightText,
@@ -47,48 +54,59 @@ export type Upsampled = Pick<Geometry, "n" | "ci" | "h" | "w" | "co">;
 export const fitsDirect = ({ w }: Upsampled, { software }: DeviceProfile): boolean =>
   software && w % 4 === 0;
 
+/** What there is on a device, the fastest by measurement first. */
+const waysOn = (device: DeviceProfile): (keyof typeof FORWARD)[] =>
+  sharesByLanes(device) ? ["direct_lanes", "direct"] : ["direct"];
+
 /** y from x (input 0) and the weight (input 1). */
 export const forwardUpsampled = (
   g: Upsampled,
   { bias, dtype }: Pick<Epilogue, "bias" | "dtype">,
-): Variant => ({
-  name: "direct",
-  exact: true,
-  build: () => {
-    const panels = panelsOf(g, false, bias);
-    return {
-      scratch: [panels.bytes],
-      calls: [panels.pack, {
-        kernel: FORWARD,
-        constants: { WORKGROUP },
-        specialize: storedAs(dtype, "staged 4"),
-        params: { ...sizes(g), panel_size: panels.size4 },
-        bindings: { x: input(0), panels: scratch(), y: output() },
-        workgroups: [panels.count, tiles(g), 1],
-      }],
-    };
-  },
-});
+  device: DeviceProfile,
+): Variant[] =>
+  waysOn(device).map((name) => ({
+    name,
+    exact: true,
+    build: () => {
+      const panels = panelsOf(g, false, bias);
+      return {
+        scratch: [panels.bytes],
+        calls: [panels.pack, {
+          kernel: FORWARD[name],
+          constants: { WORKGROUP },
+          specialize: storedAs(dtype, "staged 4"),
+          params: { ...sizes(g), panel_size: panels.size4 },
+          bindings: { x: input(0), panels: scratch(), y: output() },
+          workgroups: [panels.count, tiles(g), 1],
+        }],
+      };
+    },
+  }));
 
 /** dx from dy (input 0) and the weight (input 1). */
-export const backwardDataUpsampled = (g: Upsampled, dtype: DType): Variant => ({
-  name: "direct",
-  exact: true,
-  build: () => {
-    const panels = panelsOf(g, true);
-    return {
-      scratch: [panels.bytes],
-      calls: [panels.pack, {
-        kernel: BACKWARD_DATA,
-        constants: { WORKGROUP },
-        specialize: storedAs(dtype, "staged 4"),
-        params: { ...sizes(g), panel_size: panels.size4 },
-        bindings: { dy: input(0), panels: scratch(), dx: output() },
-        workgroups: [panels.count, tiles(g), 1],
-      }],
-    };
-  },
-});
+export const backwardDataUpsampled = (
+  g: Upsampled,
+  dtype: DType,
+  device: DeviceProfile,
+): Variant[] =>
+  waysOn(device).map((name) => ({
+    name,
+    exact: true,
+    build: () => {
+      const panels = panelsOf(g, true);
+      return {
+        scratch: [panels.bytes],
+        calls: [panels.pack, {
+          kernel: BACKWARD_DATA[name],
+          constants: { WORKGROUP },
+          specialize: storedAs(dtype, "staged 4"),
+          params: { ...sizes(g), panel_size: panels.size4 },
+          bindings: { dy: input(0), panels: scratch(), dx: output() },
+          workgroups: [panels.count, tiles(g), 1],
+        }],
+      };
+    },
+  }));
 
 /** The weight's gradient from x (input 0) and dy (input 1). */
 export const backwardWeightUpsampled = (g: Upsampled, lanes: number): Variant => ({

@@ -100,7 +100,12 @@ export function transformInput(
   };
 }
 
-export const fitsWinograd = (g: Geometry): boolean => Math.max(g.ci, g.co) <= 1024;
+/** Whether what the transforms of an image take can be bound. */
+export function fitsWinograd(g: Geometry, { limits }: DeviceProfile): boolean {
+  const channels = Math.max(g.ci, g.co);
+  const bytes = transformedBytes(chunksOf(g, channels)[0], channels);
+  return channels <= 1024 && bytes <= limits.maxStorageBufferBindingSize;
+}
 
 /** The products: each invocation its own, or those of a subgroup together (`sharesByLanes`). */
 export type Products = "alone" | "by lanes";
