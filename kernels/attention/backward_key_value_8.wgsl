@@ -99,11 +99,10 @@ fn main(
 ) {
   let n = params.stride4;
   let j = (wid.x * WORKGROUP + lane) * 2;
-  // Invocations past the last key help to walk.
-  let first = min(j, n - 1);
+  // Invocations past the last key help to walk; what they make of it is not stored.
   let next = min(j + 1, n - 1);
   let own = wid.y * 8 * n;
-  let own0 = load(own + first);
+  let own0 = load(own + j);
   let own1 = load(own + next);
   var dk0 = Head();
   var dk1 = Head();

@@ -68,11 +68,10 @@ fn main(
 ) {
   let n = params.stride4;
   let i = (wid.x * WORKGROUP + lane) * 2;
-  // Invocations past the last query help to walk.
-  let first = min(i, n - 1);
+  // Invocations past the last query help to walk; what they make of it is not stored.
   let next = min(i + 1, n - 1);
   let begin = wid.y * 8 * n;
-  let own0 = load(begin + first, wid.y * n + first);
+  let own0 = load(begin + i, wid.y * n + i);
   let own1 = load(begin + next, wid.y * n + next);
   var dq0 = Head();
   var dq1 = Head();

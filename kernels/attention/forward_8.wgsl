@@ -81,11 +81,10 @@ fn main(
 ) {
   let n = params.stride4;
   let i = (wid.x * WORKGROUP + lane) * 2;
-  // Invocations past the last query help to walk.
-  let first = min(i, n - 1);
+  // Invocations past the last query help to walk; what they make of it is not stored.
   let next = min(i + 1, n - 1);
   let begin = wid.y * 8 * n;
-  let q0 = scaled(load_q(begin + first, n), LOG2_E * params.scale);
+  let q0 = scaled(load_q(begin + i, n), LOG2_E * params.scale);
   let q1 = scaled(load_q(begin + next, n), LOG2_E * params.scale);
   var s0 = Softmax(vec4(-1e30), vec4(0.0), Head());
   var s1 = Softmax(vec4(-1e30), vec4(0.0), Head());
