@@ -1,6 +1,7 @@
 // Equation: partial[slice,co,ci] = sum over the pixels p of the slice of dy[n,co,p] * x[n,ci,p]
 // Source: gradient of pointwise.wgsl; sum_slices.wgsl adds up.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/lane_texels.wgsl
 // Joins: kernels/lib/lane_dots.wgsl
 // Bindings:
 //   x: f32 [N,Ci,pixels] staged
@@ -36,20 +37,13 @@ fn gradient_at(plane: u32, pixel: u32) -> vec4<f32> {
 }
 
 /// Of one output channel; zeros past the last pixel.
-fn load_gradient(plane: u32, pixel: u32) -> Pixels {
-  return Pixels(
+fn load_gradient(plane: u32, pixel: u32) -> Texels {
+  return Texels(
     gradient_at(plane, pixel),
     gradient_at(plane, pixel + 1),
     gradient_at(plane, pixel + 2),
     gradient_at(plane, pixel + 3),
   );
-}
-
-fn store(at: u32, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
-  partial[at] = a;
-  partial[at + 1] = b;
-  partial[at + 2] = c;
-  partial[at + 3] = d;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -77,85 +71,28 @@ fn main(
   let dy1 = (gradient + min(co + 8, last_co)) * area4;
   let dy2 = (gradient + min(co + 16, last_co)) * area4;
   let dy3 = (gradient + min(co + 24, last_co)) * area4;
-  var s00 = vec4(0.0);
-  var s01 = vec4(0.0);
-  var s02 = vec4(0.0);
-  var s03 = vec4(0.0);
-  var s10 = vec4(0.0);
-  var s11 = vec4(0.0);
-  var s12 = vec4(0.0);
-  var s13 = vec4(0.0);
-  var s20 = vec4(0.0);
-  var s21 = vec4(0.0);
-  var s22 = vec4(0.0);
-  var s23 = vec4(0.0);
-  var s30 = vec4(0.0);
-  var s31 = vec4(0.0);
-  var s32 = vec4(0.0);
-  var s33 = vec4(0.0);
+  var s0 = Sums();
+  var s1 = Sums();
+  var s2 = Sums();
+  var s3 = Sums();
   let first = wid.z % params.parts * params.rounds;
   let end = min(first + params.rounds, (area4 + 3) / 4);
   for (var round = first; round < end; round++) {
     let pixel = round * 4;
-    let d0 = load_gradient(dy0, pixel);
-    let d1 = load_gradient(dy1, pixel);
-    let d2 = load_gradient(dy2, pixel);
-    let d3 = load_gradient(dy3, pixel);
+    let g = Gradients(
+      load_gradient(dy0, pixel),
+      load_gradient(dy1, pixel),
+      load_gradient(dy2, pixel),
+      load_gradient(dy3, pixel),
+    );
     // Past the last pixel, any that is finite: the gradient is zero there.
     let at = min(pixel + lane % 4, area4 - 1);
-    {
-      let a = staged(x, x0 + at);
-      let b = staged(x, x1 + at);
-      let p0 = low_pixels(a);
-      let p1 = high_pixels(a);
-      let p2 = low_pixels(b);
-      let p3 = high_pixels(b);
-      s00 += sums_of(d0, p0, p1, p2, p3);
-      s10 += sums_of(d1, p0, p1, p2, p3);
-      s20 += sums_of(d2, p0, p1, p2, p3);
-      s30 += sums_of(d3, p0, p1, p2, p3);
-    }
-    {
-      let a = staged(x, x2 + at);
-      let b = staged(x, x3 + at);
-      let p0 = low_pixels(a);
-      let p1 = high_pixels(a);
-      let p2 = low_pixels(b);
-      let p3 = high_pixels(b);
-      s01 += sums_of(d0, p0, p1, p2, p3);
-      s11 += sums_of(d1, p0, p1, p2, p3);
-      s21 += sums_of(d2, p0, p1, p2, p3);
-      s31 += sums_of(d3, p0, p1, p2, p3);
-    }
-    {
-      let a = staged(x, x4 + at);
-      let b = staged(x, x5 + at);
-      let p0 = low_pixels(a);
-      let p1 = high_pixels(a);
-      let p2 = low_pixels(b);
-      let p3 = high_pixels(b);
-      s02 += sums_of(d0, p0, p1, p2, p3);
-      s12 += sums_of(d1, p0, p1, p2, p3);
-      s22 += sums_of(d2, p0, p1, p2, p3);
-      s32 += sums_of(d3, p0, p1, p2, p3);
-    }
-    {
-      let a = staged(x, x6 + at);
-      let b = staged(x, x7 + at);
-      let p0 = low_pixels(a);
-      let p1 = high_pixels(a);
-      let p2 = low_pixels(b);
-      let p3 = high_pixels(b);
-      s03 += sums_of(d0, p0, p1, p2, p3);
-      s13 += sums_of(d1, p0, p1, p2, p3);
-      s23 += sums_of(d2, p0, p1, p2, p3);
-      s33 += sums_of(d3, p0, p1, p2, p3);
-    }
+    add_dots(&s0, g, staged(x, x0 + at), staged(x, x1 + at));
+    add_dots(&s1, g, staged(x, x2 + at), staged(x, x3 + at));
+    add_dots(&s2, g, staged(x, x4 + at), staged(x, x5 + at));
+    add_dots(&s3, g, staged(x, x6 + at), staged(x, x7 + at));
   }
   let row4 = params.ci_blocks * 4;
   let to = (wid.z * params.co_blocks * 32 + co) * row4 + wid.x * 4;
-  store(to, s00, s01, s02, s03);
-  store(to + 8 * row4, s10, s11, s12, s13);
-  store(to + 16 * row4, s20, s21, s22, s23);
-  store(to + 24 * row4, s30, s31, s32, s33);
+  store(to, row4, s0, s1, s2, s3);
 }

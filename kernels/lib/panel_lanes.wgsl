@@ -1,19 +1,11 @@
 // Library: as panel_alone.wgsl, for workgroups of subgroups of eight: each invocation reads every
-// eighth texel for all.
+// eighth texel for all. Joined after lane_texels.wgsl.
 
 struct Panel {
   v0: vec4<f32>,
   v1: vec4<f32>,
   v2: vec4<f32>,
   v3: vec4<f32>,
-}
-
-/// Four of them, one after the other.
-struct Texels {
-  a: vec4<f32>,
-  b: vec4<f32>,
-  c: vec4<f32>,
-  d: vec4<f32>,
 }
 
 fn load_panel(at: u32, lane: u32) -> Panel {
@@ -27,73 +19,33 @@ fn load_panel(at: u32, lane: u32) -> Panel {
 }
 
 fn four_0(p: Panel) -> Texels {
-  return Texels(
-    subgroupBroadcast(p.v0, 0u),
-    subgroupBroadcast(p.v0, 1u),
-    subgroupBroadcast(p.v0, 2u),
-    subgroupBroadcast(p.v0, 3u),
-  );
+  return low_texels(p.v0);
 }
 
 fn four_1(p: Panel) -> Texels {
-  return Texels(
-    subgroupBroadcast(p.v0, 4u),
-    subgroupBroadcast(p.v0, 5u),
-    subgroupBroadcast(p.v0, 6u),
-    subgroupBroadcast(p.v0, 7u),
-  );
+  return high_texels(p.v0);
 }
 
 fn four_2(p: Panel) -> Texels {
-  return Texels(
-    subgroupBroadcast(p.v1, 0u),
-    subgroupBroadcast(p.v1, 1u),
-    subgroupBroadcast(p.v1, 2u),
-    subgroupBroadcast(p.v1, 3u),
-  );
+  return low_texels(p.v1);
 }
 
 fn four_3(p: Panel) -> Texels {
-  return Texels(
-    subgroupBroadcast(p.v1, 4u),
-    subgroupBroadcast(p.v1, 5u),
-    subgroupBroadcast(p.v1, 6u),
-    subgroupBroadcast(p.v1, 7u),
-  );
+  return high_texels(p.v1);
 }
 
 fn four_4(p: Panel) -> Texels {
-  return Texels(
-    subgroupBroadcast(p.v2, 0u),
-    subgroupBroadcast(p.v2, 1u),
-    subgroupBroadcast(p.v2, 2u),
-    subgroupBroadcast(p.v2, 3u),
-  );
+  return low_texels(p.v2);
 }
 
 fn four_5(p: Panel) -> Texels {
-  return Texels(
-    subgroupBroadcast(p.v2, 4u),
-    subgroupBroadcast(p.v2, 5u),
-    subgroupBroadcast(p.v2, 6u),
-    subgroupBroadcast(p.v2, 7u),
-  );
+  return high_texels(p.v2);
 }
 
 fn four_6(p: Panel) -> Texels {
-  return Texels(
-    subgroupBroadcast(p.v3, 0u),
-    subgroupBroadcast(p.v3, 1u),
-    subgroupBroadcast(p.v3, 2u),
-    subgroupBroadcast(p.v3, 3u),
-  );
+  return low_texels(p.v3);
 }
 
 fn four_7(p: Panel) -> Texels {
-  return Texels(
-    subgroupBroadcast(p.v3, 4u),
-    subgroupBroadcast(p.v3, 5u),
-    subgroupBroadcast(p.v3, 6u),
-    subgroupBroadcast(p.v3, 7u),
-  );
+  return high_texels(p.v3);
 }

@@ -15,7 +15,7 @@ import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
 import { kernel, sharesByLanes, storedAs, SUBGROUP } from "../common.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
-import { panelsOf, STAGED } from "./panels.ts";
+import { LANE_PANEL, panelsOf, STAGED } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
 import pixelsText from "../../../kernels/lib/eight_pixels.wgsl" with { type: "text" };
 import lanesLibrary from "../../../kernels/lib/lane_rows.wgsl" with { type: "text" };
@@ -29,7 +29,6 @@ import dataText from "../../../kernels/conv2d/backward_data_3x3_stride2.wgsl" wi
 import anyText from "../../../kernels/conv2d/direct_any.wgsl" with { type: "text" };
 import tileText from "../../../kernels/lib/gemm_tile.wgsl" with { type: "text" };
 import pointStore from "../../../kernels/lib/pointwise_store.wgsl" with { type: "text" };
-import panelLanes from "../../../kernels/lib/panel_lanes.wgsl" with { type: "text" };
 import pointLanesText from "../../../kernels/conv2d/pointwise_lanes.wgsl" with { type: "text" };
 import pointText from "../../../kernels/conv2d/pointwise.wgsl" with { type: "text" };
 
@@ -56,13 +55,14 @@ const BACKWARD_DATA_STRIDE_2 = kernel(
   tapsText,
 );
 const ANY = kernel("conv2d/direct_any.wgsl", anyText, STAGED);
-const POINT = [STAGED, tileText, pointStore] as const;
-const POINTWISE = kernel("conv2d/pointwise.wgsl", pointText, ...POINT);
+const POINTWISE = kernel("conv2d/pointwise.wgsl", pointText, STAGED, tileText, pointStore);
 const POINTWISE_BY_LANES = kernel(
   "conv2d/pointwise_lanes.wgsl",
   pointLanesText,
-  ...POINT,
-  panelLanes,
+  STAGED,
+  ...LANE_PANEL,
+  tileText,
+  pointStore,
 );
 
 const WORKGROUP = 32;

@@ -3,9 +3,18 @@
 import type { BufferRef, KernelCall } from "../../graph/kernel_call.ts";
 import { kernel } from "../common.ts";
 import stagedText from "../../../kernels/lib/staged.wgsl" with { type: "text" };
+import texelsText from "../../../kernels/lib/lane_texels.wgsl" with { type: "text" };
+import dotsText from "../../../kernels/lib/lane_dots.wgsl" with { type: "text" };
+import panelText from "../../../kernels/lib/panel_lanes.wgsl" with { type: "text" };
 import packText from "../../../kernels/conv2d/pack_panels.wgsl" with { type: "text" };
 
 export const STAGED = stagedText;
+
+/** What kernels join after STAGED that read weights once for a subgroup (`sharesByLanes`). */
+export const LANE_PANEL = [texelsText, panelText] as const;
+
+/** … that sum products with pixels which a subgroup reads once. */
+export const LANE_DOTS = [texelsText, dotsText] as const;
 
 const PACK = kernel("conv2d/pack_panels.wgsl", packText, stagedText);
 

@@ -17,13 +17,12 @@ import type { DType } from "../../graph/tensor.ts";
 import { ELEMENTWISE, kernel, sharesByLanes, storedAs } from "../common.ts";
 import { EIGHT_TAPS, type Epilogue } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
-import { STAGED } from "./panels.ts";
+import { LANE_PANEL, STAGED } from "./panels.ts";
 import { chunkRows, sliced } from "./weight.ts";
 import packText from "../../../kernels/conv2d/pack_upsampled.wgsl" with { type: "text" };
 import forwardText from "../../../kernels/conv2d/upsampled.wgsl" with { type: "text" };
 import dataText from "../../../kernels/conv2d/upsampled_backward_data.wgsl" with { type: "text" };
 import panelAlone from "../../../kernels/lib/panel_alone.wgsl" with { type: "text" };
-import panelLanes from "../../../kernels/lib/panel_lanes.wgsl" with { type: "text" };
 import weightText from "../../../kernels/conv2d/upsampled_backward_weight.wgsl" with {
   type: "text",
 };
@@ -31,13 +30,16 @@ import pixelsText from "../../../kernels/lib/sixteen_pixels.wgsl" with { type: "
 import unfoldText from "../../../kernels/conv2d/unfold_upsampled.wgsl" with { type: "text" };
 
 const PACK = kernel("conv2d/pack_upsampled.wgsl", packText, STAGED);
-const forward = (panel: string) =>
-  kernel("conv2d/upsampled.wgsl", forwardText, ...EIGHT_TAPS, panel);
-const backwardData = (panel: string) =>
-  kernel("conv2d/upsampled_backward_data.wgsl", dataText, STAGED, pixelsText, panel);
+const forward = (...panel: string[]) =>
+  kernel("conv2d/upsampled.wgsl", forwardText, ...EIGHT_TAPS, ...panel);
+const backwardData = (...panel: string[]) =>
+  kernel("conv2d/upsampled_backward_data.wgsl", dataText, STAGED, pixelsText, ...panel);
 /** With weights that each invocation reads for itself, or a subgroup once (`sharesByLanes`). */
-const FORWARD = { direct: forward(panelAlone), direct_lanes: forward(panelLanes) };
-const BACKWARD_DATA = { direct: backwardData(panelAlone), direct_lanes: backwardData(panelLanes) };
+const FORWARD = { direct: forward(panelAlone), direct_lanes: forward(...LANE_PANEL) };
+const BACKWARD_DATA = {
+  direct: backwardData(panelAlone),
+  direct_lanes: backwardData(...LANE_PANEL),
+};
 const BACKWARD_WEIGHT = kernel(
   "conv2d/upsampled_backward_weight.wgsl",
   weightText,

@@ -14,7 +14,7 @@ import type { Variant } from "../../graph/op.ts";
 import { kernel, SUBGROUP } from "../common.ts";
 import type { Shape } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
-import { STAGED } from "./panels.ts";
+import { LANE_DOTS, STAGED } from "./panels.ts";
 import pixelsText from "../../../kernels/lib/eight_pixels.wgsl" with { type: "text" };
 import sameText from "../../../kernels/conv2d/backward_weight_3x3.wgsl" with { type: "text" };
 import strideText from "../../../kernels/conv2d/backward_weight_3x3_stride2.wgsl" with {
@@ -23,7 +23,6 @@ import strideText from "../../../kernels/conv2d/backward_weight_3x3_stride2.wgsl
 import pointText from "../../../kernels/conv2d/backward_weight_pointwise.wgsl" with {
   type: "text",
 };
-import dotsLibrary from "../../../kernels/lib/lane_dots.wgsl" with { type: "text" };
 import pointLanesText from "../../../kernels/conv2d/backward_weight_pointwise_lanes.wgsl" with {
   type: "text",
 };
@@ -36,7 +35,7 @@ const POINTWISE_BY_LANES = kernel(
   "conv2d/backward_weight_pointwise_lanes.wgsl",
   pointLanesText,
   STAGED,
-  dotsLibrary,
+  ...LANE_DOTS,
 );
 const SUM_SLICES = kernel("conv2d/sum_slices.wgsl", sumText, STAGED);
 

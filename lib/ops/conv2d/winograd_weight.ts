@@ -4,7 +4,7 @@ import { input, type KernelCall, type Lowering, output, scratch } from "../../gr
 import type { Variant } from "../../graph/op.ts";
 import { kernel, SUBGROUP } from "../common.ts";
 import type { Geometry } from "./geometry.ts";
-import { STAGED } from "./panels.ts";
+import { LANE_DOTS, STAGED } from "./panels.ts";
 import { sumSlices } from "./weight.ts";
 import {
   type Chunk,
@@ -22,7 +22,6 @@ import gemmText from "../../../kernels/conv2d/winograd_weight_gemm.wgsl" with { 
 import lanesText from "../../../kernels/conv2d/winograd_weight_gemm_lanes.wgsl" with {
   type: "text",
 };
-import dotsLibrary from "../../../kernels/lib/lane_dots.wgsl" with { type: "text" };
 import outputText from "../../../kernels/conv2d/winograd_weight_output.wgsl" with { type: "text" };
 
 const GRADIENT = kernel("conv2d/winograd_gradient.wgsl", gradientText, STAGED, WINOGRAD);
@@ -31,7 +30,7 @@ const GEMM_BY_LANES = kernel(
   "conv2d/winograd_weight_gemm_lanes.wgsl",
   lanesText,
   STAGED,
-  dotsLibrary,
+  ...LANE_DOTS,
 );
 const OUTPUT = kernel("conv2d/winograd_weight_output.wgsl", outputText, STAGED, WINOGRAD);
 
@@ -98,10 +97,11 @@ function build(g: Geometry, products: Products, lanes: number): Lowering {
   const co16 = coBlocks * (byLanes ? 2 : 1);
   const size = 36 * co16 * ciBlocks * 256;
   const summed = { co: 1, length: size, row4: size / 4, slice4: size / 4, slices };
-  calls.push(sumSlices(summed, partial, u), {
+  if (slices > 1) calls.push(sumSlices(summed, partial, u));
+  calls.push({
     kernel: OUTPUT,
     params: { ci, co, ci_blocks: ciBlocks, co_blocks: co16 },
-    bindings: { u, dw: output() },
+    bindings: { u: slices > 1 ? u : partial, dw: output() },
     workgroups: [Math.ceil(co * Math.ceil(ci / 4) / WORKGROUP), 1, 1],
     note: "transform weight gradient",
   });
@@ -110,7 +110,7 @@ function build(g: Geometry, products: Products, lanes: number): Lowering {
       transformedBytes(chunks[0], ci),
       transformedBytes(chunks[0], co),
       slices * size * 4,
-      size * 4,
+      ...slices > 1 ? [size * 4] : [],
     ],
     calls,
   };
