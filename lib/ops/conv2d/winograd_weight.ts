@@ -97,11 +97,11 @@ function build(g: Geometry, products: Products, lanes: number): Lowering {
   const co16 = coBlocks * (byLanes ? 2 : 1);
   const size = 36 * co16 * ciBlocks * 256;
   const summed = { co: 1, length: size, row4: size / 4, slice4: size / 4, slices };
-  if (slices > 1) calls.push(sumSlices(summed, partial, u));
-  calls.push({
+  // A single slice too: a step on a small image is checked in place of a large one, kernel by kernel.
+  calls.push(sumSlices(summed, partial, u), {
     kernel: OUTPUT,
     params: { ci, co, ci_blocks: ciBlocks, co_blocks: co16 },
-    bindings: { u: slices > 1 ? u : partial, dw: output() },
+    bindings: { u, dw: output() },
     workgroups: [Math.ceil(co * Math.ceil(ci / 4) / WORKGROUP), 1, 1],
     note: "transform weight gradient",
   });
@@ -110,7 +110,7 @@ function build(g: Geometry, products: Products, lanes: number): Lowering {
       transformedBytes(chunks[0], ci),
       transformedBytes(chunks[0], co),
       slices * size * 4,
-      ...slices > 1 ? [size * 4] : [],
+      size * 4,
     ],
     calls,
   };
