@@ -2,6 +2,7 @@
 //   dy[n,co,oy,ox] * x[n, ci, 2 oy + kh - 1, 2 ox + kw - 1]
 // Source: gradient of direct_3x3_stride2.wgsl; sum_slices.wgsl adds up.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/sums_3x3.wgsl
 // Bindings:
 //   x: f32 [N,Ci,H,W] staged
 //   dy: f32 [N,Co,Ho,Wo] staged
@@ -36,12 +37,6 @@ struct Taps {
   right: vec4<f32>,
 }
 
-struct Sums {
-  top: vec3<f32>,
-  middle: vec3<f32>,
-  bottom: vec3<f32>,
-}
-
 override WORKGROUP: u32 = 8;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -66,18 +61,6 @@ fn add_dots(s: ptr<function, Sums>, d: vec4<f32>, top: Taps, middle: Taps, botto
   (*s).top += dots(d, top);
   (*s).middle += dots(d, middle);
   (*s).bottom += dots(d, bottom);
-}
-
-fn store(at: u32, s0: Sums, s1: Sums, s2: Sums, s3: Sums) {
-  partial[at] = vec4(s0.top, s0.middle.x);
-  partial[at + 1] = vec4(s0.middle.yz, s0.bottom.xy);
-  partial[at + 2] = vec4(s0.bottom.z, s1.top);
-  partial[at + 3] = vec4(s1.middle, s1.bottom.x);
-  partial[at + 4] = vec4(s1.bottom.yz, s2.top.xy);
-  partial[at + 5] = vec4(s2.top.z, s2.middle);
-  partial[at + 6] = vec4(s2.bottom, s3.top.x);
-  partial[at + 7] = vec4(s3.top.yz, s3.middle.xy);
-  partial[at + 8] = vec4(s3.middle.z, s3.bottom);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -84,7 +84,7 @@ function winogradThresholds(device: DeviceProfile): { images?: Threshold; weight
   // Narrower images would gain too; their steps are so short that the compiling costs more.
   return {
     images: { pairs: 9_000, pixels: 2048, width: 32 },
-    weights: { pairs: 4_000, pixels: 1024, width: 32 },
+    weights: { pairs: 6_000, pixels: 2048, width: 32 },
   };
 }
 
@@ -225,7 +225,9 @@ export const conv2dBackwardWeightOp: OpDef = {
     return byDevice(device, [
       ...fasterFirst(
         [
-          ...shape === "1×1" && sharesByLanes(device) ? [backwardWeightByLanes(g)] : [],
+          ...(shape === "1×1" || shape === "3×3") && sharesByLanes(device)
+            ? [backwardWeightByLanes(g, shape)]
+            : [],
           ...shape ? [backwardWeightDirect(g, shape, device.lanes)] : [],
         ],
         shape === "3×3" && fitsWinograd(g, device)

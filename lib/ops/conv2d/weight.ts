@@ -16,7 +16,12 @@ import type { Shape } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_DOTS, STAGED } from "./panels.ts";
 import pixelsText from "../../../kernels/lib/eight_pixels.wgsl" with { type: "text" };
+import texelsText from "../../../kernels/lib/lane_texels.wgsl" with { type: "text" };
+import sumsText from "../../../kernels/lib/sums_3x3.wgsl" with { type: "text" };
 import sameText from "../../../kernels/conv2d/backward_weight_3x3.wgsl" with { type: "text" };
+import lanesText from "../../../kernels/conv2d/backward_weight_3x3_lanes.wgsl" with {
+  type: "text",
+};
 import strideText from "../../../kernels/conv2d/backward_weight_3x3_stride2.wgsl" with {
   type: "text",
 };
@@ -28,8 +33,15 @@ import pointLanesText from "../../../kernels/conv2d/backward_weight_pointwise_la
 };
 import sumText from "../../../kernels/conv2d/sum_slices.wgsl" with { type: "text" };
 
-const SAME = kernel("conv2d/backward_weight_3x3.wgsl", sameText, STAGED, pixelsText);
-const STRIDE_2 = kernel("conv2d/backward_weight_3x3_stride2.wgsl", strideText, STAGED);
+const SAME = kernel("conv2d/backward_weight_3x3.wgsl", sameText, STAGED, pixelsText, sumsText);
+const SAME_BY_LANES = kernel(
+  "conv2d/backward_weight_3x3_lanes.wgsl",
+  lanesText,
+  STAGED,
+  texelsText,
+  sumsText,
+);
+const STRIDE_2 = kernel("conv2d/backward_weight_3x3_stride2.wgsl", strideText, STAGED, sumsText);
 const POINTWISE = kernel("conv2d/backward_weight_pointwise.wgsl", pointText, STAGED);
 const POINTWISE_BY_LANES = kernel(
   "conv2d/backward_weight_pointwise_lanes.wgsl",
@@ -50,11 +62,11 @@ export function backwardWeightDirect(g: Geometry, shape: Shape, lanes: number): 
   };
 }
 
-/** Of a 1×1 kernel, by subgroups whose invocations share the pixels of x. */
-export const backwardWeightByLanes = (g: Geometry): Variant => ({
+/** By subgroups whose invocations share the pixels of x. */
+export const backwardWeightByLanes = (g: Geometry, shape: "1×1" | "3×3"): Variant => ({
   name: "direct_lanes",
   exact: true,
-  build: () => buildPointwiseByLanes(g),
+  build: () => shape === "1×1" ? buildPointwiseByLanes(g) : buildRowsByLanes(g),
 });
 
 /**
@@ -92,6 +104,22 @@ function buildRows(
     co,
     taps: 9,
     lanes,
+  });
+}
+
+function buildRowsByLanes({ n, ci, h, w, co }: Geometry): Lowering {
+  const strips = Math.ceil(w / 16);
+  const { chunks, ...chunk } = chunkRows(n, h, strips, 1);
+  return sliced({
+    kernel: SAME_BY_LANES,
+    params: { batch: n, h, w4: w / 4, strips, ...chunk },
+    slices: strips * chunks,
+    blocks: [8, 8],
+    ci,
+    co,
+    taps: 9,
+    lanes: SUBGROUP,
+    together: true,
   });
 }
 
