@@ -249,7 +249,7 @@ export const conv2dUpsampledBackwardWeightOp: OpDef = {
   lower({ inputs: [x, dy], outputs, device }) {
     const g = small(x.shape, dy.shape[1]);
     return variants(device, g, {
-      direct: [backwardWeightUpsampled(g, device.lanes)],
+      direct: backwardWeightUpsampled(g, device),
       gemm: backwardWeightUpsampledGemm(g, x.dtype, dy.dtype),
       doubled: () =>
         fromDoubled(x, device, (image) =>

@@ -26,6 +26,10 @@ import panelAlone from "../../../kernels/lib/panel_alone.wgsl" with { type: "tex
 import weightText from "../../../kernels/conv2d/upsampled_backward_weight.wgsl" with {
   type: "text",
 };
+import weightLanesText from "../../../kernels/conv2d/upsampled_backward_weight_lanes.wgsl" with {
+  type: "text",
+};
+import texelsText from "../../../kernels/lib/lane_texels.wgsl" with { type: "text" };
 import pixelsText from "../../../kernels/lib/sixteen_pixels.wgsl" with { type: "text" };
 import unfoldText from "../../../kernels/conv2d/unfold_upsampled.wgsl" with { type: "text" };
 
@@ -45,6 +49,12 @@ const BACKWARD_WEIGHT = kernel(
   weightText,
   STAGED,
   pixelsText,
+);
+const BACKWARD_WEIGHT_BY_LANES = kernel(
+  "conv2d/upsampled_backward_weight_lanes.wgsl",
+  weightLanesText,
+  STAGED,
+  texelsText,
 );
 const UNFOLD = kernel("conv2d/unfold_upsampled.wgsl", unfoldText);
 
@@ -111,30 +121,33 @@ export const backwardDataUpsampled = (
   }));
 
 /** The weight's gradient from x (input 0) and dy (input 1). */
-export const backwardWeightUpsampled = (g: Upsampled, lanes: number): Variant => ({
-  name: "direct",
-  exact: true,
-  build: () => {
-    const { n, ci, h, w, co } = g;
-    const strips = Math.ceil(w / 8);
-    const { chunks, ...chunk } = chunkRows(n, h, strips, lanes);
-    const sums = sliced({
-      kernel: BACKWARD_WEIGHT,
-      params: { batch: n, h, w4: w / 4, strips, ...chunk },
-      slices: strips * chunks,
-      blocks: [2, 8],
-      ci,
-      co,
-      taps: 16,
-      lanes,
-      target: scratch(1),
-    });
-    return {
-      scratch: [...sums.scratch, co * ci * 64],
-      calls: [...sums.calls, unfold(g, false, scratch(1))],
-    };
-  },
-});
+export const backwardWeightUpsampled = (g: Upsampled, device: DeviceProfile): Variant[] =>
+  waysOn(device).map((name) => ({
+    name,
+    exact: true,
+    build: () => {
+      const { n, ci, h, w, co } = g;
+      const together = name === "direct_lanes";
+      const strips = Math.ceil(w / 8);
+      const { chunks, ...chunk } = chunkRows(n, h, strips, together ? 1 : device.lanes);
+      const sums = sliced({
+        kernel: together ? BACKWARD_WEIGHT_BY_LANES : BACKWARD_WEIGHT,
+        params: { batch: n, h, w4: w / 4, strips, ...chunk },
+        slices: strips * chunks,
+        blocks: together ? [4, 16] : [2, 8],
+        ci,
+        co,
+        taps: 16,
+        lanes: device.lanes,
+        together,
+        target: scratch(1),
+      });
+      return {
+        scratch: [...sums.scratch, co * ci * 64],
+        calls: [...sums.calls, unfold(g, false, scratch(1))],
+      };
+    },
+  }));
 
 /** dw from the gradient of the folded 4×4 kernel, [Co,Ci,4,4] or transposed [Ci,Co,4,4]. */
 export const unfold = (

@@ -1,0 +1,195 @@
+// Equation: partial[slice,co,ci,u,v] = sum over the pixels (n, i, j) of the slice of
+//   x[n,ci,i,j] * dy[n, co, 2i + u - 1, 2j + v - 1]
+// Source: gradient of upsampled.wgsl by K; sum_slices.wgsl adds up, unfold_upsampled.wgsl makes the
+//   gradient by the weight of it.
+// Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/lane_texels.wgsl
+// Bindings:
+//   x: f32 [N,Ci,H,W] staged
+//   dy: f32 [N,Co,2H,2W] staged
+//   partial: f32 [slices, co4, ci16*16] as vec4, co4 and ci16 being Co and Ci rounded up to 4 and
+//     16
+// Grid: x: blocks of 16 input channels; y: blocks of 4 output channels; z: slices (8 columns of x,
+//   some rows). A workgroup is a subgroup of 8: each invocation has two input channels and reads an
+//   eighth of the pixels of dy for all.
+// Numerics: f32; products of 8 neighbours are summed first, then some 128 rows, then the slices, so
+//   that the error is about 2^-24 * sqrt(128 / 6) relative.
+// Shapes: W a multiple of 4; channels past the last repeat it and are ignored later.
+// Writes: every output element.
+
+struct Params {
+  batch: u32,
+  h: u32,
+  w4: u32,
+  strips: u32,
+  ci: u32,
+  co: u32,
+  ci_blocks: u32,
+  co_blocks: u32,
+  images: u32,
+  rows: u32,
+  row_chunks: u32,
+}
+
+/// Eight pixels of a row of x.
+struct Pixels {
+  a: vec4<f32>,
+  b: vec4<f32>,
+}
+
+/// Sixteen pixels of a row of dy and their neighbours.
+struct Row {
+  before: f32,
+  p: Texels,
+  after: f32,
+}
+
+/// Of one output and one input channel, by u; a component a v.
+struct Sums {
+  u0: vec4<f32>,
+  u1: vec4<f32>,
+  u2: vec4<f32>,
+  u3: vec4<f32>,
+}
+
+override WORKGROUP: u32 = 8;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var<storage, read_write> partial: array<vec4<f32>>;
+
+fn load_pixels(at: u32, has_a: bool, has_b: bool) -> Pixels {
+  return Pixels(
+    select(vec4(0.0), staged(x, at), has_a),
+    select(vec4(0.0), staged(x, at + 1), has_b),
+  );
+}
+
+fn dots(d: Pixels, r: Row) -> vec4<f32> {
+  return vec4(
+    dot(d.a, vec4(r.before, r.p.a.yw, r.p.b.y)) + dot(d.b, vec4(r.p.b.w, r.p.c.yw, r.p.d.y)),
+    dot(d.a, vec4(r.p.a.xz, r.p.b.xz)) + dot(d.b, vec4(r.p.c.xz, r.p.d.xz)),
+    dot(d.a, vec4(r.p.a.yw, r.p.b.yw)) + dot(d.b, vec4(r.p.c.yw, r.p.d.yw)),
+    dot(d.a, vec4(r.p.a.z, r.p.b.xz, r.p.c.x)) + dot(d.b, vec4(r.p.c.z, r.p.d.xz, r.after)),
+  );
+}
+
+/// The row of dy above the one of x, as it is doubled, meets this row of x and the one before.
+fn add_upper(s: ptr<function, Sums>, d: Pixels, before: Pixels, r: Row) {
+  (*s).u0 += dots(d, r);
+  (*s).u2 += dots(before, r);
+}
+
+fn add_lower(s: ptr<function, Sums>, d: Pixels, before: Pixels, r: Row) {
+  (*s).u1 += dots(d, r);
+  (*s).u3 += dots(before, r);
+}
+
+fn store(at: u32, s: Sums) {
+  partial[at] = s.u0;
+  partial[at + 1] = s.u1;
+  partial[at + 2] = s.u2;
+  partial[at + 3] = s.u3;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) wid: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let column = wid.z % params.strips * 2;
+  let first_row = wid.z / params.strips % params.row_chunks * params.rows;
+  let end_row = min(first_row + params.rows, params.h);
+  let first_image = wid.z / (params.strips * params.row_chunks) * params.images;
+  let end_image = min(first_image + params.images, params.batch);
+  let w4 = params.w4;
+  let area = params.h * w4;
+  let last_ci = params.ci - 1;
+  let last_co = params.co - 1;
+  let ci = wid.x * 16 + lane;
+  let x0 = min(ci, last_ci) * area + column;
+  let x1 = min(ci + 8, last_ci) * area + column;
+  let has_b = column + 1 < w4;
+  // Of the texel that this invocation reads of each row of dy, two output channels at a time, and
+  // of the neighbours, all channels and both rows at once.
+  let co = wid.y * 4;
+  let mine = column * 2 + lane % 4;
+  let is_mine = mine < w4 * 2;
+  let held = min(mine, w4 * 2 - 1);
+  let dy0 = min(co + lane / 4, last_co) * area * 4 + held;
+  let dy1 = min(co + 2 + lane / 4, last_co) * area * 4 + held;
+  let edge = min(co + lane % 4, last_co) * area * 4;
+  let left = edge + max(column * 2, 1) - 1;
+  let right = edge + min(column * 2 + 4, w4 * 2 - 1);
+  var s00 = Sums();
+  var s01 = Sums();
+  var s10 = Sums();
+  var s11 = Sums();
+  var s20 = Sums();
+  var s21 = Sums();
+  var s30 = Sums();
+  var s31 = Sums();
+  for (var n = first_image; n < end_image; n++) {
+    let image = n * params.ci * area;
+    let gradient = n * params.co * area * 4;
+    var b0 = Pixels();
+    var b1 = Pixels();
+    // One row more: its upper neighbours in dy meet the last row of the slice.
+    for (var row = first_row; row <= end_row; row++) {
+      let inside = row < end_row;
+      let at = image + min(row, params.h - 1) * w4;
+      let d0 = load_pixels(at + x0, inside, inside && has_b);
+      let d1 = load_pixels(at + x1, inside, inside && has_b);
+      let zero = vec4(0.0);
+      let upper = gradient + (max(row * 2, 1) - 1) * w4 * 2;
+      let lower = gradient + min(row * 2, params.h * 2 - 1) * w4 * 2;
+      let has_upper = row > 0;
+      let has_lower = row < params.h;
+      let t0 = select(zero, staged(dy, upper + dy0), has_upper && is_mine);
+      let t1 = select(zero, staged(dy, upper + dy1), has_upper && is_mine);
+      let t2 = select(zero, staged(dy, lower + dy0), has_lower && is_mine);
+      let t3 = select(zero, staged(dy, lower + dy1), has_lower && is_mine);
+      let near = select(upper, lower, lane >= 4);
+      let has_near = select(has_upper, has_lower, lane >= 4);
+      let l = select(0.0, staged(dy, near + left).w, has_near && column > 0);
+      let r = select(0.0, staged(dy, near + right).x, has_near && column + 2 < w4);
+      let u0 = Row(subgroupBroadcast(l, 0u), low_texels(t0), subgroupBroadcast(r, 0u));
+      add_upper(&s00, d0, b0, u0);
+      add_upper(&s01, d1, b1, u0);
+      let u1 = Row(subgroupBroadcast(l, 1u), high_texels(t0), subgroupBroadcast(r, 1u));
+      add_upper(&s10, d0, b0, u1);
+      add_upper(&s11, d1, b1, u1);
+      let u2 = Row(subgroupBroadcast(l, 2u), low_texels(t1), subgroupBroadcast(r, 2u));
+      add_upper(&s20, d0, b0, u2);
+      add_upper(&s21, d1, b1, u2);
+      let u3 = Row(subgroupBroadcast(l, 3u), high_texels(t1), subgroupBroadcast(r, 3u));
+      add_upper(&s30, d0, b0, u3);
+      add_upper(&s31, d1, b1, u3);
+      let v0 = Row(subgroupBroadcast(l, 4u), low_texels(t2), subgroupBroadcast(r, 4u));
+      add_lower(&s00, d0, b0, v0);
+      add_lower(&s01, d1, b1, v0);
+      let v1 = Row(subgroupBroadcast(l, 5u), high_texels(t2), subgroupBroadcast(r, 5u));
+      add_lower(&s10, d0, b0, v1);
+      add_lower(&s11, d1, b1, v1);
+      let v2 = Row(subgroupBroadcast(l, 6u), low_texels(t3), subgroupBroadcast(r, 6u));
+      add_lower(&s20, d0, b0, v2);
+      add_lower(&s21, d1, b1, v2);
+      let v3 = Row(subgroupBroadcast(l, 7u), high_texels(t3), subgroupBroadcast(r, 7u));
+      add_lower(&s30, d0, b0, v3);
+      add_lower(&s31, d1, b1, v3);
+      b0 = d0;
+      b1 = d1;
+    }
+  }
+  let row4 = params.ci_blocks * 64;
+  let at = (wid.z * params.co_blocks + wid.y) * 4 * row4 + ci * 4;
+  store(at, s00);
+  store(at + 32, s01);
+  store(at + row4, s10);
+  store(at + row4 + 32, s11);
+  store(at + 2 * row4, s20);
+  store(at + 2 * row4 + 32, s21);
+  store(at + 3 * row4, s30);
+  store(at + 3 * row4 + 32, s31);
+}
