@@ -14,7 +14,7 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { ELEMENTWISE, kernel, sharesByLanes, storedAs } from "../common.ts";
+import { ELEMENTWISE, kernel, sharesByLanes, storedAs, SUBGROUP } from "../common.ts";
 import { EIGHT_TAPS, type Epilogue } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_PANEL, STAGED } from "./panels.ts";
@@ -22,6 +22,10 @@ import { chunkRows, sliced } from "./weight.ts";
 import packText from "../../../kernels/conv2d/pack_upsampled.wgsl" with { type: "text" };
 import forwardText from "../../../kernels/conv2d/upsampled.wgsl" with { type: "text" };
 import dataText from "../../../kernels/conv2d/upsampled_backward_data.wgsl" with { type: "text" };
+import dataLanesText from "../../../kernels/conv2d/upsampled_backward_data_lanes.wgsl" with {
+  type: "text",
+};
+import tileText from "../../../kernels/lib/doubled_tile.wgsl" with { type: "text" };
 import panelAlone from "../../../kernels/lib/panel_alone.wgsl" with { type: "text" };
 import weightText from "../../../kernels/conv2d/upsampled_backward_weight.wgsl" with {
   type: "text",
@@ -36,14 +40,24 @@ import unfoldText from "../../../kernels/conv2d/unfold_upsampled.wgsl" with { ty
 const PACK = kernel("conv2d/pack_upsampled.wgsl", packText, STAGED);
 const forward = (...panel: string[]) =>
   kernel("conv2d/upsampled.wgsl", forwardText, ...EIGHT_TAPS, ...panel);
-const backwardData = (...panel: string[]) =>
-  kernel("conv2d/upsampled_backward_data.wgsl", dataText, STAGED, pixelsText, ...panel);
 /** With weights that each invocation reads for itself, or a subgroup once (`sharesByLanes`). */
 const FORWARD = { direct: forward(panelAlone), direct_lanes: forward(...LANE_PANEL) };
-const BACKWARD_DATA = {
-  direct: backwardData(panelAlone),
-  direct_lanes: backwardData(...LANE_PANEL),
-};
+const BACKWARD_DATA = kernel(
+  "conv2d/upsampled_backward_data.wgsl",
+  dataText,
+  STAGED,
+  pixelsText,
+  panelAlone,
+  tileText,
+);
+/** With pixels that a subgroup reads once. */
+const BACKWARD_DATA_BY_LANES = kernel(
+  "conv2d/upsampled_backward_data_lanes.wgsl",
+  dataLanesText,
+  STAGED,
+  texelsText,
+  tileText,
+);
 const BACKWARD_WEIGHT = kernel(
   "conv2d/upsampled_backward_weight.wgsl",
   weightText,
@@ -89,7 +103,7 @@ export const forwardUpsampled = (
           specialize: storedAs(dtype, "staged 4"),
           params: { ...sizes(g), panel_size: panels.size4 },
           bindings: { x: input(0), panels: scratch(), y: output() },
-          workgroups: [panels.count, tiles(g), 1],
+          workgroups: [panels.count, Math.ceil(tiles(g, 2) / WORKGROUP), 1],
         }],
       };
     },
@@ -105,18 +119,27 @@ export const backwardDataUpsampled = (
     name,
     exact: true,
     build: () => {
-      const panels = panelsOf(g, true);
-      return {
-        scratch: [panels.bytes],
-        calls: [panels.pack, {
-          kernel: BACKWARD_DATA[name],
-          constants: { WORKGROUP },
-          specialize: storedAs(dtype, "staged 4"),
-          params: { ...sizes(g), panel_size: panels.size4 },
-          bindings: { dy: input(0), panels: scratch(), dx: output() },
-          workgroups: [panels.count, tiles(g), 1],
-        }],
+      const { pack, count, size4, bytes } = panelsOf(g, true);
+      const shared = {
+        specialize: storedAs(dtype, "staged 4"),
+        bindings: { dy: input(0), panels: scratch(), dx: output() },
       };
+      const call: KernelCall = name === "direct_lanes"
+        ? {
+          ...shared,
+          kernel: BACKWARD_DATA_BY_LANES,
+          constants: { WORKGROUP: SUBGROUP },
+          params: { ...sizes(g), panel_size: size4, panels: count },
+          workgroups: [Math.ceil(count / 2), tiles(g, 4), 1],
+        }
+        : {
+          ...shared,
+          kernel: BACKWARD_DATA,
+          constants: { WORKGROUP },
+          params: { ...sizes(g), panel_size: size4 },
+          workgroups: [count, Math.ceil(tiles(g, 2) / WORKGROUP), 1],
+        };
+      return { scratch: [bytes], calls: [pack, call] };
     },
   }));
 
@@ -164,9 +187,9 @@ export const unfold = (
 
 const sizes = ({ n, h, w, ci, co }: Upsampled) => ({ batch: n, h, w4: w / 4, ci, co });
 
-/** Workgroups for tiles of 8×2 pixels of the small image. */
-const tiles = ({ n, h, w }: Upsampled): number =>
-  Math.ceil(n * Math.ceil(w / 8) * Math.ceil(h / 2) / WORKGROUP);
+/** Tiles of 8 pixels of so many rows of the small images. */
+const tiles = ({ n, h, w }: Upsampled, rows: number): number =>
+  n * Math.ceil(w / 8) * Math.ceil(h / rows);
 
 /** The folded weight in panels of 8 channels, into scratch 0: 2 vec4 of biases, then weights. */
 function panelsOf({ ci, co }: Upsampled, transposed: boolean, bias?: BufferRef) {

@@ -1,0 +1,83 @@
+// Library: 8×2 pixels of the gradient of an image by its doubled one's, for kernels that bind dx;
+// joined after a library with Texels.
+
+/// What eight pixels of a row of dx, four in a and four in b, meet in a row of dy, by v.
+struct Row {
+  a0: vec4<f32>,
+  a1: vec4<f32>,
+  a2: vec4<f32>,
+  a3: vec4<f32>,
+  b0: vec4<f32>,
+  b1: vec4<f32>,
+  b2: vec4<f32>,
+  b3: vec4<f32>,
+}
+
+/// Sums of 8×2 pixels of one channel.
+struct Tile {
+  a0: vec4<f32>,
+  b0: vec4<f32>,
+  a1: vec4<f32>,
+  b1: vec4<f32>,
+}
+
+/// Of sixteen pixels of dy and their neighbours.
+fn row_of(before: f32, d: Texels, after: f32) -> Row {
+  return Row(
+    vec4(before, d.a.yw, d.b.y),
+    vec4(d.a.xz, d.b.xz),
+    vec4(d.a.yw, d.b.yw),
+    vec4(d.a.z, d.b.xz, d.c.x),
+    vec4(d.b.w, d.c.yw, d.d.y),
+    vec4(d.c.xz, d.d.xz),
+    vec4(d.c.yw, d.d.yw),
+    vec4(d.c.z, d.d.xz, after),
+  );
+}
+
+fn products_a(k: vec4<f32>, r: Row) -> vec4<f32> {
+  return (k.x * r.a0 + k.y * r.a1) + (k.z * r.a2 + k.w * r.a3);
+}
+
+fn products_b(k: vec4<f32>, r: Row) -> vec4<f32> {
+  return (k.x * r.b0 + k.y * r.b1) + (k.z * r.b2 + k.w * r.b3);
+}
+
+fn add_products(
+  tile: ptr<function, Tile>,
+  k: Texels,
+  r0: Row,
+  r1: Row,
+  r2: Row,
+  r3: Row,
+  r4: Row,
+  r5: Row,
+) {
+  (*tile).a0 += (products_a(k.a, r0) + products_a(k.b, r1)) +
+    (products_a(k.c, r2) + products_a(k.d, r3));
+  (*tile).b0 += (products_b(k.a, r0) + products_b(k.b, r1)) +
+    (products_b(k.c, r2) + products_b(k.d, r3));
+  (*tile).a1 += (products_a(k.a, r2) + products_a(k.b, r3)) +
+    (products_a(k.c, r4) + products_a(k.d, r5));
+  (*tile).b1 += (products_b(k.a, r2) + products_b(k.b, r3)) +
+    (products_b(k.c, r4) + products_b(k.d, r5));
+}
+
+fn store(tile: Tile, n: u32, ci: u32, row: u32, column: u32) {
+  if (ci >= params.ci) {
+    return;
+  }
+  let has_b = column + 1 < params.w4;
+  let at = ((n * params.ci + ci) * params.h + row) * params.w4 + column;
+  dx[at] = Stored(tile.a0);
+  if (has_b) {
+    dx[at + 1] = Stored(tile.b0);
+  }
+  if (row + 1 >= params.h) {
+    return;
+  }
+  dx[at + params.w4] = Stored(tile.a1);
+  if (has_b) {
+    dx[at + params.w4 + 1] = Stored(tile.b1);
+  }
+}
