@@ -79,7 +79,8 @@ fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let column = wid.z % params.strips * 4;
+  let strip = wid.z % params.strips;
+  let column = strip * 4;
   let first_row = wid.z / params.strips % params.row_chunks * params.rows;
   let end_row = min(first_row + params.rows, params.h);
   let first_image = wid.z / (params.strips * params.row_chunks) * params.images;
@@ -89,17 +90,14 @@ fn main(
   let last_ci = params.ci - 1;
   let ci = wid.x * 8 + lane / 4;
   let co = wid.y * 8 + lane;
-  // Of the texel that this invocation reads of each row of x.
+  // The texel that this invocation reads of each row of x: two channels at a time, then the
+  // neighbours of all. What lies past the image is not used.
   let mine = column + lane % 4;
-  let held = min(mine, w4 - 1);
-  let x0 = min(ci, last_ci) * area + held;
-  let x1 = min(ci + 2, last_ci) * area + held;
-  let x2 = min(ci + 4, last_ci) * area + held;
-  let x3 = min(ci + 6, last_ci) * area + held;
-  // Of the neighbours.
-  let edge = min(wid.x * 8 + lane, last_ci) * area;
-  let left = edge + max(column, 1) - 1;
-  let right = edge + min(column + 4, w4 - 1);
+  let x0 = min(ci, last_ci) * area + mine;
+  let x1 = min(ci + 2, last_ci) * area + mine;
+  let x2 = min(ci + 4, last_ci) * area + mine;
+  let x3 = min(ci + 6, last_ci) * area + mine;
+  let edge = min(wid.x * 8 + lane, last_ci) * area + column;
   var s0 = Sums();
   var s1 = Sums();
   var s2 = Sums();
@@ -116,16 +114,15 @@ fn main(
     var above = Texels();
     var same = load_gradient(gradient + first * w4, column, first >= first_row);
     for (var iy = first; iy < end; iy++) {
-      let next = min(iy + 1, params.h - 1);
-      let below = load_gradient(gradient + next * w4, column, iy + 1 < end_row);
+      let below = load_gradient(gradient + (iy + 1) * w4, column, iy + 1 < end_row);
       let row = image + iy * w4;
       let zero = vec4(0.0);
       let t0 = select(zero, staged(x, row + x0), mine < w4);
       let t1 = select(zero, staged(x, row + x1), mine < w4);
       let t2 = select(zero, staged(x, row + x2), mine < w4);
       let t3 = select(zero, staged(x, row + x3), mine < w4);
-      let l = select(0.0, staged(x, row + left).w, column > 0);
-      let r = select(0.0, staged(x, row + right).x, column + 4 < w4);
+      let l = select(0.0, staged(x, row + edge - 1).w, strip > 0);
+      let r = select(0.0, staged(x, row + edge + 4).x, column + 4 < w4);
       let r0 = Row(subgroupBroadcast(l, 0u), low_texels(t0), subgroupBroadcast(r, 0u));
       add_dots(&s0, r0, below, same, above);
       let r1 = Row(subgroupBroadcast(l, 1u), high_texels(t0), subgroupBroadcast(r, 1u));

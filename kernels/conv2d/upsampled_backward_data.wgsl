@@ -48,9 +48,10 @@ fn main(
   let bands = (params.h + 1) / 2;
   let column = index % strips * 2;
   let row = index / strips % bands * 2;
-  let image = index / (strips * bands);
-  // Invocations past the last image help to read.
-  let n = min(image, params.batch - 1);
+  let n = index / (strips * bands);
+  if (n >= params.batch) {
+    return;
+  }
   var at = wid.x * params.panel_size + 2;
   var t0 = Tile();
   var t1 = Tile();
@@ -82,9 +83,6 @@ fn main(
     add_products(&t7, four_7(weights), r0, r1, r2, r3, r4, r5);
     plane += area;
     at += 32;
-  }
-  if (image >= params.batch) {
-    return;
   }
   let ci = wid.x * 8;
   store(t0, n, ci, row, column);

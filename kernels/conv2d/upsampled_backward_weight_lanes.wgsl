@@ -98,7 +98,8 @@ fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let column = wid.z % params.strips * 2;
+  let strip = wid.z % params.strips;
+  let column = strip * 2;
   let first_row = wid.z / params.strips % params.row_chunks * params.rows;
   let end_row = min(first_row + params.rows, params.h);
   let first_image = wid.z / (params.strips * params.row_chunks) * params.images;
@@ -111,17 +112,14 @@ fn main(
   let x0 = min(ci, last_ci) * area + column;
   let x1 = min(ci + 8, last_ci) * area + column;
   let has_b = column + 1 < w4;
-  // Of the texel that this invocation reads of each row of dy, two output channels at a time, and
-  // of the neighbours, all channels and both rows at once.
+  // The texel that this invocation reads of each row of dy: two output channels at a time, then the
+  // neighbours of all channels and both rows. What lies past the image is not used.
   let co = wid.y * 4;
   let mine = column * 2 + lane % 4;
   let is_mine = mine < w4 * 2;
-  let held = min(mine, w4 * 2 - 1);
-  let dy0 = min(co + lane / 4, last_co) * area * 4 + held;
-  let dy1 = min(co + 2 + lane / 4, last_co) * area * 4 + held;
-  let edge = min(co + lane % 4, last_co) * area * 4;
-  let left = edge + max(column * 2, 1) - 1;
-  let right = edge + min(column * 2 + 4, w4 * 2 - 1);
+  let dy0 = min(co + lane / 4, last_co) * area * 4 + mine;
+  let dy1 = min(co + 2 + lane / 4, last_co) * area * 4 + mine;
+  let edge = min(co + lane % 4, last_co) * area * 4 + column * 2;
   var s00 = Sums();
   var s01 = Sums();
   var s10 = Sums();
@@ -138,12 +136,12 @@ fn main(
     // One row more: its upper neighbours in dy meet the last row of the slice.
     for (var row = first_row; row <= end_row; row++) {
       let inside = row < end_row;
-      let at = image + min(row, params.h - 1) * w4;
+      let at = image + row * w4;
       let d0 = load_pixels(at + x0, inside, inside && has_b);
       let d1 = load_pixels(at + x1, inside, inside && has_b);
       let zero = vec4(0.0);
-      let upper = gradient + (max(row * 2, 1) - 1) * w4 * 2;
-      let lower = gradient + min(row * 2, params.h * 2 - 1) * w4 * 2;
+      let lower = gradient + row * w4 * 4;
+      let upper = lower - w4 * 2;
       let has_upper = row > 0;
       let has_lower = row < params.h;
       let t0 = select(zero, staged(dy, upper + dy0), has_upper && is_mine);
@@ -152,8 +150,8 @@ fn main(
       let t3 = select(zero, staged(dy, lower + dy1), has_lower && is_mine);
       let near = select(upper, lower, lane >= 4);
       let has_near = select(has_upper, has_lower, lane >= 4);
-      let l = select(0.0, staged(dy, near + left).w, has_near && column > 0);
-      let r = select(0.0, staged(dy, near + right).x, has_near && column + 2 < w4);
+      let l = select(0.0, staged(dy, near + edge - 1).w, has_near && strip > 0);
+      let r = select(0.0, staged(dy, near + edge + 4).x, has_near && column + 2 < w4);
       let u0 = Row(subgroupBroadcast(l, 0u), low_texels(t0), subgroupBroadcast(r, 0u));
       add_upper(&s00, d0, b0, u0);
       add_upper(&s01, d1, b1, u0);
