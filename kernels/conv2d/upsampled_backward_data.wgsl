@@ -72,15 +72,14 @@ fn main(
     let r3 = load_row(plane, top + 3, column);
     let r4 = load_row(plane, top + 4, column);
     let r5 = load_row(plane, top + 5, column);
-    let weights = load_panel(at, lane);
-    add_products(&t0, four_0(weights), r0, r1, r2, r3, r4, r5);
-    add_products(&t1, four_1(weights), r0, r1, r2, r3, r4, r5);
-    add_products(&t2, four_2(weights), r0, r1, r2, r3, r4, r5);
-    add_products(&t3, four_3(weights), r0, r1, r2, r3, r4, r5);
-    add_products(&t4, four_4(weights), r0, r1, r2, r3, r4, r5);
-    add_products(&t5, four_5(weights), r0, r1, r2, r3, r4, r5);
-    add_products(&t6, four_6(weights), r0, r1, r2, r3, r4, r5);
-    add_products(&t7, four_7(weights), r0, r1, r2, r3, r4, r5);
+    add_products(&t0, four_at(at), r0, r1, r2, r3, r4, r5);
+    add_products(&t1, four_at(at + 4), r0, r1, r2, r3, r4, r5);
+    add_products(&t2, four_at(at + 8), r0, r1, r2, r3, r4, r5);
+    add_products(&t3, four_at(at + 12), r0, r1, r2, r3, r4, r5);
+    add_products(&t4, four_at(at + 16), r0, r1, r2, r3, r4, r5);
+    add_products(&t5, four_at(at + 20), r0, r1, r2, r3, r4, r5);
+    add_products(&t6, four_at(at + 24), r0, r1, r2, r3, r4, r5);
+    add_products(&t7, four_at(at + 28), r0, r1, r2, r3, r4, r5);
     plane += area;
     at += 32;
   }

@@ -1,4 +1,4 @@
-// Library: up to 32 texels of the kernel's panels, which all invocations of a workgroup use, read
+// Library: up to 16 texels of the kernel's panels, which all invocations of a workgroup use, read
 // by each for itself; joined after staged.wgsl.
 
 struct Panel {
@@ -40,20 +40,4 @@ fn four_2(p: Panel) -> Texels {
 
 fn four_3(p: Panel) -> Texels {
   return four_at(p.at + 12);
-}
-
-fn four_4(p: Panel) -> Texels {
-  return four_at(p.at + 16);
-}
-
-fn four_5(p: Panel) -> Texels {
-  return four_at(p.at + 20);
-}
-
-fn four_6(p: Panel) -> Texels {
-  return four_at(p.at + 24);
-}
-
-fn four_7(p: Panel) -> Texels {
-  return four_at(p.at + 28);
 }

@@ -4,18 +4,11 @@
 struct Panel {
   v0: vec4<f32>,
   v1: vec4<f32>,
-  v2: vec4<f32>,
-  v3: vec4<f32>,
 }
 
 fn load_panel(at: u32, lane: u32) -> Panel {
   let mine = at + lane % 8;
-  return Panel(
-    staged(panels, mine),
-    staged(panels, mine + 8),
-    staged(panels, mine + 16),
-    staged(panels, mine + 24),
-  );
+  return Panel(staged(panels, mine), staged(panels, mine + 8));
 }
 
 fn four_0(p: Panel) -> Texels {
@@ -32,20 +25,4 @@ fn four_2(p: Panel) -> Texels {
 
 fn four_3(p: Panel) -> Texels {
   return high_texels(p.v1);
-}
-
-fn four_4(p: Panel) -> Texels {
-  return low_texels(p.v2);
-}
-
-fn four_5(p: Panel) -> Texels {
-  return high_texels(p.v2);
-}
-
-fn four_6(p: Panel) -> Texels {
-  return low_texels(p.v3);
-}
-
-fn four_7(p: Panel) -> Texels {
-  return high_texels(p.v3);
 }
