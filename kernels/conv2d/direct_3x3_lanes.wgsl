@@ -5,6 +5,7 @@
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/taps_3x3.wgsl
 // Joins: kernels/lib/eight_pixels.wgsl
+// Joins: kernels/lib/row_texels.wgsl
 // Joins: kernels/lib/lane_rows.wgsl
 // Joins: kernels/lib/eight_taps.wgsl
 // Joins: kernels/lib/tile_8x4.wgsl
@@ -16,8 +17,8 @@
 //   channel: f32 [N,Co]; any if unused
 //   y: [N,Co,H,W], f32 or f16, as vec4
 // Grid: x: panels, one after the other so that they find the pixels in the cache; y: tiles of
-//   8×4 pixels; z: images. A workgroup is a subgroup of 8, whose invocations take 4 output channels
-//   each and share the pixels.
+//   8×4 pixels, with subgroups of 16 two at a time; z: images. A workgroup is a subgroup. Eight
+//   invocations have a tile, of which each takes 4 output channels; they share its pixels.
 // Numerics: f32; the nine products of an input channel are summed before they join the running sum,
 //   so that the error is about 2^-24 * (sqrt(Ci) + 3) / 2 relative.
 // Shapes: W a multiple of 4.
@@ -63,11 +64,13 @@ fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  let slot = lane % 8;
   let strips = (params.w4 + 1) / 2;
-  let column = wid.y % strips * 2;
-  let oy = wid.y / strips * 4;
+  let tile = wid.y * TILES + lane / 8;
+  let column = tile % strips * 2;
+  let oy = tile / strips * 4;
   let n = wid.z;
-  var at = wid.x * params.panel_size + lane;
+  var at = wid.x * params.panel_size + slot;
   let bias = staged(panels, at);
   at += 8;
   var t0 = filled(bias.x);
@@ -76,21 +79,21 @@ fn main(
   var t3 = filled(bias.w);
 
   let top = i32(oy) - 1;
-  let texel0 = texel_of(lane, top, column, params.h, params.w4);
-  let texel1 = texel_of(lane, top + 2, column, params.h, params.w4);
-  let texel2 = texel_of(lane, top + 4, column, params.h, params.w4);
+  let texel0 = texel_of(slot, top, column, params.h, params.w4);
+  let texel1 = texel_of(slot, top + 2, column, params.h, params.w4);
+  let texel2 = texel_of(slot, top + 4, column, params.h, params.w4);
   let area = params.h * params.w4;
   var plane = n * params.ci * area;
   for (var ci = 0u; ci < params.ci; ci++) {
     let v0 = load_texel(plane, texel0);
     let v1 = load_texel(plane, texel1);
     let v2 = load_texel(plane, texel2);
-    let r0 = taps_of(low_row(v0));
-    let r1 = taps_of(high_row(v0));
-    let r2 = taps_of(low_row(v1));
-    let r3 = taps_of(high_row(v1));
-    let r4 = taps_of(low_row(v2));
-    let r5 = taps_of(high_row(v2));
+    let r0 = taps_of(low_row(v0, lane));
+    let r1 = taps_of(high_row(v0, lane));
+    let r2 = taps_of(low_row(v1, lane));
+    let r3 = taps_of(high_row(v1, lane));
+    let r4 = taps_of(low_row(v2, lane));
+    let r5 = taps_of(high_row(v2, lane));
     let k = kernels(at);
     add_products(&t0, k.k0, r0, r1, r2, r3, r4, r5);
     add_products(&t1, k.k1, r0, r1, r2, r3, r4, r5);
@@ -99,7 +102,7 @@ fn main(
     plane += area;
     at += 72;
   }
-  let co = wid.x * 32 + lane * 4;
+  let co = wid.x * 32 + slot * 4;
   store(t0, n, co, oy, column);
   store(t1, n, co + 1, oy, column);
   store(t2, n, co + 2, oy, column);

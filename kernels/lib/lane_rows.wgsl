@@ -1,28 +1,10 @@
-// Library: rows of ten pixels of the kernel's x, a texel in each of four invocations of a subgroup
-// of eight, for all of them: one read where eight would read the same. Joined after
-// eight_pixels.wgsl.
+// Library: rows of ten pixels, a texel in each of four invocations of a subgroup of eight, which
+// all have one tile; joined after row_texels.wgsl.
 
-/// Where a texel of a plane lies, and whether it is inside the image.
-struct Texel {
-  at: u32,
-  inside: bool,
-}
-
-/// Texel `slot` of rows of four texels. The rows begin at row `top`, one texel left of `column`.
-fn texel_of(slot: u32, top: i32, column: u32, h: u32, w4: u32) -> Texel {
-  let iy = top + i32(slot / 4);
-  let ix = i32(column + slot % 4) - 1;
-  let row = u32(clamp(iy, 0, i32(h) - 1));
-  let texel = u32(clamp(ix, 0, i32(w4) - 1));
-  return Texel(row * w4 + texel, iy >= 0 && iy < i32(h) && ix >= 0 && ix < i32(w4));
-}
-
-fn load_texel(plane: u32, texel: Texel) -> vec4<f32> {
-  return select(vec4(0.0), staged(x, plane + texel.at), texel.inside);
-}
+const TILES: u32 = 1;
 
 /// The row that lanes 0 to 3 hold.
-fn low_row(v: vec4<f32>) -> Eight {
+fn low_row(v: vec4<f32>, lane: u32) -> Eight {
   return Eight(
     subgroupBroadcast(v.w, 0u),
     subgroupBroadcast(v, 1u),
@@ -32,7 +14,7 @@ fn low_row(v: vec4<f32>) -> Eight {
 }
 
 /// The row that lanes 4 to 7 hold.
-fn high_row(v: vec4<f32>) -> Eight {
+fn high_row(v: vec4<f32>, lane: u32) -> Eight {
   return Eight(
     subgroupBroadcast(v.w, 4u),
     subgroupBroadcast(v, 5u),

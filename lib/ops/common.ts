@@ -21,8 +21,12 @@ export const SUBGROUP = 8;
  * Whether kernels run in which a subgroup of {@link SUBGROUP} invocations reads values once for all of
  * them. Software only: there such a subgroup is a vector of the processor.
  */
-export const sharesByLanes = ({ software, lanes, features }: DeviceProfile): boolean =>
-  software && lanes === SUBGROUP && features.includes("subgroups");
+export const sharesByLanes = (device: DeviceProfile): boolean =>
+  device.lanes === SUBGROUP && isSubgroup(device);
+
+/** Whether a vector of a software device, of any width, is a subgroup. */
+export const isSubgroup = ({ software, features }: DeviceProfile): boolean =>
+  software && features.includes("subgroups");
 
 export function requireFloat(name: string, type: TensorType): void {
   if (type.dtype !== "f32") throw new Error(`${show(name, type)} must be f32`);

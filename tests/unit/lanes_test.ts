@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { lockedPlans } from "../../lib/audit/locked_plans.ts";
 import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { sharesByLanes } from "../../lib/ops/common.ts";
+import { isSubgroup, sharesByLanes } from "../../lib/ops/common.ts";
 import { conv2dBackwardWeightOp } from "../../lib/ops/conv2d.ts";
 import { fastShapes } from "../../lib/ops/conv2d/direct.ts";
 import { geometry } from "../../lib/ops/conv2d/geometry.ts";
@@ -17,19 +17,22 @@ Deno.test("only software devices with subgroups of eight share by lanes", () => 
   assert.ok(sharesByLanes(software));
   assert.ok(!sharesByLanes({ ...software, features: ["shader-f16"] }));
   assert.ok(!sharesByLanes({ ...software, lanes: 16 }));
+  assert.ok(isSubgroup({ ...software, lanes: 16 }));
   assert.ok(!sharesByLanes({ ...gpu, features: ["subgroups"] }));
+  assert.ok(!isSubgroup({ ...gpu, features: ["subgroups"] }));
 });
 
-Deno.test("subgroup operations stand in plans for such devices alone, in workgroups of eights", () => {
-  const found = new Set<string>();
+Deno.test("subgroup operations stand in plans for software alone, in workgroups of whole vectors", () => {
+  const found = new Set<keyof typeof AUDIT_PROFILES>();
   for (const [name, plan] of lockedPlans()) {
     for (const { text, constants } of plan.shaders) {
       if (!/\bsubgroup[A-Z]/.test(text)) continue;
-      found.add(name.split(" ")[2]);
-      assert.equal(constants.WORKGROUP % 8, 0, name);
+      const device = name.split(" ")[2] as keyof typeof AUDIT_PROFILES;
+      found.add(device);
+      assert.equal(constants.WORKGROUP % AUDIT_PROFILES[device].lanes, 0, name);
     }
   }
-  assert.deepEqual([...found], ["software"]);
+  assert.deepEqual([...found].sort(), ["software", "software-512"]);
 });
 
 Deno.test("3×3 convolutions by lanes come first where few of the channels taken are not there", () => {
@@ -40,7 +43,10 @@ Deno.test("3×3 convolutions by lanes come first where few of the channels taken
   assert.equal(first(32, 40), "3×3 in tiles");
   assert.equal(first(32, 1), "3×3 in tiles");
   assert.equal(first(32, 96, { ...software, features: [] }), "3×3 in tiles");
-  assert.equal(first(32, 96, { ...software, lanes: 16 }), "3×3");
+  const wide = { ...software, lanes: 16 };
+  assert.equal(first(32, 96, wide), "3×3 by 16 lanes");
+  assert.equal(first(32, 40, wide), "3×3");
+  assert.equal(first(32, 96, { ...wide, features: [] }), "3×3");
 });
 
 /** An implementation that grants subgroups or not, and takes the texts that it is said to. */

@@ -13,12 +13,14 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { kernel, sharesByLanes, storedAs, SUBGROUP } from "../common.ts";
+import { isSubgroup, kernel, sharesByLanes, storedAs } from "../common.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { LANE_PANEL, panelsOf, STAGED } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
 import pixelsText from "../../../kernels/lib/eight_pixels.wgsl" with { type: "text" };
+import texelsLibrary from "../../../kernels/lib/row_texels.wgsl" with { type: "text" };
 import lanesLibrary from "../../../kernels/lib/lane_rows.wgsl" with { type: "text" };
+import lanes16Library from "../../../kernels/lib/lane_rows_16.wgsl" with { type: "text" };
 import eightText from "../../../kernels/lib/eight_taps.wgsl" with { type: "text" };
 import tileLibrary from "../../../kernels/lib/tile_8x4.wgsl" with { type: "text" };
 import directText from "../../../kernels/conv2d/direct_3x3.wgsl" with { type: "text" };
@@ -36,16 +38,20 @@ import pointText from "../../../kernels/conv2d/pointwise.wgsl" with { type: "tex
 export const EIGHT_TAPS = [STAGED, tapsText, pixelsText, eightText] as const;
 
 const DIRECT = kernel("conv2d/direct_3x3.wgsl", directText, ...EIGHT_TAPS, tileLibrary);
-const BY_LANES = kernel(
-  "conv2d/direct_3x3_lanes.wgsl",
-  lanesText,
-  STAGED,
-  tapsText,
-  pixelsText,
-  lanesLibrary,
-  eightText,
-  tileLibrary,
-);
+const byLanes = (rows: string) =>
+  kernel(
+    "conv2d/direct_3x3_lanes.wgsl",
+    lanesText,
+    STAGED,
+    tapsText,
+    pixelsText,
+    texelsLibrary,
+    rows,
+    eightText,
+    tileLibrary,
+  );
+/** For subgroups of 8 and of 16. */
+const BY_LANES = { 8: byLanes(lanesLibrary), 16: byLanes(lanes16Library) };
 const WIDE = kernel("conv2d/direct_3x3_wide.wgsl", wideText, STAGED);
 const STRIDE_2 = kernel("conv2d/direct_3x3_stride2.wgsl", strideText, STAGED, tapsText);
 const BACKWARD_DATA_STRIDE_2 = kernel(
@@ -80,12 +86,13 @@ export interface Epilogue {
 
 /**
  * "3×3 in tiles": of 8×4 pixels, also where rows of 32 are possible; "3×3 by lanes": such a tile for a
- * subgroup, whose invocations share the pixels; "1×1 by lanes": they share the weights.
+ * subgroup, whose invocations share the pixels, or two for one of 16; "1×1 by lanes": they share the weights.
  */
 export type Shape =
   | "3×3"
   | "3×3 in tiles"
   | "3×3 by lanes"
+  | "3×3 by 16 lanes"
   | "3×3 stride 2"
   | "1×1"
   | "1×1 by lanes"
@@ -95,6 +102,7 @@ const NAMES: Readonly<Record<Shape, string>> = {
   "3×3": "direct",
   "3×3 in tiles": "direct_tiles",
   "3×3 by lanes": "direct_lanes",
+  "3×3 by 16 lanes": "direct_lanes",
   "3×3 stride 2": "direct",
   "1×1": "direct",
   "1×1 by lanes": "direct_lanes",
@@ -107,9 +115,9 @@ const hasRows = (g: Geometry) => g.w % 32 === 0;
 const LANES_WIDTH = 32;
 
 /**
- * The fast kernels that a convolution to so many channels fits, the fastest by measurement first. On
- * vectors of 16 lanes, rows of 32 pixels, where their code fits the instruction cache. On 8, tiles:
- * by lanes, if they need not take many channels that are not there.
+ * The fast kernels that a convolution to so many channels fits, the fastest by measurement first: by
+ * lanes, if they need not take many channels that are not there. Of the others, on vectors of 16
+ * lanes rows of 32 pixels, whose code fits the instruction cache, on 8 tiles.
  */
 export function fastShapes(g: Geometry, channels: number, device: DeviceProfile): Shape[] {
   const shape = fastShape(g, device);
@@ -117,11 +125,11 @@ export function fastShapes(g: Geometry, channels: number, device: DeviceProfile)
   if (shape === "1×1") return sharesByLanes(device) ? ["1×1 by lanes", shape] : [shape];
   if (shape !== "3×3") return [shape];
   const tiles: Shape[] = hasRows(g) ? ["3×3 in tiles"] : [];
-  if (device.lanes === 16) return [shape, ...tiles];
-  const others: Shape[] = [...tiles, shape];
-  if (!sharesByLanes(device)) return others;
+  const others: Shape[] = device.lanes === 16 ? [shape, ...tiles] : [...tiles, shape];
+  if (!isSubgroup(device)) return others;
+  const byLanes = device.lanes === 16 ? "3×3 by 16 lanes" : "3×3 by lanes";
   const taken = Math.ceil(channels / LANES_WIDTH) * LANES_WIDTH;
-  return taken <= 1.1 * channels ? ["3×3 by lanes", ...others] : [...others, "3×3 by lanes"];
+  return taken <= 1.1 * channels ? [byLanes, ...others] : [...others, byLanes];
 }
 
 /** Which of the fast kernels a convolution fits, if any. */
@@ -143,8 +151,9 @@ interface Tiling {
   /** Input channels that the kernel takes at a time. */
   readonly together?: number;
   readonly params: Readonly<Record<string, number>>;
-  /** Invocations for a panel, or workgroups of a subgroup. */
+  /** Invocations for a panel, or workgroups of so many invocations. */
   readonly work: number | readonly [number, number];
+  readonly workgroup?: number;
   /** Floats stored at once. */
   readonly store: 1 | "staged 4";
 }
@@ -174,13 +183,15 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       store: "staged 4",
     };
   }
-  if (shape === "3×3 by lanes") {
+  if (shape === "3×3 by lanes" || shape === "3×3 by 16 lanes") {
+    const lanes = shape === "3×3 by lanes" ? 8 : 16;
     return {
-      kernel: BY_LANES,
+      kernel: BY_LANES[lanes],
       taps: 9,
       width: LANES_WIDTH,
       params: { h, w4: w / 4 },
-      work: [Math.ceil(w / 8) * Math.ceil(h / 4), n],
+      work: [Math.ceil(Math.ceil(w / 8) * Math.ceil(h / 4) * 8 / lanes), n],
+      workgroup: lanes,
       store: "staged 4",
     };
   }
@@ -225,7 +236,7 @@ export function backwardDataDirect(g: Geometry, shape: Shape, epilogue: Epilogue
 }
 
 function build(
-  { kernel, taps, width, together, params, work, store }: Tiling,
+  { kernel, taps, width, together, params, work, workgroup = WORKGROUP, store }: Tiling,
   ci: number,
   co: number,
   transposed: boolean,
@@ -236,9 +247,7 @@ function build(
     { ci, co, taps, width, together, transposed, weight, bias },
     scratch(),
   );
-  const [workgroup, groups] = typeof work === "number"
-    ? [WORKGROUP, [Math.ceil(work / WORKGROUP), 1] as const]
-    : [SUBGROUP, work];
+  const groups = typeof work === "number" ? [Math.ceil(work / workgroup), 1] as const : work;
   return {
     scratch: [panels.bytes],
     calls: [panels.pack, {
