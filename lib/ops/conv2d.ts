@@ -225,9 +225,7 @@ export const conv2dBackwardWeightOp: OpDef = {
     return byDevice(device, [
       ...fasterFirst(
         [
-          ...(shape === "1×1" || shape === "3×3") && sharesByLanes(device)
-            ? [backwardWeightByLanes(g, shape)]
-            : [],
+          ...shape ? backwardWeightByLanes(g, shape, device) : [],
           ...shape ? [backwardWeightDirect(g, shape, device.lanes)] : [],
         ],
         shape === "3×3" && fitsWinograd(g, device)

@@ -20,7 +20,7 @@ const OPS: Readonly<Record<number, readonly string[]>> = {
     "conv2d_upsampled_backward_data",
     "conv2d_upsampled_backward_weight",
   ],
-  16: ["conv2d", "conv2d_backward_data"],
+  16: ["conv2d", "conv2d_backward_data", "conv2d_backward_weight"],
 };
 
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));

@@ -10,13 +10,15 @@ import {
   output,
   scratch,
 } from "../../graph/kernel_call.ts";
-import type { Variant } from "../../graph/op.ts";
-import { kernel, SUBGROUP } from "../common.ts";
+import type { DeviceProfile, Variant } from "../../graph/op.ts";
+import { isSubgroup, kernel, sharesByLanes, SUBGROUP } from "../common.ts";
 import type { Shape } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_DOTS, STAGED } from "./panels.ts";
 import pixelsText from "../../../kernels/lib/eight_pixels.wgsl" with { type: "text" };
 import texelsText from "../../../kernels/lib/lane_texels.wgsl" with { type: "text" };
+import rowsText from "../../../kernels/lib/channel_rows.wgsl" with { type: "text" };
+import rows16Text from "../../../kernels/lib/channel_rows_16.wgsl" with { type: "text" };
 import sumsText from "../../../kernels/lib/sums_3x3.wgsl" with { type: "text" };
 import sameText from "../../../kernels/conv2d/backward_weight_3x3.wgsl" with { type: "text" };
 import lanesText from "../../../kernels/conv2d/backward_weight_3x3_lanes.wgsl" with {
@@ -34,13 +36,17 @@ import pointLanesText from "../../../kernels/conv2d/backward_weight_pointwise_la
 import sumText from "../../../kernels/conv2d/sum_slices.wgsl" with { type: "text" };
 
 const SAME = kernel("conv2d/backward_weight_3x3.wgsl", sameText, STAGED, pixelsText, sumsText);
-const SAME_BY_LANES = kernel(
-  "conv2d/backward_weight_3x3_lanes.wgsl",
-  lanesText,
-  STAGED,
-  texelsText,
-  sumsText,
-);
+const sameByLanes = (rows: string) =>
+  kernel(
+    "conv2d/backward_weight_3x3_lanes.wgsl",
+    lanesText,
+    STAGED,
+    texelsText,
+    rows,
+    sumsText,
+  );
+/** For subgroups of 8 and of 16. */
+const SAME_BY_LANES = { 8: sameByLanes(rowsText), 16: sameByLanes(rows16Text) };
 const STRIDE_2 = kernel("conv2d/backward_weight_3x3_stride2.wgsl", strideText, STAGED, sumsText);
 const POINTWISE = kernel("conv2d/backward_weight_pointwise.wgsl", pointText, STAGED);
 const POINTWISE_BY_LANES = kernel(
@@ -63,11 +69,18 @@ export function backwardWeightDirect(g: Geometry, shape: Shape, lanes: number): 
 }
 
 /** By subgroups whose invocations share the pixels of x. */
-export const backwardWeightByLanes = (g: Geometry, shape: "1×1" | "3×3"): Variant => ({
-  name: "direct_lanes",
-  exact: true,
-  build: () => shape === "1×1" ? buildPointwiseByLanes(g) : buildRowsByLanes(g),
-});
+export const backwardWeightByLanes = (
+  g: Geometry,
+  shape: Shape,
+  device: DeviceProfile,
+): Variant[] => {
+  const variant = (
+    build: () => Lowering,
+  ): Variant[] => [{ name: "direct_lanes", exact: true, build }];
+  if (shape === "1×1") return sharesByLanes(device) ? variant(() => buildPointwiseByLanes(g)) : [];
+  if (shape !== "3×3" || !isSubgroup(device)) return [];
+  return variant(() => buildRowsByLanes(g, device.lanes === 16 ? 16 : 8));
+};
 
 /**
  * How N·H rows are cut: `images` images, or one image in `row_chunks` parts of `rows` rows. Small
@@ -107,18 +120,18 @@ function buildRows(
   });
 }
 
-function buildRowsByLanes({ n, ci, h, w, co }: Geometry): Lowering {
+function buildRowsByLanes({ n, ci, h, w, co }: Geometry, lanes: 8 | 16): Lowering {
   const strips = Math.ceil(w / 16);
   const { chunks, ...chunk } = chunkRows(n, h, strips, 1);
   return sliced({
-    kernel: SAME_BY_LANES,
+    kernel: SAME_BY_LANES[lanes],
     params: { batch: n, h, w4: w / 4, strips, ...chunk },
     slices: strips * chunks,
-    blocks: [8, 8],
+    blocks: [lanes, 8],
     ci,
     co,
     taps: 9,
-    lanes: SUBGROUP,
+    lanes,
     together: true,
   });
 }
