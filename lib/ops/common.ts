@@ -21,12 +21,16 @@ export const SUBGROUP = 8;
  * Whether kernels run in which a subgroup of {@link SUBGROUP} invocations reads values once for all of
  * them. Software only: there such a subgroup is a vector of the processor.
  */
-export const sharesByLanes = (device: DeviceProfile): boolean =>
-  device.lanes === SUBGROUP && isSubgroup(device);
+export const sharesByLanes = (device: DeviceProfile): boolean => subgroupLanes(device) === SUBGROUP;
 
-/** Whether a vector of a software device, of any width, is a subgroup. */
-export const isSubgroup = ({ software, features }: DeviceProfile): boolean =>
-  software && features.includes("subgroups");
+/**
+ * Invocations of a subgroup on a software device, where they are a vector of a width that kernels are
+ * written for.
+ */
+export function subgroupLanes({ software, lanes, features }: DeviceProfile): 8 | 16 | undefined {
+  if (!software || !features.includes("subgroups")) return undefined;
+  return lanes === 8 || lanes === 16 ? lanes : undefined;
+}
 
 export function requireFloat(name: string, type: TensorType): void {
   if (type.dtype !== "f32") throw new Error(`${show(name, type)} must be f32`);

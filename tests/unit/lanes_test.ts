@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { lockedPlans } from "../../lib/audit/locked_plans.ts";
 import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { isSubgroup, sharesByLanes } from "../../lib/ops/common.ts";
+import { sharesByLanes, subgroupLanes } from "../../lib/ops/common.ts";
 import { conv2dBackwardWeightOp } from "../../lib/ops/conv2d.ts";
 import { fastShapes } from "../../lib/ops/conv2d/direct.ts";
 import { geometry } from "../../lib/ops/conv2d/geometry.ts";
@@ -17,9 +17,11 @@ Deno.test("only software devices with subgroups of eight share by lanes", () => 
   assert.ok(sharesByLanes(software));
   assert.ok(!sharesByLanes({ ...software, features: ["shader-f16"] }));
   assert.ok(!sharesByLanes({ ...software, lanes: 16 }));
-  assert.ok(isSubgroup({ ...software, lanes: 16 }));
+  assert.equal(subgroupLanes(software), 8);
+  assert.equal(subgroupLanes({ ...software, lanes: 16 }), 16);
+  assert.equal(subgroupLanes({ ...software, lanes: 4 }), undefined);
   assert.ok(!sharesByLanes({ ...gpu, features: ["subgroups"] }));
-  assert.ok(!isSubgroup({ ...gpu, features: ["subgroups"] }));
+  assert.equal(subgroupLanes({ ...gpu, features: ["subgroups"] }), undefined);
 });
 
 Deno.test("subgroup operations stand in plans for software alone, in workgroups of whole vectors", () => {
@@ -47,6 +49,7 @@ Deno.test("3×3 convolutions by lanes come first where few of the channels taken
   assert.equal(first(32, 96, wide), "3×3 by 16 lanes");
   assert.equal(first(32, 40, wide), "3×3");
   assert.equal(first(32, 96, { ...wide, features: [] }), "3×3");
+  assert.equal(first(32, 96, { ...software, lanes: 4 }), "3×3 in tiles");
 });
 
 /** An implementation that grants subgroups or not, and takes the texts that it is said to. */

@@ -13,7 +13,7 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { isSubgroup, kernel, sharesByLanes, storedAs } from "../common.ts";
+import { kernel, sharesByLanes, storedAs, subgroupLanes } from "../common.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { LANE_PANEL, panelsOf, STAGED } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
@@ -86,7 +86,8 @@ export interface Epilogue {
 
 /**
  * "3×3 in tiles": of 8×4 pixels, also where rows of 32 are possible; "3×3 by lanes": such a tile for a
- * subgroup, whose invocations share the pixels, or two for one of 16; "1×1 by lanes": they share the weights.
+ * subgroup, whose invocations share the pixels, or two for one of 16; "1×1 by lanes": they share the
+ * weights.
  */
 export type Shape =
   | "3×3"
@@ -126,8 +127,9 @@ export function fastShapes(g: Geometry, channels: number, device: DeviceProfile)
   if (shape !== "3×3") return [shape];
   const tiles: Shape[] = hasRows(g) ? ["3×3 in tiles"] : [];
   const others: Shape[] = device.lanes === 16 ? [shape, ...tiles] : [...tiles, shape];
-  if (!isSubgroup(device)) return others;
-  const byLanes = device.lanes === 16 ? "3×3 by 16 lanes" : "3×3 by lanes";
+  const lanes = subgroupLanes(device);
+  if (!lanes) return others;
+  const byLanes = lanes === 16 ? "3×3 by 16 lanes" : "3×3 by lanes";
   const taken = Math.ceil(channels / LANES_WIDTH) * LANES_WIDTH;
   return taken <= 1.1 * channels ? [byLanes, ...others] : [...others, byLanes];
 }

@@ -11,7 +11,7 @@ import {
   scratch,
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
-import { isSubgroup, kernel, sharesByLanes, SUBGROUP } from "../common.ts";
+import { kernel, SUBGROUP, subgroupLanes } from "../common.ts";
 import type { Shape } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_DOTS, STAGED } from "./panels.ts";
@@ -69,18 +69,15 @@ export function backwardWeightDirect(g: Geometry, shape: Shape, lanes: number): 
 }
 
 /** By subgroups whose invocations share the pixels of x. */
-export const backwardWeightByLanes = (
-  g: Geometry,
-  shape: Shape,
-  device: DeviceProfile,
-): Variant[] => {
-  const variant = (
-    build: () => Lowering,
-  ): Variant[] => [{ name: "direct_lanes", exact: true, build }];
-  if (shape === "1×1") return sharesByLanes(device) ? variant(() => buildPointwiseByLanes(g)) : [];
-  if (shape !== "3×3" || !isSubgroup(device)) return [];
-  return variant(() => buildRowsByLanes(g, device.lanes === 16 ? 16 : 8));
-};
+export function backwardWeightByLanes(g: Geometry, shape: Shape, device: DeviceProfile): Variant[] {
+  const lanes = subgroupLanes(device);
+  const build = shape === "1×1" && lanes === SUBGROUP
+    ? () => buildPointwiseByLanes(g)
+    : shape === "3×3" && lanes
+    ? () => buildRowsByLanes(g, lanes)
+    : undefined;
+  return build ? [{ name: "direct_lanes", exact: true, build }] : [];
+}
 
 /**
  * How N·H rows are cut: `images` images, or one image in `row_chunks` parts of `rows` rows. Small
