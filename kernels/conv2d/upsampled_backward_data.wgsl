@@ -2,6 +2,7 @@
 //   K of pack_upsampled.wgsl
 // Source: input gradient of upsampled.wgsl, a 4×4 convolution, stride 2, padding 1.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/sixteen.wgsl
 // Joins: kernels/lib/sixteen_pixels.wgsl
 // Joins: kernels/lib/panel_alone.wgsl
 // Joins: kernels/lib/doubled_tile.wgsl
@@ -34,8 +35,7 @@ alias Stored = vec4<f32>; // @specialize
 @group(0) @binding(3) var<storage, read_write> dx: array<Stored>;
 
 fn load_row(plane: u32, oy: i32, column: u32) -> Row {
-  let e = load_sixteen(plane, oy, column, params.h, params.w4);
-  return row_of(e.before, Texels(e.p, e.q, e.s, e.t), e.after);
+  return row_of(load_sixteen(plane, oy, column, params.h, params.w4));
 }
 
 @compute @workgroup_size(WORKGROUP)

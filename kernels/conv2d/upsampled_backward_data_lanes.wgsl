@@ -3,6 +3,8 @@
 // Source: input gradient of upsampled.wgsl, a 4×4 convolution, stride 2, padding 1.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/lane_texels.wgsl
+// Joins: kernels/lib/sixteen.wgsl
+// Joins: kernels/lib/sixteen_lanes.wgsl
 // Joins: kernels/lib/doubled_tile.wgsl
 // Bindings:
 //   dy: f32 [N,Co,2H,2W] staged
@@ -17,7 +19,6 @@
 // Writes: every output element.
 
 struct Params {
-  batch: u32,
   h: u32,
   w4: u32,
   ci: u32,
@@ -104,16 +105,26 @@ fn main(
     let x1 = load(plane, l1).w;
     let y0 = load(plane, g0).x;
     let y1 = load(plane, g1).x;
-    let r0 = row_of(subgroupBroadcast(x0, 0u), low_texels(d0), subgroupBroadcast(y0, 0u));
-    let r1 = row_of(subgroupBroadcast(x0, 1u), high_texels(d0), subgroupBroadcast(y0, 1u));
-    let r2 = row_of(subgroupBroadcast(x0, 2u), low_texels(d1), subgroupBroadcast(y0, 2u));
-    let r3 = row_of(subgroupBroadcast(x0, 3u), high_texels(d1), subgroupBroadcast(y0, 3u));
-    let r4 = row_of(subgroupBroadcast(x0, 4u), low_texels(d2), subgroupBroadcast(y0, 4u));
-    let r5 = row_of(subgroupBroadcast(x0, 5u), high_texels(d2), subgroupBroadcast(y0, 5u));
-    let r6 = row_of(subgroupBroadcast(x0, 6u), low_texels(d3), subgroupBroadcast(y0, 6u));
-    let r7 = row_of(subgroupBroadcast(x0, 7u), high_texels(d3), subgroupBroadcast(y0, 7u));
-    let r8 = row_of(subgroupBroadcast(x1, 0u), low_texels(d4), subgroupBroadcast(y1, 0u));
-    let r9 = row_of(subgroupBroadcast(x1, 1u), high_texels(d4), subgroupBroadcast(y1, 1u));
+    let e0 = sixteen_of(subgroupBroadcast(x0, 0u), low_texels(d0), subgroupBroadcast(y0, 0u));
+    let r0 = row_of(e0);
+    let e1 = sixteen_of(subgroupBroadcast(x0, 1u), high_texels(d0), subgroupBroadcast(y0, 1u));
+    let r1 = row_of(e1);
+    let e2 = sixteen_of(subgroupBroadcast(x0, 2u), low_texels(d1), subgroupBroadcast(y0, 2u));
+    let r2 = row_of(e2);
+    let e3 = sixteen_of(subgroupBroadcast(x0, 3u), high_texels(d1), subgroupBroadcast(y0, 3u));
+    let r3 = row_of(e3);
+    let e4 = sixteen_of(subgroupBroadcast(x0, 4u), low_texels(d2), subgroupBroadcast(y0, 4u));
+    let r4 = row_of(e4);
+    let e5 = sixteen_of(subgroupBroadcast(x0, 5u), high_texels(d2), subgroupBroadcast(y0, 5u));
+    let r5 = row_of(e5);
+    let e6 = sixteen_of(subgroupBroadcast(x0, 6u), low_texels(d3), subgroupBroadcast(y0, 6u));
+    let r6 = row_of(e6);
+    let e7 = sixteen_of(subgroupBroadcast(x0, 7u), high_texels(d3), subgroupBroadcast(y0, 7u));
+    let r7 = row_of(e7);
+    let e8 = sixteen_of(subgroupBroadcast(x1, 0u), low_texels(d4), subgroupBroadcast(y1, 0u));
+    let r8 = row_of(e8);
+    let e9 = sixteen_of(subgroupBroadcast(x1, 1u), high_texels(d4), subgroupBroadcast(y1, 1u));
+    let r9 = row_of(e9);
     let w0 = load_weights(k0);
     add_products(&t0, w0, r0, r1, r2, r3, r4, r5);
     add_products(&b0, w0, r4, r5, r6, r7, r8, r9);

@@ -3,7 +3,9 @@
 // Source: gradient of upsampled.wgsl by K; sum_slices.wgsl adds up, unfold_upsampled.wgsl makes the
 //   gradient by the weight of it.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/sixteen.wgsl
 // Joins: kernels/lib/sixteen_pixels.wgsl
+// Joins: kernels/lib/doubled_sums.wgsl
 // Bindings:
 //   x: f32 [N,Ci,H,W] staged
 //   dy: f32 [N,Co,2H,2W] staged
@@ -30,20 +32,6 @@ struct Params {
   slices: u32,
 }
 
-/// Eight pixels of a row of x.
-struct Pixels {
-  a: vec4<f32>,
-  b: vec4<f32>,
-}
-
-/// Of one output and one input channel, by u; a component a v.
-struct Sums {
-  u0: vec4<f32>,
-  u1: vec4<f32>,
-  u2: vec4<f32>,
-  u3: vec4<f32>,
-}
-
 override WORKGROUP: u32 = 8;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -60,27 +48,11 @@ fn load_pixels(at: u32, column: u32) -> Pixels {
   return Pixels(staged(x, at), b);
 }
 
-fn dots(d: Pixels, r: Sixteen) -> vec4<f32> {
-  return vec4(
-    dot(d.a, vec4(r.before, r.p.yw, r.q.y)) + dot(d.b, vec4(r.q.w, r.s.yw, r.t.y)),
-    dot(d.a, vec4(r.p.xz, r.q.xz)) + dot(d.b, vec4(r.s.xz, r.t.xz)),
-    dot(d.a, vec4(r.p.yw, r.q.yw)) + dot(d.b, vec4(r.s.yw, r.t.yw)),
-    dot(d.a, vec4(r.p.z, r.q.xz, r.s.x)) + dot(d.b, vec4(r.s.z, r.t.xz, r.after)),
-  );
-}
-
 fn add_dots(s: ptr<function, Sums>, d: Pixels, r0: Sixteen, r1: Sixteen, r2: Sixteen, r3: Sixteen) {
   (*s).u0 += dots(d, r0);
   (*s).u1 += dots(d, r1);
   (*s).u2 += dots(d, r2);
   (*s).u3 += dots(d, r3);
-}
-
-fn store(at: u32, s: Sums) {
-  partial[at] = s.u0;
-  partial[at + 1] = s.u1;
-  partial[at + 2] = s.u2;
-  partial[at + 3] = s.u3;
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -4,6 +4,9 @@
 //   gradient by the weight of it.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/lane_texels.wgsl
+// Joins: kernels/lib/sixteen.wgsl
+// Joins: kernels/lib/sixteen_lanes.wgsl
+// Joins: kernels/lib/doubled_sums.wgsl
 // Bindings:
 //   x: f32 [N,Ci,H,W] staged
 //   dy: f32 [N,Co,2H,2W] staged
@@ -31,27 +34,6 @@ struct Params {
   row_chunks: u32,
 }
 
-/// Eight pixels of a row of x.
-struct Pixels {
-  a: vec4<f32>,
-  b: vec4<f32>,
-}
-
-/// Sixteen pixels of a row of dy and their neighbours.
-struct Row {
-  before: f32,
-  p: Texels,
-  after: f32,
-}
-
-/// Of one output and one input channel, by u; a component a v.
-struct Sums {
-  u0: vec4<f32>,
-  u1: vec4<f32>,
-  u2: vec4<f32>,
-  u3: vec4<f32>,
-}
-
 override WORKGROUP: u32 = 8;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -66,31 +48,15 @@ fn load_pixels(at: u32, has_a: bool, has_b: bool) -> Pixels {
   );
 }
 
-fn dots(d: Pixels, r: Row) -> vec4<f32> {
-  return vec4(
-    dot(d.a, vec4(r.before, r.p.a.yw, r.p.b.y)) + dot(d.b, vec4(r.p.b.w, r.p.c.yw, r.p.d.y)),
-    dot(d.a, vec4(r.p.a.xz, r.p.b.xz)) + dot(d.b, vec4(r.p.c.xz, r.p.d.xz)),
-    dot(d.a, vec4(r.p.a.yw, r.p.b.yw)) + dot(d.b, vec4(r.p.c.yw, r.p.d.yw)),
-    dot(d.a, vec4(r.p.a.z, r.p.b.xz, r.p.c.x)) + dot(d.b, vec4(r.p.c.z, r.p.d.xz, r.after)),
-  );
-}
-
 /// The row of dy above the one of x, as it is doubled, meets this row of x and the one before.
-fn add_upper(s: ptr<function, Sums>, d: Pixels, before: Pixels, r: Row) {
+fn add_upper(s: ptr<function, Sums>, d: Pixels, before: Pixels, r: Sixteen) {
   (*s).u0 += dots(d, r);
   (*s).u2 += dots(before, r);
 }
 
-fn add_lower(s: ptr<function, Sums>, d: Pixels, before: Pixels, r: Row) {
+fn add_lower(s: ptr<function, Sums>, d: Pixels, before: Pixels, r: Sixteen) {
   (*s).u1 += dots(d, r);
   (*s).u3 += dots(before, r);
-}
-
-fn store(at: u32, s: Sums) {
-  partial[at] = s.u0;
-  partial[at + 1] = s.u1;
-  partial[at + 2] = s.u2;
-  partial[at + 3] = s.u3;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -152,28 +118,28 @@ fn main(
       let has_near = select(has_upper, has_lower, lane >= 4);
       let l = select(0.0, staged(dy, near + edge - 1).w, has_near && strip > 0);
       let r = select(0.0, staged(dy, near + edge + 4).x, has_near && column + 2 < w4);
-      let u0 = Row(subgroupBroadcast(l, 0u), low_texels(t0), subgroupBroadcast(r, 0u));
+      let u0 = sixteen_of(subgroupBroadcast(l, 0u), low_texels(t0), subgroupBroadcast(r, 0u));
       add_upper(&s00, d0, b0, u0);
       add_upper(&s01, d1, b1, u0);
-      let u1 = Row(subgroupBroadcast(l, 1u), high_texels(t0), subgroupBroadcast(r, 1u));
+      let u1 = sixteen_of(subgroupBroadcast(l, 1u), high_texels(t0), subgroupBroadcast(r, 1u));
       add_upper(&s10, d0, b0, u1);
       add_upper(&s11, d1, b1, u1);
-      let u2 = Row(subgroupBroadcast(l, 2u), low_texels(t1), subgroupBroadcast(r, 2u));
+      let u2 = sixteen_of(subgroupBroadcast(l, 2u), low_texels(t1), subgroupBroadcast(r, 2u));
       add_upper(&s20, d0, b0, u2);
       add_upper(&s21, d1, b1, u2);
-      let u3 = Row(subgroupBroadcast(l, 3u), high_texels(t1), subgroupBroadcast(r, 3u));
+      let u3 = sixteen_of(subgroupBroadcast(l, 3u), high_texels(t1), subgroupBroadcast(r, 3u));
       add_upper(&s30, d0, b0, u3);
       add_upper(&s31, d1, b1, u3);
-      let v0 = Row(subgroupBroadcast(l, 4u), low_texels(t2), subgroupBroadcast(r, 4u));
+      let v0 = sixteen_of(subgroupBroadcast(l, 4u), low_texels(t2), subgroupBroadcast(r, 4u));
       add_lower(&s00, d0, b0, v0);
       add_lower(&s01, d1, b1, v0);
-      let v1 = Row(subgroupBroadcast(l, 5u), high_texels(t2), subgroupBroadcast(r, 5u));
+      let v1 = sixteen_of(subgroupBroadcast(l, 5u), high_texels(t2), subgroupBroadcast(r, 5u));
       add_lower(&s10, d0, b0, v1);
       add_lower(&s11, d1, b1, v1);
-      let v2 = Row(subgroupBroadcast(l, 6u), low_texels(t3), subgroupBroadcast(r, 6u));
+      let v2 = sixteen_of(subgroupBroadcast(l, 6u), low_texels(t3), subgroupBroadcast(r, 6u));
       add_lower(&s20, d0, b0, v2);
       add_lower(&s21, d1, b1, v2);
-      let v3 = Row(subgroupBroadcast(l, 7u), high_texels(t3), subgroupBroadcast(r, 7u));
+      let v3 = sixteen_of(subgroupBroadcast(l, 7u), high_texels(t3), subgroupBroadcast(r, 7u));
       add_lower(&s30, d0, b0, v3);
       add_lower(&s31, d1, b1, v3);
       b0 = d0;

@@ -1,5 +1,5 @@
 // Library: 8×2 pixels of the gradient of an image by its doubled one's, for kernels that bind dx;
-// joined after a library with Texels.
+// joined after sixteen.wgsl and a library with Texels.
 
 /// What eight pixels of a row of dx, four in a and four in b, meet in a row of dy, by v.
 struct Row {
@@ -21,17 +21,16 @@ struct Tile {
   b1: vec4<f32>,
 }
 
-/// Of sixteen pixels of dy and their neighbours.
-fn row_of(before: f32, d: Texels, after: f32) -> Row {
+fn row_of(e: Sixteen) -> Row {
   return Row(
-    vec4(before, d.a.yw, d.b.y),
-    vec4(d.a.xz, d.b.xz),
-    vec4(d.a.yw, d.b.yw),
-    vec4(d.a.z, d.b.xz, d.c.x),
-    vec4(d.b.w, d.c.yw, d.d.y),
-    vec4(d.c.xz, d.d.xz),
-    vec4(d.c.yw, d.d.yw),
-    vec4(d.c.z, d.d.xz, after),
+    vec4(e.before, e.p.yw, e.q.y),
+    vec4(e.p.xz, e.q.xz),
+    vec4(e.p.yw, e.q.yw),
+    vec4(e.p.z, e.q.xz, e.s.x),
+    vec4(e.q.w, e.s.yw, e.t.y),
+    vec4(e.s.xz, e.t.xz),
+    vec4(e.s.yw, e.t.yw),
+    vec4(e.s.z, e.t.xz, e.after),
   );
 }
 

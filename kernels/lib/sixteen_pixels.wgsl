@@ -1,14 +1,4 @@
-// Library: sixteen pixels of a row of the kernel's dy and their neighbours, zeros where the image
-// ends; joined after staged.wgsl. dy is of twice the rows and columns of x.
-
-struct Sixteen {
-  before: f32,
-  p: vec4<f32>,
-  q: vec4<f32>,
-  s: vec4<f32>,
-  t: vec4<f32>,
-  after: f32,
-}
+// Library: reads what sixteen.wgsl is for; joined after it and staged.wgsl.
 
 /// Columns 8 * column to 8 * column + 15 of row oy of the plane of dy that begins at texel `plane`;
 /// x has h rows of w4 texels.

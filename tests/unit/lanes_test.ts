@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { lockedPlans } from "../../lib/audit/locked_plans.ts";
 import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
+import type { DeviceProfile } from "../../lib/graph/op.ts";
 import { sharesByLanes, subgroupLanes } from "../../lib/ops/common.ts";
 import { conv2dBackwardWeightOp } from "../../lib/ops/conv2d.ts";
 import { fastShapes } from "../../lib/ops/conv2d/direct.ts";
@@ -135,15 +136,30 @@ Deno.test("no subgroups: of another size, refused, not understood, or on hardwar
   assert.deepEqual(hardware.features, ["timestamp-query"]);
 });
 
-Deno.test("Winograd is not offered where an image's transform would be above a limit", () => {
+/** Ways to the weight gradient of 3×3 convolutions of square images. */
+function weightVariants(channels: number, size: number, device: DeviceProfile): string[] {
   const f32 = (...shape: number[]) => ({ shape, dtype: "f32" as const });
-  const names = (size: number) => {
-    const inputs = [f32(1, 96, size, size), f32(1, 96, size, size)];
-    const attrs = { stride: 1, padding: [1, 1, 1, 1], weightShape: [96, 96, 3, 3] };
-    const outputs = [f32(96, 96, 3, 3)];
-    return conv2dBackwardWeightOp.lower({ inputs, outputs, attrs, device: software })
-      .map((v) => v.name);
-  };
-  assert.equal(names(256)[0], "winograd_f4_lanes");
-  assert.ok(names(512).every((name) => !name.startsWith("winograd")), names(512).join());
+  const image = f32(1, channels, size, size);
+  const weightShape = [channels, channels, 3, 3];
+  return conv2dBackwardWeightOp.lower({
+    inputs: [image, image],
+    outputs: [f32(...weightShape)],
+    attrs: { stride: 1, padding: [1, 1, 1, 1], weightShape },
+    device,
+  }).map((v) => v.name);
+}
+
+Deno.test("3×3 weight gradients by lanes come first, Winograd's with many channels and pixels", () => {
+  assert.equal(weightVariants(64, 64, software)[0], "direct_lanes");
+  assert.equal(weightVariants(96, 32, software)[0], "direct_lanes");
+  assert.equal(weightVariants(96, 64, software)[0], "winograd_f4_lanes");
+  assert.equal(weightVariants(96, 64, { ...software, lanes: 16 })[0], "direct_lanes");
+  assert.equal(weightVariants(96, 64, { ...software, lanes: 4 })[0], "direct");
+  assert.equal(weightVariants(96, 64, { ...software, features: [] })[0], "direct");
+});
+
+Deno.test("Winograd is not offered where an image's transform would be above a limit", () => {
+  assert.equal(weightVariants(96, 256, software)[0], "winograd_f4_lanes");
+  const names = weightVariants(96, 512, software);
+  assert.ok(names.every((name) => !name.startsWith("winograd")), names.join());
 });

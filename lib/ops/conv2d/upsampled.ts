@@ -34,7 +34,10 @@ import weightLanesText from "../../../kernels/conv2d/upsampled_backward_weight_l
   type: "text",
 };
 import texelsText from "../../../kernels/lib/lane_texels.wgsl" with { type: "text" };
+import sixteenText from "../../../kernels/lib/sixteen.wgsl" with { type: "text" };
 import pixelsText from "../../../kernels/lib/sixteen_pixels.wgsl" with { type: "text" };
+import sixteenLanesText from "../../../kernels/lib/sixteen_lanes.wgsl" with { type: "text" };
+import sumsText from "../../../kernels/lib/doubled_sums.wgsl" with { type: "text" };
 import unfoldText from "../../../kernels/conv2d/unfold_upsampled.wgsl" with { type: "text" };
 
 const PACK = kernel("conv2d/pack_upsampled.wgsl", packText, STAGED);
@@ -42,33 +45,33 @@ const forward = (...panel: string[]) =>
   kernel("conv2d/upsampled.wgsl", forwardText, ...EIGHT_TAPS, ...panel);
 /** With weights that each invocation reads for itself, or a subgroup once (`sharesByLanes`). */
 const FORWARD = { direct: forward(panelAlone), direct_lanes: forward(...LANE_PANEL) };
+/** How rows of dy are read: by each invocation for itself, or by a subgroup once for all. */
+const ROWS_ALONE = [STAGED, sixteenText, pixelsText] as const;
+const ROWS_BY_LANES = [STAGED, texelsText, sixteenText, sixteenLanesText] as const;
 const BACKWARD_DATA = kernel(
   "conv2d/upsampled_backward_data.wgsl",
   dataText,
-  STAGED,
-  pixelsText,
+  ...ROWS_ALONE,
   panelAlone,
   tileText,
 );
-/** With pixels that a subgroup reads once. */
 const BACKWARD_DATA_BY_LANES = kernel(
   "conv2d/upsampled_backward_data_lanes.wgsl",
   dataLanesText,
-  STAGED,
-  texelsText,
+  ...ROWS_BY_LANES,
   tileText,
 );
 const BACKWARD_WEIGHT = kernel(
   "conv2d/upsampled_backward_weight.wgsl",
   weightText,
-  STAGED,
-  pixelsText,
+  ...ROWS_ALONE,
+  sumsText,
 );
 const BACKWARD_WEIGHT_BY_LANES = kernel(
   "conv2d/upsampled_backward_weight_lanes.wgsl",
   weightLanesText,
-  STAGED,
-  texelsText,
+  ...ROWS_BY_LANES,
+  sumsText,
 );
 const UNFOLD = kernel("conv2d/unfold_upsampled.wgsl", unfoldText);
 
@@ -120,6 +123,7 @@ export const backwardDataUpsampled = (
     exact: true,
     build: () => {
       const { pack, count, size4, bytes } = panelsOf(g, true);
+      const { batch, ...size } = sizes(g);
       const shared = {
         specialize: storedAs(dtype, "staged 4"),
         bindings: { dy: input(0), panels: scratch(), dx: output() },
@@ -129,14 +133,14 @@ export const backwardDataUpsampled = (
           ...shared,
           kernel: BACKWARD_DATA_BY_LANES,
           constants: { WORKGROUP: SUBGROUP },
-          params: { ...sizes(g), panel_size: size4, panels: count },
+          params: { ...size, panel_size: size4, panels: count },
           workgroups: [Math.ceil(count / 2), tiles(g, 4), 1],
         }
         : {
           ...shared,
           kernel: BACKWARD_DATA,
           constants: { WORKGROUP },
-          params: { ...sizes(g), panel_size: size4 },
+          params: { batch, ...size, panel_size: size4 },
           workgroups: [count, Math.ceil(tiles(g, 2) / WORKGROUP), 1],
         };
       return { scratch: [bytes], calls: [pack, call] };
