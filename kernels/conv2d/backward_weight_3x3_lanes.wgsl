@@ -2,6 +2,7 @@
 //   dy[n,co,oy,ox] * x[n, ci, oy + kh - 1, ox + kw - 1]
 // Source: gradient of direct_3x3.wgsl; sum_slices.wgsl adds up.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/eight_lanes.wgsl
 // Joins: kernels/lib/lane_texels.wgsl
 // Joins: kernels/lib/channel_rows.wgsl
 // Joins: kernels/lib/sums_3x3.wgsl

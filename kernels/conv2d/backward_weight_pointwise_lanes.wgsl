@@ -1,6 +1,7 @@
 // Equation: partial[slice,co,ci] = sum over the pixels p of the slice of dy[n,co,p] * x[n,ci,p]
 // Source: gradient of pointwise.wgsl; sum_slices.wgsl adds up.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/eight_lanes.wgsl
 // Joins: kernels/lib/lane_texels.wgsl
 // Joins: kernels/lib/lane_dots.wgsl
 // Bindings:
@@ -8,9 +9,10 @@
 //   dy: f32 [N,Co,pixels] staged
 //   partial: f32 [slices, co32, ci16] as vec4, co32 and ci16 being Co and Ci rounded up to 32 and
 //     16
-// Grid: x: blocks of 16 input channels; y: of 32 output channels; z: slices, an image being cut
-//   into `parts` of `rounds` times 16 pixels. A workgroup is a subgroup of 8: each invocation reads
-//   4 of the 16 pixels of x for all, and takes every eighth output channel.
+// Grid: x: blocks of 16 input channels, with subgroups of 16 two at a time; y: of 32 output
+//   channels; z: slices, an image being cut into `parts` of `rounds` times 16 pixels. A workgroup
+//   is a subgroup. Eight invocations have a block: each reads 4 of the 16 pixels of x for all, and
+//   takes every eighth output channel.
 // Numerics: f32; products of 16 pixels are summed first, then those of the slice, then the slices.
 // Shapes: pixels a multiple of 4; channels past the last repeat it and are ignored later.
 // Writes: every output element.
@@ -50,9 +52,13 @@ fn load_gradient(plane: u32, pixel: u32) -> Texels {
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) place: u32,
 ) {
-  let ci = wid.x * 16 + lane / 4;
-  let co = wid.y * 32 + lane;
+  enter(place);
+  let slot = lane % 8;
+  let block = wid.x * EIGHTS + lane / 8;
+  let ci = block * 16 + slot / 4;
+  let co = wid.y * 32 + slot;
   let n = wid.z / params.parts;
   let area4 = params.area4;
   let last_ci = params.ci - 1;
@@ -86,13 +92,15 @@ fn main(
       load_gradient(dy3, pixel),
     );
     // Past the last pixel, any that is finite: the gradient is zero there.
-    let at = min(pixel + lane % 4, area4 - 1);
+    let at = min(pixel + slot % 4, area4 - 1);
     add_dots(&s0, g, staged(x, x0 + at), staged(x, x1 + at));
     add_dots(&s1, g, staged(x, x2 + at), staged(x, x3 + at));
     add_dots(&s2, g, staged(x, x4 + at), staged(x, x5 + at));
     add_dots(&s3, g, staged(x, x6 + at), staged(x, x7 + at));
   }
-  let row4 = params.ci_blocks * 4;
-  let to = (wid.z * params.co_blocks * 32 + co) * row4 + wid.x * 4;
-  store(to, row4, s0, s1, s2, s3);
+  if (block < params.ci_blocks) {
+    let row4 = params.ci_blocks * 4;
+    let to = (wid.z * params.co_blocks * 32 + co) * row4 + block * 4;
+    store(to, row4, s0, s1, s2, s3);
+  }
 }

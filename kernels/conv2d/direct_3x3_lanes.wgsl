@@ -3,6 +3,7 @@
 // Source: torch.nn.functional.conv2d with a 3×3 kernel, stride 1 and padding 1; with the weights
 //   packed flipped and transposed also its input gradient.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/eight_lanes.wgsl
 // Joins: kernels/lib/taps_3x3.wgsl
 // Joins: kernels/lib/eight_pixels.wgsl
 // Joins: kernels/lib/row_texels.wgsl
@@ -63,10 +64,12 @@ fn kernels(at: u32) -> Kernels {
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) place: u32,
 ) {
+  enter(place);
   let slot = lane % 8;
   let strips = (params.w4 + 1) / 2;
-  let tile = wid.y * TILES + lane / 8;
+  let tile = wid.y * EIGHTS + lane / 8;
   let column = tile % strips * 2;
   let oy = tile / strips * 4;
   let n = wid.z;
@@ -88,12 +91,12 @@ fn main(
     let v0 = load_texel(plane, texel0);
     let v1 = load_texel(plane, texel1);
     let v2 = load_texel(plane, texel2);
-    let r0 = taps_of(low_row(v0, lane));
-    let r1 = taps_of(high_row(v0, lane));
-    let r2 = taps_of(low_row(v1, lane));
-    let r3 = taps_of(high_row(v1, lane));
-    let r4 = taps_of(low_row(v2, lane));
-    let r5 = taps_of(high_row(v2, lane));
+    let r0 = taps_of(low_row(v0));
+    let r1 = taps_of(high_row(v0));
+    let r2 = taps_of(low_row(v1));
+    let r3 = taps_of(high_row(v1));
+    let r4 = taps_of(low_row(v2));
+    let r5 = taps_of(high_row(v2));
     let k = kernels(at);
     add_products(&t0, k.k0, r0, r1, r2, r3, r4, r5);
     add_products(&t1, k.k1, r0, r1, r2, r3, r4, r5);

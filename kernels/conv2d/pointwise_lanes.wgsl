@@ -5,6 +5,7 @@
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/gemm_tile.wgsl
 // Joins: kernels/lib/pointwise_store.wgsl
+// Joins: kernels/lib/eight_lanes.wgsl
 // Joins: kernels/lib/lane_texels.wgsl
 // Joins: kernels/lib/panel_lanes.wgsl
 // Bindings:

@@ -2,6 +2,7 @@
 //   K of pack_upsampled.wgsl
 // Source: input gradient of upsampled.wgsl, a 4×4 convolution, stride 2, padding 1.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/eight_lanes.wgsl
 // Joins: kernels/lib/lane_texels.wgsl
 // Joins: kernels/lib/sixteen.wgsl
 // Joins: kernels/lib/sixteen_lanes.wgsl
@@ -11,14 +12,16 @@
 //   panels: staged, packed transposed by pack_upsampled.wgsl
 //   dx: [N,Ci,H,W], f32 or f16, as vec4
 // Grid: x: pairs of panels of 8 channels of dx, one after the other so that they find the pixels in
-//   the cache; y: 8×4 pixels of dx. A workgroup is a subgroup of 8: each invocation has a channel
-//   of each panel and reads an eighth of the pixels of dy for all.
+//   the cache; y: 8×4 pixels of dx, with subgroups of 16 two at a time. A workgroup is a subgroup.
+//   Eight invocations have such pixels: each has a channel of each panel and reads an eighth of the
+//   pixels of dy for all.
 // Numerics: f32; the sixteen products of a channel are summed before they join the running sum, so
 //   that the error is about 2^-24 * (sqrt(Co) + 4) / 2 relative.
 // Shapes: W a multiple of 4.
 // Writes: every output element.
 
 struct Params {
+  batch: u32,
   h: u32,
   w4: u32,
   ci: u32,
@@ -66,29 +69,35 @@ fn load(plane: u32, h: Held) -> vec4<f32> {
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) place: u32,
 ) {
+  enter(place);
   let strips = (params.w4 + 1) / 2;
   let bands = (params.h + 3) / 4;
-  let column = wid.y % strips * 2;
-  let row = wid.y / strips % bands * 4;
-  let n = wid.y / (strips * bands);
+  let slot = lane % 8;
+  let tile = wid.y * EIGHTS + lane / 8;
+  let column = tile % strips * 2;
+  let row = tile / strips % bands * 4;
+  let image = tile / (strips * bands);
+  // Invocations past the last image help to read.
+  let n = min(image, params.batch - 1);
   let top = i32(row) * 2 - 1;
   let first = i32(column) * 2;
-  let mine = first + i32(lane % 4);
-  let upper = top + i32(lane / 4);
+  let mine = first + i32(slot % 4);
+  let upper = top + i32(slot / 4);
   let h0 = held(upper, mine);
   let h1 = held(upper + 2, mine);
   let h2 = held(upper + 4, mine);
   let h3 = held(upper + 6, mine);
   let h4 = held(upper + 8, mine);
   // Neighbours of eight rows, then of the last two.
-  let l0 = held(top + i32(lane), first - 1);
-  let l1 = held(top + 8 + i32(lane % 2), first - 1);
-  let g0 = held(top + i32(lane), first + 4);
-  let g1 = held(top + 8 + i32(lane % 2), first + 4);
+  let l0 = held(top + i32(slot), first - 1);
+  let l1 = held(top + 8 + i32(slot % 2), first - 1);
+  let g0 = held(top + i32(slot), first + 4);
+  let g1 = held(top + 8 + i32(slot % 2), first + 4);
   let panel = wid.x * 2;
-  var k0 = panel * params.panel_size + 2 + lane * 4;
-  var k1 = min(panel + 1, params.panels - 1) * params.panel_size + 2 + lane * 4;
+  var k0 = panel * params.panel_size + 2 + slot * 4;
+  var k1 = min(panel + 1, params.panels - 1) * params.panel_size + 2 + slot * 4;
   var t0 = Tile();
   var t1 = Tile();
   var b0 = Tile();
@@ -101,29 +110,29 @@ fn main(
     let d2 = load(plane, h2);
     let d3 = load(plane, h3);
     let d4 = load(plane, h4);
-    let x0 = load(plane, l0).w;
-    let x1 = load(plane, l1).w;
-    let y0 = load(plane, g0).x;
-    let y1 = load(plane, g1).x;
-    let e0 = sixteen_of(subgroupBroadcast(x0, 0u), low_texels(d0), subgroupBroadcast(y0, 0u));
+    let x0 = load(plane, l0);
+    let x1 = load(plane, l1);
+    let y0 = load(plane, g0);
+    let y1 = load(plane, g1);
+    let e0 = sixteen_of(of_lane_0(x0).w, low_texels(d0), of_lane_0(y0).x);
     let r0 = row_of(e0);
-    let e1 = sixteen_of(subgroupBroadcast(x0, 1u), high_texels(d0), subgroupBroadcast(y0, 1u));
+    let e1 = sixteen_of(of_lane_1(x0).w, high_texels(d0), of_lane_1(y0).x);
     let r1 = row_of(e1);
-    let e2 = sixteen_of(subgroupBroadcast(x0, 2u), low_texels(d1), subgroupBroadcast(y0, 2u));
+    let e2 = sixteen_of(of_lane_2(x0).w, low_texels(d1), of_lane_2(y0).x);
     let r2 = row_of(e2);
-    let e3 = sixteen_of(subgroupBroadcast(x0, 3u), high_texels(d1), subgroupBroadcast(y0, 3u));
+    let e3 = sixteen_of(of_lane_3(x0).w, high_texels(d1), of_lane_3(y0).x);
     let r3 = row_of(e3);
-    let e4 = sixteen_of(subgroupBroadcast(x0, 4u), low_texels(d2), subgroupBroadcast(y0, 4u));
+    let e4 = sixteen_of(of_lane_4(x0).w, low_texels(d2), of_lane_4(y0).x);
     let r4 = row_of(e4);
-    let e5 = sixteen_of(subgroupBroadcast(x0, 5u), high_texels(d2), subgroupBroadcast(y0, 5u));
+    let e5 = sixteen_of(of_lane_5(x0).w, high_texels(d2), of_lane_5(y0).x);
     let r5 = row_of(e5);
-    let e6 = sixteen_of(subgroupBroadcast(x0, 6u), low_texels(d3), subgroupBroadcast(y0, 6u));
+    let e6 = sixteen_of(of_lane_6(x0).w, low_texels(d3), of_lane_6(y0).x);
     let r6 = row_of(e6);
-    let e7 = sixteen_of(subgroupBroadcast(x0, 7u), high_texels(d3), subgroupBroadcast(y0, 7u));
+    let e7 = sixteen_of(of_lane_7(x0).w, high_texels(d3), of_lane_7(y0).x);
     let r7 = row_of(e7);
-    let e8 = sixteen_of(subgroupBroadcast(x1, 0u), low_texels(d4), subgroupBroadcast(y1, 0u));
+    let e8 = sixteen_of(of_lane_0(x1).w, low_texels(d4), of_lane_0(y1).x);
     let r8 = row_of(e8);
-    let e9 = sixteen_of(subgroupBroadcast(x1, 1u), high_texels(d4), subgroupBroadcast(y1, 1u));
+    let e9 = sixteen_of(of_lane_1(x1).w, high_texels(d4), of_lane_1(y1).x);
     let r9 = row_of(e9);
     let w0 = load_weights(k0);
     add_products(&t0, w0, r0, r1, r2, r3, r4, r5);
@@ -135,7 +144,10 @@ fn main(
     k0 += 32;
     k1 += 32;
   }
-  let ci = panel * 8 + lane;
+  if (image >= params.batch) {
+    return;
+  }
+  let ci = panel * 8 + slot;
   store(t0, n, ci, row, column);
   store(t1, n, ci + 8, row, column);
   if (row + 2 < params.h) {

@@ -3,6 +3,7 @@
 // Source: gradient of upsampled.wgsl by K; sum_slices.wgsl adds up, unfold_upsampled.wgsl makes the
 //   gradient by the weight of it.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/eight_lanes.wgsl
 // Joins: kernels/lib/lane_texels.wgsl
 // Joins: kernels/lib/sixteen.wgsl
 // Joins: kernels/lib/sixteen_lanes.wgsl
@@ -12,9 +13,9 @@
 //   dy: f32 [N,Co,2H,2W] staged
 //   partial: f32 [slices, co4, ci16*16] as vec4, co4 and ci16 being Co and Ci rounded up to 4 and
 //     16
-// Grid: x: blocks of 16 input channels; y: blocks of 4 output channels; z: slices (8 columns of x,
-//   some rows). A workgroup is a subgroup of 8: each invocation has two input channels and reads an
-//   eighth of the pixels of dy for all.
+// Grid: x: blocks of 16 input channels, with subgroups of 16 two at a time; y: blocks of 4 output
+//   channels; z: slices (8 columns of x, some rows). A workgroup is a subgroup. Eight invocations
+//   have a block: each has two input channels and reads an eighth of the pixels of dy for all.
 // Numerics: f32; products of 8 neighbours are summed first, then some 128 rows, then the slices, so
 //   that the error is about 2^-24 * sqrt(128 / 6) relative.
 // Shapes: W a multiple of 4; channels past the last repeat it and are ignored later.
@@ -63,7 +64,11 @@ fn add_lower(s: ptr<function, Sums>, d: Pixels, before: Pixels, r: Sixteen) {
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) place: u32,
 ) {
+  enter(place);
+  let slot = lane % 8;
+  let block = wid.x * EIGHTS + lane / 8;
   let strip = wid.z % params.strips;
   let column = strip * 2;
   let first_row = wid.z / params.strips % params.row_chunks * params.rows;
@@ -74,18 +79,18 @@ fn main(
   let area = params.h * w4;
   let last_ci = params.ci - 1;
   let last_co = params.co - 1;
-  let ci = wid.x * 16 + lane;
+  let ci = block * 16 + slot;
   let x0 = min(ci, last_ci) * area + column;
   let x1 = min(ci + 8, last_ci) * area + column;
   let has_b = column + 1 < w4;
   // The texel that this invocation reads of each row of dy: two output channels at a time, then the
   // neighbours of all channels and both rows. What lies past the image is not used.
   let co = wid.y * 4;
-  let mine = column * 2 + lane % 4;
+  let mine = column * 2 + slot % 4;
   let is_mine = mine < w4 * 2;
-  let dy0 = min(co + lane / 4, last_co) * area * 4 + mine;
-  let dy1 = min(co + 2 + lane / 4, last_co) * area * 4 + mine;
-  let edge = min(co + lane % 4, last_co) * area * 4 + column * 2;
+  let dy0 = min(co + slot / 4, last_co) * area * 4 + mine;
+  let dy1 = min(co + 2 + slot / 4, last_co) * area * 4 + mine;
+  let edge = min(co + slot % 4, last_co) * area * 4 + column * 2;
   var s00 = Sums();
   var s01 = Sums();
   var s10 = Sums();
@@ -114,37 +119,40 @@ fn main(
       let t1 = select(zero, staged(dy, upper + dy1), has_upper && is_mine);
       let t2 = select(zero, staged(dy, lower + dy0), has_lower && is_mine);
       let t3 = select(zero, staged(dy, lower + dy1), has_lower && is_mine);
-      let near = select(upper, lower, lane >= 4);
-      let has_near = select(has_upper, has_lower, lane >= 4);
-      let l = select(0.0, staged(dy, near + edge - 1).w, has_near && strip > 0);
-      let r = select(0.0, staged(dy, near + edge + 4).x, has_near && column + 2 < w4);
-      let u0 = sixteen_of(subgroupBroadcast(l, 0u), low_texels(t0), subgroupBroadcast(r, 0u));
+      let near = select(upper, lower, slot >= 4);
+      let has_near = select(has_upper, has_lower, slot >= 4);
+      let l = select(zero, staged(dy, near + edge - 1), has_near && strip > 0);
+      let r = select(zero, staged(dy, near + edge + 4), has_near && column + 2 < w4);
+      let u0 = sixteen_of(of_lane_0(l).w, low_texels(t0), of_lane_0(r).x);
       add_upper(&s00, d0, b0, u0);
       add_upper(&s01, d1, b1, u0);
-      let u1 = sixteen_of(subgroupBroadcast(l, 1u), high_texels(t0), subgroupBroadcast(r, 1u));
+      let u1 = sixteen_of(of_lane_1(l).w, high_texels(t0), of_lane_1(r).x);
       add_upper(&s10, d0, b0, u1);
       add_upper(&s11, d1, b1, u1);
-      let u2 = sixteen_of(subgroupBroadcast(l, 2u), low_texels(t1), subgroupBroadcast(r, 2u));
+      let u2 = sixteen_of(of_lane_2(l).w, low_texels(t1), of_lane_2(r).x);
       add_upper(&s20, d0, b0, u2);
       add_upper(&s21, d1, b1, u2);
-      let u3 = sixteen_of(subgroupBroadcast(l, 3u), high_texels(t1), subgroupBroadcast(r, 3u));
+      let u3 = sixteen_of(of_lane_3(l).w, high_texels(t1), of_lane_3(r).x);
       add_upper(&s30, d0, b0, u3);
       add_upper(&s31, d1, b1, u3);
-      let v0 = sixteen_of(subgroupBroadcast(l, 4u), low_texels(t2), subgroupBroadcast(r, 4u));
+      let v0 = sixteen_of(of_lane_4(l).w, low_texels(t2), of_lane_4(r).x);
       add_lower(&s00, d0, b0, v0);
       add_lower(&s01, d1, b1, v0);
-      let v1 = sixteen_of(subgroupBroadcast(l, 5u), high_texels(t2), subgroupBroadcast(r, 5u));
+      let v1 = sixteen_of(of_lane_5(l).w, high_texels(t2), of_lane_5(r).x);
       add_lower(&s10, d0, b0, v1);
       add_lower(&s11, d1, b1, v1);
-      let v2 = sixteen_of(subgroupBroadcast(l, 6u), low_texels(t3), subgroupBroadcast(r, 6u));
+      let v2 = sixteen_of(of_lane_6(l).w, low_texels(t3), of_lane_6(r).x);
       add_lower(&s20, d0, b0, v2);
       add_lower(&s21, d1, b1, v2);
-      let v3 = sixteen_of(subgroupBroadcast(l, 7u), high_texels(t3), subgroupBroadcast(r, 7u));
+      let v3 = sixteen_of(of_lane_7(l).w, high_texels(t3), of_lane_7(r).x);
       add_lower(&s30, d0, b0, v3);
       add_lower(&s31, d1, b1, v3);
       b0 = d0;
       b1 = d1;
     }
+  }
+  if (block >= params.ci_blocks) {
+    return;
   }
   let row4 = params.ci_blocks * 64;
   let at = (wid.z * params.co_blocks + wid.y) * 4 * row4 + ci * 4;

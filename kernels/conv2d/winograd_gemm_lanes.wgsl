@@ -1,12 +1,14 @@
 // Equation: M[xi,t,co] = sum over ci of U[xi,co,ci] * V[xi,t,ci] for each position xi and tile t
 // Source: Winograd F(4×4, 3×3), see kernels/lib/winograd.wgsl.
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/eight_lanes.wgsl
 // Bindings:
 //   u: f32 [36, co_panels, ci8, 16] staged; position xi of block p is unit xi*co_panels + p
 //   v: f32 [36, v_plane] staged, a plane being [groups, ci, 16] and padding
 //   m: f32 [36, m_plane] as vec4, a plane being [groups, co, 16] and padding
-// Grid: x: pairs of panels; y: pairs of groups of 16 tiles; z: positions. A workgroup is a subgroup
-//   of 8: each invocation reads 4 of the 32 tiles for all, and takes 4 of the 32 output channels.
+// Grid: x: pairs of panels; y: pairs of groups of 16 tiles, with subgroups of 16 two at a time; z:
+//   positions. A workgroup is a subgroup. Eight invocations have a pair of groups, of which each
+//   reads 4 of the 32 tiles for all, and takes 4 of the 32 output channels.
 // Numerics: f32; eight products are summed before they join the running sum.
 // Shapes: any.
 // Writes: every output element.
@@ -75,107 +77,107 @@ fn load_weights(at: u32) -> Channels {
 }
 
 /// The tiles of one lane, for all.
-fn of_lane_0(c: Channels) -> Channels {
+fn tiles_0(c: Channels) -> Channels {
   return Channels(
-    subgroupBroadcast(c.v0, 0u),
-    subgroupBroadcast(c.v1, 0u),
-    subgroupBroadcast(c.v2, 0u),
-    subgroupBroadcast(c.v3, 0u),
-    subgroupBroadcast(c.v4, 0u),
-    subgroupBroadcast(c.v5, 0u),
-    subgroupBroadcast(c.v6, 0u),
-    subgroupBroadcast(c.v7, 0u),
+    of_lane_0(c.v0),
+    of_lane_0(c.v1),
+    of_lane_0(c.v2),
+    of_lane_0(c.v3),
+    of_lane_0(c.v4),
+    of_lane_0(c.v5),
+    of_lane_0(c.v6),
+    of_lane_0(c.v7),
   );
 }
 
-fn of_lane_1(c: Channels) -> Channels {
+fn tiles_1(c: Channels) -> Channels {
   return Channels(
-    subgroupBroadcast(c.v0, 1u),
-    subgroupBroadcast(c.v1, 1u),
-    subgroupBroadcast(c.v2, 1u),
-    subgroupBroadcast(c.v3, 1u),
-    subgroupBroadcast(c.v4, 1u),
-    subgroupBroadcast(c.v5, 1u),
-    subgroupBroadcast(c.v6, 1u),
-    subgroupBroadcast(c.v7, 1u),
+    of_lane_1(c.v0),
+    of_lane_1(c.v1),
+    of_lane_1(c.v2),
+    of_lane_1(c.v3),
+    of_lane_1(c.v4),
+    of_lane_1(c.v5),
+    of_lane_1(c.v6),
+    of_lane_1(c.v7),
   );
 }
 
-fn of_lane_2(c: Channels) -> Channels {
+fn tiles_2(c: Channels) -> Channels {
   return Channels(
-    subgroupBroadcast(c.v0, 2u),
-    subgroupBroadcast(c.v1, 2u),
-    subgroupBroadcast(c.v2, 2u),
-    subgroupBroadcast(c.v3, 2u),
-    subgroupBroadcast(c.v4, 2u),
-    subgroupBroadcast(c.v5, 2u),
-    subgroupBroadcast(c.v6, 2u),
-    subgroupBroadcast(c.v7, 2u),
+    of_lane_2(c.v0),
+    of_lane_2(c.v1),
+    of_lane_2(c.v2),
+    of_lane_2(c.v3),
+    of_lane_2(c.v4),
+    of_lane_2(c.v5),
+    of_lane_2(c.v6),
+    of_lane_2(c.v7),
   );
 }
 
-fn of_lane_3(c: Channels) -> Channels {
+fn tiles_3(c: Channels) -> Channels {
   return Channels(
-    subgroupBroadcast(c.v0, 3u),
-    subgroupBroadcast(c.v1, 3u),
-    subgroupBroadcast(c.v2, 3u),
-    subgroupBroadcast(c.v3, 3u),
-    subgroupBroadcast(c.v4, 3u),
-    subgroupBroadcast(c.v5, 3u),
-    subgroupBroadcast(c.v6, 3u),
-    subgroupBroadcast(c.v7, 3u),
+    of_lane_3(c.v0),
+    of_lane_3(c.v1),
+    of_lane_3(c.v2),
+    of_lane_3(c.v3),
+    of_lane_3(c.v4),
+    of_lane_3(c.v5),
+    of_lane_3(c.v6),
+    of_lane_3(c.v7),
   );
 }
 
-fn of_lane_4(c: Channels) -> Channels {
+fn tiles_4(c: Channels) -> Channels {
   return Channels(
-    subgroupBroadcast(c.v0, 4u),
-    subgroupBroadcast(c.v1, 4u),
-    subgroupBroadcast(c.v2, 4u),
-    subgroupBroadcast(c.v3, 4u),
-    subgroupBroadcast(c.v4, 4u),
-    subgroupBroadcast(c.v5, 4u),
-    subgroupBroadcast(c.v6, 4u),
-    subgroupBroadcast(c.v7, 4u),
+    of_lane_4(c.v0),
+    of_lane_4(c.v1),
+    of_lane_4(c.v2),
+    of_lane_4(c.v3),
+    of_lane_4(c.v4),
+    of_lane_4(c.v5),
+    of_lane_4(c.v6),
+    of_lane_4(c.v7),
   );
 }
 
-fn of_lane_5(c: Channels) -> Channels {
+fn tiles_5(c: Channels) -> Channels {
   return Channels(
-    subgroupBroadcast(c.v0, 5u),
-    subgroupBroadcast(c.v1, 5u),
-    subgroupBroadcast(c.v2, 5u),
-    subgroupBroadcast(c.v3, 5u),
-    subgroupBroadcast(c.v4, 5u),
-    subgroupBroadcast(c.v5, 5u),
-    subgroupBroadcast(c.v6, 5u),
-    subgroupBroadcast(c.v7, 5u),
+    of_lane_5(c.v0),
+    of_lane_5(c.v1),
+    of_lane_5(c.v2),
+    of_lane_5(c.v3),
+    of_lane_5(c.v4),
+    of_lane_5(c.v5),
+    of_lane_5(c.v6),
+    of_lane_5(c.v7),
   );
 }
 
-fn of_lane_6(c: Channels) -> Channels {
+fn tiles_6(c: Channels) -> Channels {
   return Channels(
-    subgroupBroadcast(c.v0, 6u),
-    subgroupBroadcast(c.v1, 6u),
-    subgroupBroadcast(c.v2, 6u),
-    subgroupBroadcast(c.v3, 6u),
-    subgroupBroadcast(c.v4, 6u),
-    subgroupBroadcast(c.v5, 6u),
-    subgroupBroadcast(c.v6, 6u),
-    subgroupBroadcast(c.v7, 6u),
+    of_lane_6(c.v0),
+    of_lane_6(c.v1),
+    of_lane_6(c.v2),
+    of_lane_6(c.v3),
+    of_lane_6(c.v4),
+    of_lane_6(c.v5),
+    of_lane_6(c.v6),
+    of_lane_6(c.v7),
   );
 }
 
-fn of_lane_7(c: Channels) -> Channels {
+fn tiles_7(c: Channels) -> Channels {
   return Channels(
-    subgroupBroadcast(c.v0, 7u),
-    subgroupBroadcast(c.v1, 7u),
-    subgroupBroadcast(c.v2, 7u),
-    subgroupBroadcast(c.v3, 7u),
-    subgroupBroadcast(c.v4, 7u),
-    subgroupBroadcast(c.v5, 7u),
-    subgroupBroadcast(c.v6, 7u),
-    subgroupBroadcast(c.v7, 7u),
+    of_lane_7(c.v0),
+    of_lane_7(c.v1),
+    of_lane_7(c.v2),
+    of_lane_7(c.v3),
+    of_lane_7(c.v4),
+    of_lane_7(c.v5),
+    of_lane_7(c.v6),
+    of_lane_7(c.v7),
   );
 }
 
@@ -209,11 +211,15 @@ fn store(s: Sums, at: u32, co: u32) {
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) place: u32,
 ) {
+  enter(place);
   let xi = wid.z;
+  let slot = lane % 8;
+  let pair = wid.y * EIGHTS + lane / 8;
   // What comes of reading past the last panel and the last group is not stored.
-  let panel = wid.x * 2 + lane / 4;
-  let group = wid.y * 2 + lane / 4;
+  let panel = wid.x * 2 + slot / 4;
+  let group = pair * 2 + slot / 4;
   var at = (xi * params.co_panels + panel) * params.ci8 * 4 + lane % 4;
   var source = xi * params.v_plane + group * params.ci * 4 + lane % 4;
   var s0 = Sums();
@@ -228,28 +234,30 @@ fn main(
     // Channels past the last have weights of zero.
     let t = load_tiles(source, params.ci - 1 - ci);
     let w = load_weights(at);
-    add_products(&s0, w, of_lane_0(t));
-    add_products(&s1, w, of_lane_1(t));
-    add_products(&s2, w, of_lane_2(t));
-    add_products(&s3, w, of_lane_3(t));
-    add_products(&s4, w, of_lane_4(t));
-    add_products(&s5, w, of_lane_5(t));
-    add_products(&s6, w, of_lane_6(t));
-    add_products(&s7, w, of_lane_7(t));
+    add_products(&s0, w, tiles_0(t));
+    add_products(&s1, w, tiles_1(t));
+    add_products(&s2, w, tiles_2(t));
+    add_products(&s3, w, tiles_3(t));
+    add_products(&s4, w, tiles_4(t));
+    add_products(&s5, w, tiles_5(t));
+    add_products(&s6, w, tiles_6(t));
+    add_products(&s7, w, tiles_7(t));
     source += 32;
     at += 32;
   }
-  let co = wid.x * 32 + lane * 4;
-  let first = xi * params.m_plane + (wid.y * 2 * params.co + co) * 4;
-  if (wid.y * 2 + 1 < params.groups) {
+  let co = wid.x * 32 + slot * 4;
+  let first = xi * params.m_plane + (pair * 2 * params.co + co) * 4;
+  if (pair * 2 + 1 < params.groups) {
     let second = first + params.co * 4;
     store(s4, second, co);
     store(s5, second + 1, co);
     store(s6, second + 2, co);
     store(s7, second + 3, co);
   }
-  store(s0, first, co);
-  store(s1, first + 1, co);
-  store(s2, first + 2, co);
-  store(s3, first + 3, co);
+  if (pair * 2 < params.groups) {
+    store(s0, first, co);
+    store(s1, first + 1, co);
+    store(s2, first + 2, co);
+    store(s3, first + 3, co);
+  }
 }

@@ -7,8 +7,8 @@ struct Held {
   t1: vec4<f32>,
   t2: vec4<f32>,
   t3: vec4<f32>,
-  left: f32,
-  right: f32,
+  left: vec4<f32>,
+  right: vec4<f32>,
 }
 
 /// Two channels at a time, then the neighbours of all. `row` is where channel 0's begins.
@@ -21,39 +21,39 @@ fn load_rows(row: u32, ci: u32, column: u32, lane: u32) -> Held {
     select(zero, texel_at(row, own + 2, mine), mine < params.w4),
     select(zero, texel_at(row, own + 4, mine), mine < params.w4),
     select(zero, texel_at(row, own + 6, mine), mine < params.w4),
-    select(0.0, texel_at(row, ci + lane, column - 1).w, column >= 4),
-    select(0.0, texel_at(row, ci + lane, column + 4).x, column + 4 < params.w4),
+    select(zero, texel_at(row, ci + lane, column - 1), column >= 4),
+    select(zero, texel_at(row, ci + lane, column + 4), column + 4 < params.w4),
   );
 }
 
 fn row_0(h: Held) -> Row {
-  return Row(subgroupBroadcast(h.left, 0u), low_texels(h.t0), subgroupBroadcast(h.right, 0u));
+  return Row(of_lane_0(h.left).w, low_texels(h.t0), of_lane_0(h.right).x);
 }
 
 fn row_1(h: Held) -> Row {
-  return Row(subgroupBroadcast(h.left, 1u), high_texels(h.t0), subgroupBroadcast(h.right, 1u));
+  return Row(of_lane_1(h.left).w, high_texels(h.t0), of_lane_1(h.right).x);
 }
 
 fn row_2(h: Held) -> Row {
-  return Row(subgroupBroadcast(h.left, 2u), low_texels(h.t1), subgroupBroadcast(h.right, 2u));
+  return Row(of_lane_2(h.left).w, low_texels(h.t1), of_lane_2(h.right).x);
 }
 
 fn row_3(h: Held) -> Row {
-  return Row(subgroupBroadcast(h.left, 3u), high_texels(h.t1), subgroupBroadcast(h.right, 3u));
+  return Row(of_lane_3(h.left).w, high_texels(h.t1), of_lane_3(h.right).x);
 }
 
 fn row_4(h: Held) -> Row {
-  return Row(subgroupBroadcast(h.left, 4u), low_texels(h.t2), subgroupBroadcast(h.right, 4u));
+  return Row(of_lane_4(h.left).w, low_texels(h.t2), of_lane_4(h.right).x);
 }
 
 fn row_5(h: Held) -> Row {
-  return Row(subgroupBroadcast(h.left, 5u), high_texels(h.t2), subgroupBroadcast(h.right, 5u));
+  return Row(of_lane_5(h.left).w, high_texels(h.t2), of_lane_5(h.right).x);
 }
 
 fn row_6(h: Held) -> Row {
-  return Row(subgroupBroadcast(h.left, 6u), low_texels(h.t3), subgroupBroadcast(h.right, 6u));
+  return Row(of_lane_6(h.left).w, low_texels(h.t3), of_lane_6(h.right).x);
 }
 
 fn row_7(h: Held) -> Row {
-  return Row(subgroupBroadcast(h.left, 7u), high_texels(h.t3), subgroupBroadcast(h.right, 7u));
+  return Row(of_lane_7(h.left).w, high_texels(h.t3), of_lane_7(h.right).x);
 }

@@ -1,4 +1,4 @@
-// Library: as channel_rows.wgsl, for subgroups of sixteen.
+// Library: as channel_rows.wgsl, for subgroups of sixteen; joined after upper_texels.wgsl.
 
 struct Held {
   t0: vec4<f32>,
@@ -19,26 +19,6 @@ fn load_rows(row: u32, ci: u32, column: u32, lane: u32) -> Held {
     select(zero, texel_at(row, own, mine), mine < params.w4),
     select(zero, texel_at(row, own + 4, mine), mine < params.w4),
     select(zero, beside, has_edge),
-  );
-}
-
-/// Texels of lanes 8 to 11.
-fn third_texels(v: vec4<f32>) -> Texels {
-  return Texels(
-    subgroupBroadcast(v, 8u),
-    subgroupBroadcast(v, 9u),
-    subgroupBroadcast(v, 10u),
-    subgroupBroadcast(v, 11u),
-  );
-}
-
-/// Texels of lanes 12 to 15.
-fn fourth_texels(v: vec4<f32>) -> Texels {
-  return Texels(
-    subgroupBroadcast(v, 12u),
-    subgroupBroadcast(v, 13u),
-    subgroupBroadcast(v, 14u),
-    subgroupBroadcast(v, 15u),
   );
 }
 

@@ -1,4 +1,5 @@
-// Library: texels that a subgroup of eight holds, one in each invocation, for all of them.
+// Library: texels that eight invocations hold, one each, for all of them. Joined after
+// eight_lanes.wgsl.
 
 /// Four of them, one after the other.
 struct Texels {
@@ -10,20 +11,10 @@ struct Texels {
 
 /// Those of lanes 0 to 3.
 fn low_texels(v: vec4<f32>) -> Texels {
-  return Texels(
-    subgroupBroadcast(v, 0u),
-    subgroupBroadcast(v, 1u),
-    subgroupBroadcast(v, 2u),
-    subgroupBroadcast(v, 3u),
-  );
+  return Texels(of_lane_0(v), of_lane_1(v), of_lane_2(v), of_lane_3(v));
 }
 
 /// Those of lanes 4 to 7.
 fn high_texels(v: vec4<f32>) -> Texels {
-  return Texels(
-    subgroupBroadcast(v, 4u),
-    subgroupBroadcast(v, 5u),
-    subgroupBroadcast(v, 6u),
-    subgroupBroadcast(v, 7u),
-  );
+  return Texels(of_lane_4(v), of_lane_5(v), of_lane_6(v), of_lane_7(v));
 }

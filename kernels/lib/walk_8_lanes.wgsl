@@ -1,16 +1,16 @@
-// Library: as walk_8.wgsl, for workgroups that are a subgroup of eight: each invocation reads one
-// channel for all.
+// Library: as walk_8.wgsl, for workgroups of subgroups, whose first eight invocations read one
+// channel each for all. Joined after eight_lanes.wgsl.
 
 fn walk(tensor: texture_storage_2d<rgba32float, read>, at: u32, n: u32, lane: u32) -> Head {
-  let channel = staged(tensor, at + lane * n);
+  let channel = staged(tensor, at + lane % 8 * n);
   return Head(
-    subgroupBroadcast(channel, 0u),
-    subgroupBroadcast(channel, 1u),
-    subgroupBroadcast(channel, 2u),
-    subgroupBroadcast(channel, 3u),
-    subgroupBroadcast(channel, 4u),
-    subgroupBroadcast(channel, 5u),
-    subgroupBroadcast(channel, 6u),
-    subgroupBroadcast(channel, 7u),
+    of_lane_0(channel),
+    of_lane_1(channel),
+    of_lane_2(channel),
+    of_lane_3(channel),
+    of_lane_4(channel),
+    of_lane_5(channel),
+    of_lane_6(channel),
+    of_lane_7(channel),
   );
 }

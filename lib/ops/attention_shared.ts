@@ -8,9 +8,10 @@ import {
   kernel,
   requireAlike,
   requireStored,
-  sharesByLanes,
   storedAs,
+  subgroupLanes,
 } from "./common.ts";
+import { FIRST_EIGHT } from "./lanes.ts";
 import { type Reading, requireLoop, stageable, storageOrStaged } from "./rows.ts";
 import convertText from "../../kernels/convert/forward_staged.wgsl" with { type: "text" };
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
@@ -78,7 +79,7 @@ export type Walk = "alone" | "by lanes";
 /** What the unrolled kernels join, by {@link Walk}. */
 export const HEAD_8: Readonly<Record<Walk, readonly string[]>> = {
   alone: [stagedLibrary, headText, walkText],
-  "by lanes": [stagedLibrary, headText, walkLanesText],
+  "by lanes": [stagedLibrary, headText, FIRST_EIGHT, walkLanesText],
 };
 
 /** The general kernel with each reading and, for heads of 8 channels, the unrolled one. */
@@ -96,7 +97,7 @@ export function attentionVariants(
   const alone = { name: "eight", exact: true, build: () => eight("alone") };
   if (!device.software) return [...all, alone];
   const byLanes = { name: "eight_lanes", exact: true, build: () => eight("by lanes") };
-  return [...sharesByLanes(device) ? [byLanes] : [], alone, ...all];
+  return [...subgroupLanes(device) ? [byLanes] : [], alone, ...all];
 }
 
 /** An invocation of the general kernels walks over all tokens, and over its channels within. */

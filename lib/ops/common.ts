@@ -15,21 +15,15 @@ export function only(name: string, build: () => Lowering): Variant[] {
 }
 
 /** Invocations of a subgroup in kernels that share by lanes. */
-export const SUBGROUP = 8;
+export type SubgroupLanes = 8 | 16;
 
 /**
- * Whether kernels run in which a subgroup of {@link SUBGROUP} invocations reads values once for all of
- * them. Software only: there such a subgroup is a vector of the processor.
+ * Invocations of a subgroup where kernels run in which one reads values once for all of them: on a
+ * software device, where a subgroup is a vector of the processor, of a width that kernels are written for.
  */
-export const sharesByLanes = (device: DeviceProfile): boolean => subgroupLanes(device) === SUBGROUP;
-
-/**
- * Invocations of a subgroup on a software device, where they are a vector of a width that kernels are
- * written for.
- */
-export function subgroupLanes({ software, lanes, features }: DeviceProfile): 8 | 16 | undefined {
+export function subgroupLanes({ software, lanes, features }: DeviceProfile) {
   if (!software || !features.includes("subgroups")) return undefined;
-  return lanes === 8 || lanes === 16 ? lanes : undefined;
+  return lanes === 8 || lanes === 16 ? lanes satisfies SubgroupLanes : undefined;
 }
 
 export function requireFloat(name: string, type: TensorType): void {

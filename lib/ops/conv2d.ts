@@ -3,7 +3,7 @@
 import { type DeviceProfile, type OpDef, trafficOf, type Variant } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { sumBatch, sumSpatial } from "./channel.ts";
-import { f32, sharesByLanes, storedType } from "./common.ts";
+import { f32, storedType, subgroupLanes } from "./common.ts";
 import { BACKWARD_DATA_CASES, BACKWARD_WEIGHT_CASES, FORWARD_CASES } from "./conv2d/cases.ts";
 import { backwardDataDirect, fastShape, fastShapes, forwardDirect } from "./conv2d/direct.ts";
 import {
@@ -31,14 +31,10 @@ import {
   backwardWeightReference,
   forwardReference,
 } from "./conv2d/reference.ts";
-import {
-  backwardDataWinograd,
-  fitsWinograd,
-  forwardWinograd,
-  productsOn,
-} from "./conv2d/winograd.ts";
+import { backwardDataWinograd, fitsWinograd, forwardWinograd } from "./conv2d/winograd.ts";
 import { backwardWeightWinograd } from "./conv2d/winograd_weight.ts";
 import { backwardWeightByLanes, backwardWeightDirect } from "./conv2d/weight.ts";
+import { sharingOn } from "./lanes.ts";
 
 export interface Conv2dOptions {
   /** [Co] */
@@ -80,7 +76,7 @@ interface Threshold {
  */
 function winogradThresholds(device: DeviceProfile): { images?: Threshold; weights?: Threshold } {
   if (device.lanes !== 8) return {};
-  if (!sharesByLanes(device)) return { images: { pairs: 10_000, pixels: 8192, width: 16 } };
+  if (!subgroupLanes(device)) return { images: { pairs: 10_000, pixels: 8192, width: 16 } };
   // Narrower images would gain too; their steps are so short that the compiling costs more.
   return {
     images: { pairs: 9_000, pixels: 2048, width: 32 },
@@ -143,7 +139,7 @@ export const conv2dOp: OpDef = {
       ...fasterFirst(
         fast.map((shape) => forwardDirect(g, shape, epilogue)),
         fast.includes("3×3") && fitsWinograd(g, device)
-          ? productsOn(device).map((products) => forwardWinograd(g, products, epilogue))
+          ? sharingOn(device).map((products) => forwardWinograd(g, products, epilogue))
           : [],
         winogradWins(g, winogradThresholds(device).images),
       ),
@@ -187,7 +183,7 @@ export const conv2dBackwardDataOp: OpDef = {
       ...fasterFirst(
         fast.map((shape) => backwardDataDirect(g, shape, epilogue)),
         fast.includes("3×3") && fitsWinograd(g, device)
-          ? productsOn(device).map((products) => backwardDataWinograd(g, products, epilogue))
+          ? sharingOn(device).map((products) => backwardDataWinograd(g, products, epilogue))
           : [],
         winogradWins(g, winogradThresholds(device).images),
       ),
@@ -229,7 +225,7 @@ export const conv2dBackwardWeightOp: OpDef = {
           ...shape ? [backwardWeightDirect(g, shape, device.lanes)] : [],
         ],
         shape === "3×3" && fitsWinograd(g, device)
-          ? productsOn(device).map((products) => backwardWeightWinograd(g, products, device.lanes))
+          ? sharingOn(device).map((products) => backwardWeightWinograd(g, products, device.lanes))
           : [],
         winogradWins(g, winogradThresholds(device).weights),
       ),

@@ -5,7 +5,7 @@ import { lockedPlans } from "../../lib/audit/locked_plans.ts";
 import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import type { DeviceProfile } from "../../lib/graph/op.ts";
-import { sharesByLanes, subgroupLanes } from "../../lib/ops/common.ts";
+import { subgroupLanes } from "../../lib/ops/common.ts";
 import { conv2dBackwardWeightOp } from "../../lib/ops/conv2d.ts";
 import { fastShapes } from "../../lib/ops/conv2d/direct.ts";
 import { geometry } from "../../lib/ops/conv2d/geometry.ts";
@@ -14,14 +14,11 @@ const { software, gpu } = AUDIT_PROFILES;
 const PLAIN = "@compute @workgroup_size(8) fn main() {}";
 const SHARED = "@compute @workgroup_size(8) fn main() { _ = subgroupBroadcast(1u, 0u); }";
 
-Deno.test("only software devices with subgroups of eight share by lanes", () => {
-  assert.ok(sharesByLanes(software));
-  assert.ok(!sharesByLanes({ ...software, features: ["shader-f16"] }));
-  assert.ok(!sharesByLanes({ ...software, lanes: 16 }));
+Deno.test("only software devices with subgroups of 8 or 16 share by lanes", () => {
+  assert.equal(subgroupLanes({ ...software, features: ["shader-f16"] }), undefined);
   assert.equal(subgroupLanes(software), 8);
   assert.equal(subgroupLanes({ ...software, lanes: 16 }), 16);
   assert.equal(subgroupLanes({ ...software, lanes: 4 }), undefined);
-  assert.ok(!sharesByLanes({ ...gpu, features: ["subgroups"] }));
   assert.equal(subgroupLanes({ ...gpu, features: ["subgroups"] }), undefined);
 });
 
@@ -41,8 +38,8 @@ Deno.test("subgroup operations stand in plans for software alone, in workgroups 
 Deno.test("3×3 convolutions by lanes come first where few of the channels taken are not there", () => {
   const first = (ci: number, co: number, device = software) =>
     fastShapes(geometry([1, ci, 32, 32], [co, ci, 3, 3], 1, [1, 1, 1, 1]), co, device)[0];
-  assert.equal(first(32, 96), "3×3 by lanes");
-  assert.equal(first(32, 60), "3×3 by lanes");
+  assert.equal(first(32, 96), "3×3 by 8 lanes");
+  assert.equal(first(32, 60), "3×3 by 8 lanes");
   assert.equal(first(32, 40), "3×3 in tiles");
   assert.equal(first(32, 1), "3×3 in tiles");
   assert.equal(first(32, 96, { ...software, features: [] }), "3×3 in tiles");

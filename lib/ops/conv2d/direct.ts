@@ -13,14 +13,14 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { kernel, sharesByLanes, storedAs, subgroupLanes } from "../common.ts";
+import { kernel, storedAs, type SubgroupLanes, subgroupLanes } from "../common.ts";
+import { byLanes, EIGHTS } from "../lanes.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { LANE_PANEL, panelsOf, STAGED } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
 import pixelsText from "../../../kernels/lib/eight_pixels.wgsl" with { type: "text" };
 import texelsLibrary from "../../../kernels/lib/row_texels.wgsl" with { type: "text" };
 import lanesLibrary from "../../../kernels/lib/lane_rows.wgsl" with { type: "text" };
-import lanes16Library from "../../../kernels/lib/lane_rows_16.wgsl" with { type: "text" };
 import eightText from "../../../kernels/lib/eight_taps.wgsl" with { type: "text" };
 import tileLibrary from "../../../kernels/lib/tile_8x4.wgsl" with { type: "text" };
 import directText from "../../../kernels/conv2d/direct_3x3.wgsl" with { type: "text" };
@@ -38,20 +38,16 @@ import pointText from "../../../kernels/conv2d/pointwise.wgsl" with { type: "tex
 export const EIGHT_TAPS = [STAGED, tapsText, pixelsText, eightText] as const;
 
 const DIRECT = kernel("conv2d/direct_3x3.wgsl", directText, ...EIGHT_TAPS, tileLibrary);
-const byLanes = (rows: string) =>
-  kernel(
-    "conv2d/direct_3x3_lanes.wgsl",
-    lanesText,
-    STAGED,
-    tapsText,
-    pixelsText,
-    texelsLibrary,
-    rows,
-    eightText,
-    tileLibrary,
-  );
-/** For subgroups of 8 and of 16. */
-const BY_LANES = { 8: byLanes(lanesLibrary), 16: byLanes(lanes16Library) };
+const BY_LANES = byLanes("conv2d/direct_3x3_lanes.wgsl", lanesText, (lanes) => [
+  STAGED,
+  ...EIGHTS[lanes],
+  tapsText,
+  pixelsText,
+  texelsLibrary,
+  lanesLibrary,
+  eightText,
+  tileLibrary,
+]);
 const WIDE = kernel("conv2d/direct_3x3_wide.wgsl", wideText, STAGED);
 const STRIDE_2 = kernel("conv2d/direct_3x3_stride2.wgsl", strideText, STAGED, tapsText);
 const BACKWARD_DATA_STRIDE_2 = kernel(
@@ -62,13 +58,10 @@ const BACKWARD_DATA_STRIDE_2 = kernel(
 );
 const ANY = kernel("conv2d/direct_any.wgsl", anyText, STAGED);
 const POINTWISE = kernel("conv2d/pointwise.wgsl", pointText, STAGED, tileText, pointStore);
-const POINTWISE_BY_LANES = kernel(
+const POINTWISE_BY_LANES = byLanes(
   "conv2d/pointwise_lanes.wgsl",
   pointLanesText,
-  STAGED,
-  ...LANE_PANEL,
-  tileText,
-  pointStore,
+  (lanes) => [STAGED, ...LANE_PANEL[lanes], tileText, pointStore],
 );
 
 const WORKGROUP = 32;
@@ -85,28 +78,28 @@ export interface Epilogue {
 }
 
 /**
- * "3×3 in tiles": of 8×4 pixels, also where rows of 32 are possible; "3×3 by lanes": such a tile for a
- * subgroup, whose invocations share the pixels, or two for one of 16; "1×1 by lanes": they share the
+ * "3×3 in tiles": of 8×4 pixels, also where rows of 32 are possible; "3×3 by 8 lanes": such a tile for a
+ * subgroup, whose invocations share the pixels, or two for one of 16; "1×1 by 8 lanes": they share the
  * weights.
  */
 export type Shape =
   | "3×3"
   | "3×3 in tiles"
-  | "3×3 by lanes"
-  | "3×3 by 16 lanes"
+  | `3×3 by ${SubgroupLanes} lanes`
   | "3×3 stride 2"
   | "1×1"
-  | "1×1 by lanes"
+  | `1×1 by ${SubgroupLanes} lanes`
   | "any";
 
 const NAMES: Readonly<Record<Shape, string>> = {
   "3×3": "direct",
   "3×3 in tiles": "direct_tiles",
-  "3×3 by lanes": "direct_lanes",
+  "3×3 by 8 lanes": "direct_lanes",
   "3×3 by 16 lanes": "direct_lanes",
   "3×3 stride 2": "direct",
   "1×1": "direct",
-  "1×1 by lanes": "direct_lanes",
+  "1×1 by 8 lanes": "direct_lanes",
+  "1×1 by 16 lanes": "direct_lanes",
   any: "generic",
 };
 
@@ -123,13 +116,13 @@ const LANES_WIDTH = 32;
 export function fastShapes(g: Geometry, channels: number, device: DeviceProfile): Shape[] {
   const shape = fastShape(g, device);
   if (!shape) return [];
-  if (shape === "1×1") return sharesByLanes(device) ? ["1×1 by lanes", shape] : [shape];
+  const lanes = subgroupLanes(device);
+  if (shape === "1×1") return lanes ? [`1×1 by ${lanes} lanes`, shape] : [shape];
   if (shape !== "3×3") return [shape];
   const tiles: Shape[] = hasRows(g) ? ["3×3 in tiles"] : [];
   const others: Shape[] = device.lanes === 16 ? [shape, ...tiles] : [...tiles, shape];
-  const lanes = subgroupLanes(device);
   if (!lanes) return others;
-  const byLanes = lanes === 16 ? "3×3 by 16 lanes" : "3×3 by lanes";
+  const byLanes: Shape = `3×3 by ${lanes} lanes`;
   const taken = Math.ceil(channels / LANES_WIDTH) * LANES_WIDTH;
   return taken <= 1.1 * channels ? [byLanes, ...others] : [...others, byLanes];
 }
@@ -160,6 +153,11 @@ interface Tiling {
   readonly store: 1 | "staged 4";
 }
 
+function lanesOf(shape: Shape): SubgroupLanes | undefined {
+  if (shape.endsWith("by 8 lanes")) return 8;
+  return shape.endsWith("by 16 lanes") ? 16 : undefined;
+}
+
 function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
   const { n, h, w, ho, wo } = g;
   if (shape === "any") {
@@ -173,20 +171,19 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       store: 1,
     };
   }
-  if (shape === "1×1" || shape === "1×1 by lanes") {
-    const byLanes = shape === "1×1 by lanes";
+  const lanes = lanesOf(shape);
+  if (shape === "1×1" || shape === "1×1 by 8 lanes" || shape === "1×1 by 16 lanes") {
     return {
-      kernel: byLanes ? POINTWISE_BY_LANES : POINTWISE,
+      kernel: lanes ? POINTWISE_BY_LANES[lanes] : POINTWISE,
       taps: 1,
       width: 16,
-      together: byLanes ? 4 : 2,
+      together: lanes ? 4 : 2,
       params: { batch: n, area4: h * w / 4 },
       work: n * Math.ceil(h * w / 16),
       store: "staged 4",
     };
   }
-  if (shape === "3×3 by lanes" || shape === "3×3 by 16 lanes") {
-    const lanes = shape === "3×3 by lanes" ? 8 : 16;
+  if (lanes) {
     return {
       kernel: BY_LANES[lanes],
       taps: 9,

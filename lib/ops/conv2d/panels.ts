@@ -1,20 +1,27 @@
 /** Weights in panels of 8 or 16 output channels, in the order in which the kernels read them. */
 
 import type { BufferRef, KernelCall } from "../../graph/kernel_call.ts";
-import { kernel } from "../common.ts";
+import { kernel, type SubgroupLanes } from "../common.ts";
+import { EIGHTS, SHARED_TEXELS, TEXELS } from "../lanes.ts";
 import stagedText from "../../../kernels/lib/staged.wgsl" with { type: "text" };
-import texelsText from "../../../kernels/lib/lane_texels.wgsl" with { type: "text" };
 import dotsText from "../../../kernels/lib/lane_dots.wgsl" with { type: "text" };
 import panelText from "../../../kernels/lib/panel_lanes.wgsl" with { type: "text" };
+import panel16Text from "../../../kernels/lib/panel_lanes_16.wgsl" with { type: "text" };
 import packText from "../../../kernels/conv2d/pack_panels.wgsl" with { type: "text" };
 
 export const STAGED = stagedText;
 
-/** What kernels join after STAGED that read weights once for a subgroup (`sharesByLanes`). */
-export const LANE_PANEL = [texelsText, panelText] as const;
+/** What kernels join after STAGED that read weights once for a subgroup. */
+export const LANE_PANEL: Readonly<Record<SubgroupLanes, readonly string[]>> = {
+  8: [...SHARED_TEXELS[8], panelText],
+  16: [...SHARED_TEXELS[16], panel16Text],
+};
 
-/** … that sum products with pixels which a subgroup reads once. */
-export const LANE_DOTS = [texelsText, dotsText] as const;
+/** … that sum products with pixels which eight invocations read once. */
+export const LANE_DOTS: Readonly<Record<SubgroupLanes, readonly string[]>> = {
+  8: [...EIGHTS[8], TEXELS, dotsText],
+  16: [...EIGHTS[16], TEXELS, dotsText],
+};
 
 const PACK = kernel("conv2d/pack_panels.wgsl", packText, stagedText);
 

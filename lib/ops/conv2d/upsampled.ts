@@ -14,7 +14,8 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { ELEMENTWISE, kernel, sharesByLanes, storedAs, SUBGROUP } from "../common.ts";
+import { ELEMENTWISE, kernel, storedAs, type SubgroupLanes } from "../common.ts";
+import { byLanes, EIGHTS, type Sharing, sharingOn, TEXELS } from "../lanes.ts";
 import { EIGHT_TAPS, type Epilogue } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_PANEL, STAGED } from "./panels.ts";
@@ -33,7 +34,6 @@ import weightText from "../../../kernels/conv2d/upsampled_backward_weight.wgsl" 
 import weightLanesText from "../../../kernels/conv2d/upsampled_backward_weight_lanes.wgsl" with {
   type: "text",
 };
-import texelsText from "../../../kernels/lib/lane_texels.wgsl" with { type: "text" };
 import sixteenText from "../../../kernels/lib/sixteen.wgsl" with { type: "text" };
 import pixelsText from "../../../kernels/lib/sixteen_pixels.wgsl" with { type: "text" };
 import sixteenLanesText from "../../../kernels/lib/sixteen_lanes.wgsl" with { type: "text" };
@@ -41,13 +41,17 @@ import sumsText from "../../../kernels/lib/doubled_sums.wgsl" with { type: "text
 import unfoldText from "../../../kernels/conv2d/unfold_upsampled.wgsl" with { type: "text" };
 
 const PACK = kernel("conv2d/pack_upsampled.wgsl", packText, STAGED);
-const forward = (...panel: string[]) =>
-  kernel("conv2d/upsampled.wgsl", forwardText, ...EIGHT_TAPS, ...panel);
-/** With weights that each invocation reads for itself, or a subgroup once (`sharesByLanes`). */
-const FORWARD = { direct: forward(panelAlone), direct_lanes: forward(...LANE_PANEL) };
-/** How rows of dy are read: by each invocation for itself, or by a subgroup once for all. */
+const FORWARD = kernel("conv2d/upsampled.wgsl", forwardText, ...EIGHT_TAPS, panelAlone);
+/** With weights that a subgroup reads once. */
+const FORWARD_BY_LANES = byLanes(
+  "conv2d/upsampled.wgsl",
+  forwardText,
+  (lanes) => [...EIGHT_TAPS, ...LANE_PANEL[lanes]],
+);
+/** How rows of dy are read: by each invocation for itself, or by eight once for all of them. */
 const ROWS_ALONE = [STAGED, sixteenText, pixelsText] as const;
-const ROWS_BY_LANES = [STAGED, texelsText, sixteenText, sixteenLanesText] as const;
+const rowsByLanes = (lanes: SubgroupLanes) =>
+  [STAGED, ...EIGHTS[lanes], TEXELS, sixteenText, sixteenLanesText] as const;
 const BACKWARD_DATA = kernel(
   "conv2d/upsampled_backward_data.wgsl",
   dataText,
@@ -55,11 +59,10 @@ const BACKWARD_DATA = kernel(
   panelAlone,
   tileText,
 );
-const BACKWARD_DATA_BY_LANES = kernel(
+const BACKWARD_DATA_BY_LANES = byLanes(
   "conv2d/upsampled_backward_data_lanes.wgsl",
   dataLanesText,
-  ...ROWS_BY_LANES,
-  tileText,
+  (lanes) => [...rowsByLanes(lanes), tileText],
 );
 const BACKWARD_WEIGHT = kernel(
   "conv2d/upsampled_backward_weight.wgsl",
@@ -67,11 +70,10 @@ const BACKWARD_WEIGHT = kernel(
   ...ROWS_ALONE,
   sumsText,
 );
-const BACKWARD_WEIGHT_BY_LANES = kernel(
+const BACKWARD_WEIGHT_BY_LANES = byLanes(
   "conv2d/upsampled_backward_weight_lanes.wgsl",
   weightLanesText,
-  ...ROWS_BY_LANES,
-  sumsText,
+  (lanes) => [...rowsByLanes(lanes), sumsText],
 );
 const UNFOLD = kernel("conv2d/unfold_upsampled.wgsl", unfoldText);
 
@@ -83,9 +85,7 @@ export type Upsampled = Pick<Geometry, "n" | "ci" | "h" | "w" | "co">;
 export const fitsDirect = ({ w }: Upsampled, { software }: DeviceProfile): boolean =>
   software && w % 4 === 0;
 
-/** What there is on a device, the fastest by measurement first. */
-const waysOn = (device: DeviceProfile): (keyof typeof FORWARD)[] =>
-  sharesByLanes(device) ? ["direct_lanes", "direct"] : ["direct"];
+const nameOf = (sharing: Sharing) => sharing === "alone" ? "direct" : "direct_lanes";
 
 /** y from x (input 0) and the weight (input 1). */
 export const forwardUpsampled = (
@@ -93,15 +93,15 @@ export const forwardUpsampled = (
   { bias, dtype }: Pick<Epilogue, "bias" | "dtype">,
   device: DeviceProfile,
 ): Variant[] =>
-  waysOn(device).map((name) => ({
-    name,
+  sharingOn(device).map((sharing) => ({
+    name: nameOf(sharing),
     exact: true,
     build: () => {
       const panels = panelsOf(g, false, bias);
       return {
         scratch: [panels.bytes],
         calls: [panels.pack, {
-          kernel: FORWARD[name],
+          kernel: sharing === "alone" ? FORWARD : FORWARD_BY_LANES[sharing],
           constants: { WORKGROUP },
           specialize: storedAs(dtype, "staged 4"),
           params: { ...sizes(g), panel_size: panels.size4 },
@@ -118,30 +118,30 @@ export const backwardDataUpsampled = (
   dtype: DType,
   device: DeviceProfile,
 ): Variant[] =>
-  waysOn(device).map((name) => ({
-    name,
+  sharingOn(device).map((sharing) => ({
+    name: nameOf(sharing),
     exact: true,
     build: () => {
       const { pack, count, size4, bytes } = panelsOf(g, true);
-      const { batch, ...size } = sizes(g);
       const shared = {
         specialize: storedAs(dtype, "staged 4"),
         bindings: { dy: input(0), panels: scratch(), dx: output() },
       };
-      const call: KernelCall = name === "direct_lanes"
+      const params = { ...sizes(g), panel_size: size4 };
+      const call: KernelCall = sharing === "alone"
         ? {
-          ...shared,
-          kernel: BACKWARD_DATA_BY_LANES,
-          constants: { WORKGROUP: SUBGROUP },
-          params: { ...size, panel_size: size4, panels: count },
-          workgroups: [Math.ceil(count / 2), tiles(g, 4), 1],
-        }
-        : {
           ...shared,
           kernel: BACKWARD_DATA,
           constants: { WORKGROUP },
-          params: { batch, ...size, panel_size: size4 },
+          params,
           workgroups: [count, Math.ceil(tiles(g, 2) / WORKGROUP), 1],
+        }
+        : {
+          ...shared,
+          kernel: BACKWARD_DATA_BY_LANES[sharing],
+          constants: { WORKGROUP: sharing },
+          params: { ...params, panels: count },
+          workgroups: [Math.ceil(count / 2), Math.ceil(tiles(g, 4) / (sharing / 8)), 1],
         };
       return { scratch: [bytes], calls: [pack, call] };
     },
@@ -149,16 +149,16 @@ export const backwardDataUpsampled = (
 
 /** The weight's gradient from x (input 0) and dy (input 1). */
 export const backwardWeightUpsampled = (g: Upsampled, device: DeviceProfile): Variant[] =>
-  waysOn(device).map((name) => ({
-    name,
+  sharingOn(device).map((sharing) => ({
+    name: nameOf(sharing),
     exact: true,
     build: () => {
       const { n, ci, h, w, co } = g;
-      const together = name === "direct_lanes";
+      const together = sharing !== "alone";
       const strips = Math.ceil(w / 8);
       const { chunks, ...chunk } = chunkRows(n, h, strips, together ? 1 : device.lanes);
       const sums = sliced({
-        kernel: together ? BACKWARD_WEIGHT_BY_LANES : BACKWARD_WEIGHT,
+        kernel: together ? BACKWARD_WEIGHT_BY_LANES[sharing] : BACKWARD_WEIGHT,
         params: { batch: n, h, w4: w / 4, strips, ...chunk },
         slices: strips * chunks,
         blocks: together ? [4, 16] : [2, 8],
@@ -167,6 +167,7 @@ export const backwardWeightUpsampled = (g: Upsampled, device: DeviceProfile): Va
         taps: 16,
         lanes: device.lanes,
         together,
+        perWorkgroup: together ? sharing / 8 : 1,
         target: scratch(1),
       });
       return {

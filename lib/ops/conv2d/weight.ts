@@ -11,12 +11,12 @@ import {
   scratch,
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
-import { kernel, SUBGROUP, subgroupLanes } from "../common.ts";
+import { kernel, type SubgroupLanes, subgroupLanes } from "../common.ts";
+import { byLanes, SHARED_TEXELS } from "../lanes.ts";
 import type { Shape } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_DOTS, STAGED } from "./panels.ts";
 import pixelsText from "../../../kernels/lib/eight_pixels.wgsl" with { type: "text" };
-import texelsText from "../../../kernels/lib/lane_texels.wgsl" with { type: "text" };
 import rowsText from "../../../kernels/lib/channel_rows.wgsl" with { type: "text" };
 import rows16Text from "../../../kernels/lib/channel_rows_16.wgsl" with { type: "text" };
 import sumsText from "../../../kernels/lib/sums_3x3.wgsl" with { type: "text" };
@@ -35,25 +35,19 @@ import pointLanesText from "../../../kernels/conv2d/backward_weight_pointwise_la
 };
 import sumText from "../../../kernels/conv2d/sum_slices.wgsl" with { type: "text" };
 
+const ROWS_TEXT = { 8: rowsText, 16: rows16Text };
 const SAME = kernel("conv2d/backward_weight_3x3.wgsl", sameText, STAGED, pixelsText, sumsText);
-const sameByLanes = (rows: string) =>
-  kernel(
-    "conv2d/backward_weight_3x3_lanes.wgsl",
-    lanesText,
-    STAGED,
-    texelsText,
-    rows,
-    sumsText,
-  );
-/** For subgroups of 8 and of 16. */
-const SAME_BY_LANES = { 8: sameByLanes(rowsText), 16: sameByLanes(rows16Text) };
+const SAME_BY_LANES = byLanes(
+  "conv2d/backward_weight_3x3_lanes.wgsl",
+  lanesText,
+  (lanes) => [STAGED, ...SHARED_TEXELS[lanes], ROWS_TEXT[lanes], sumsText],
+);
 const STRIDE_2 = kernel("conv2d/backward_weight_3x3_stride2.wgsl", strideText, STAGED, sumsText);
 const POINTWISE = kernel("conv2d/backward_weight_pointwise.wgsl", pointText, STAGED);
-const POINTWISE_BY_LANES = kernel(
+const POINTWISE_BY_LANES = byLanes(
   "conv2d/backward_weight_pointwise_lanes.wgsl",
   pointLanesText,
-  STAGED,
-  ...LANE_DOTS,
+  (lanes) => [STAGED, ...LANE_DOTS[lanes]],
 );
 const SUM_SLICES = kernel("conv2d/sum_slices.wgsl", sumText, STAGED);
 
@@ -71,12 +65,9 @@ export function backwardWeightDirect(g: Geometry, shape: Shape, lanes: number): 
 /** By subgroups whose invocations share the pixels of x. */
 export function backwardWeightByLanes(g: Geometry, shape: Shape, device: DeviceProfile): Variant[] {
   const lanes = subgroupLanes(device);
-  const build = shape === "1×1" && lanes === SUBGROUP
-    ? () => buildPointwiseByLanes(g)
-    : shape === "3×3" && lanes
-    ? () => buildRowsByLanes(g, lanes)
-    : undefined;
-  return build ? [{ name: "direct_lanes", exact: true, build }] : [];
+  if (!lanes || shape !== "1×1" && shape !== "3×3") return [];
+  const build = shape === "1×1" ? buildPointwiseByLanes : buildRowsByLanes;
+  return [{ name: "direct_lanes", exact: true, build: () => build(g, lanes) }];
 }
 
 /**
@@ -117,7 +108,7 @@ function buildRows(
   });
 }
 
-function buildRowsByLanes({ n, ci, h, w, co }: Geometry, lanes: 8 | 16): Lowering {
+function buildRowsByLanes({ n, ci, h, w, co }: Geometry, lanes: SubgroupLanes): Lowering {
   const strips = Math.ceil(w / 16);
   const { chunks, ...chunk } = chunkRows(n, h, strips, 1);
   return sliced({
@@ -149,21 +140,25 @@ function buildPointwise({ n, ci, h, w, co }: Geometry, lanes: number): Lowering 
   });
 }
 
-function buildPointwiseByLanes({ n, ci, h, w, co }: Geometry): Lowering {
+function buildPointwiseByLanes(
+  { n, ci, h, w, co }: Geometry,
+  lanes: SubgroupLanes,
+): Lowering {
   const area4 = h * w / 4;
   const all = Math.ceil(area4 / 4);
   const parts = Math.ceil(all / (ROWS / 4));
   const rounds = Math.ceil(all / parts);
   return sliced({
-    kernel: POINTWISE_BY_LANES,
+    kernel: POINTWISE_BY_LANES[lanes],
     params: { area4, parts, rounds },
     slices: n * parts,
     blocks: [32, 16],
     ci,
     co,
     taps: 1,
-    lanes: SUBGROUP,
+    lanes,
     together: true,
+    perWorkgroup: lanes / 8,
   });
 }
 
@@ -180,9 +175,11 @@ export function sliced(spec: {
   lanes: number;
   /** Whether a workgroup, not an invocation, takes a slice. */
   together?: boolean;
+  /** Blocks of input channels that a workgroup has, one if not given. */
+  perWorkgroup?: number;
   target?: BufferRef;
 }) {
-  const { slices, blocks, ci, co, taps, lanes, together, target } = spec;
+  const { slices, blocks, ci, co, taps, lanes, together, perWorkgroup = 1, target } = spec;
   const [coBlocks, ciBlocks] = [Math.ceil(co / blocks[0]), Math.ceil(ci / blocks[1])];
   const row4 = ciBlocks * blocks[1] * taps / 4;
   const slice4 = coBlocks * blocks[0] * row4;
@@ -201,7 +198,11 @@ export function sliced(spec: {
           ...together ? {} : { slices },
         },
         bindings: { x: input(0), dy: input(1), partial: scratch() },
-        workgroups: [ciBlocks, coBlocks, together ? slices : Math.ceil(slices / lanes)],
+        workgroups: [
+          Math.ceil(ciBlocks / perWorkgroup),
+          coBlocks,
+          together ? slices : Math.ceil(slices / lanes),
+        ],
         note: "partial sums",
       },
       sumSlices({ co, length: ci * taps, row4, slice4, slices }, scratch(), target),

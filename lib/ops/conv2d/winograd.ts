@@ -12,7 +12,8 @@ import {
   scratch,
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
-import { kernel, sharesByLanes, storedAs, SUBGROUP } from "../common.ts";
+import { kernel, storedAs } from "../common.ts";
+import { byLanes, EIGHTS, type Sharing } from "../lanes.ts";
 import type { Epilogue } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { STAGED } from "./panels.ts";
@@ -29,7 +30,11 @@ export const WINOGRAD = winogradText;
 const WEIGHTS = kernel("conv2d/winograd_weights.wgsl", weightsText, STAGED, WINOGRAD);
 const INPUT = kernel("conv2d/winograd_input.wgsl", inputText, STAGED, WINOGRAD);
 const GEMM = kernel("conv2d/winograd_gemm.wgsl", gemmText, STAGED, tileText);
-const GEMM_BY_LANES = kernel("conv2d/winograd_gemm_lanes.wgsl", lanesText, STAGED);
+const GEMM_BY_LANES = byLanes(
+  "conv2d/winograd_gemm_lanes.wgsl",
+  lanesText,
+  (lanes) => [STAGED, ...EIGHTS[lanes]],
+);
 const OUTPUT = kernel("conv2d/winograd_output.wgsl", outputText, STAGED, WINOGRAD);
 
 export const WORKGROUP = 32;
@@ -107,32 +112,21 @@ export function fitsWinograd(g: Geometry, { limits }: DeviceProfile): boolean {
   return channels <= 1024 && bytes <= limits.maxStorageBufferBindingSize;
 }
 
-/** The products: each invocation its own, or those of a subgroup together (`sharesByLanes`). */
-export type Products = "alone" | "by lanes";
-
-const NAMES: Readonly<Record<Products, string>> = {
-  alone: "winograd_f4",
-  "by lanes": "winograd_f4_lanes",
-};
-
-/** Ways to compute the products on a device, the fastest by measurement first. */
-export const productsOn = (device: DeviceProfile): Products[] =>
-  sharesByLanes(device) ? ["by lanes", "alone"] : ["alone"];
-
-export const winogradVariant = (products: Products, build: () => Lowering): Variant => ({
-  name: NAMES[products],
+/** How the products are computed: by each invocation its own, or by a subgroup together. */
+export const winogradVariant = (products: Sharing, build: () => Lowering): Variant => ({
+  name: products === "alone" ? "winograd_f4" : "winograd_f4_lanes",
   exact: false,
   build,
 });
 
 /** y from x (input 0) and the weight (input 1), for a 3×3 kernel, stride 1, padding 1. */
-export const forwardWinograd = (g: Geometry, products: Products, epilogue: Epilogue): Variant =>
+export const forwardWinograd = (g: Geometry, products: Sharing, epilogue: Epilogue): Variant =>
   winogradVariant(products, () => build(g, g.ci, g.co, false, products, epilogue));
 
 /** dx from dy (input 0) and the weight (input 1). */
 export const backwardDataWinograd = (
   g: Geometry,
-  products: Products,
+  products: Sharing,
   epilogue: Epilogue,
 ): Variant => winogradVariant(products, () => build(g, g.co, g.ci, true, products, epilogue));
 
@@ -141,11 +135,11 @@ function build(
   ci: number,
   co: number,
   transposed: boolean,
-  products: Products,
+  products: Sharing,
   { bias, channel, residual, dtype }: Epilogue,
 ): Lowering {
   // Input channels that the products take at a time: there are weights of zero up to a multiple.
-  const together = products === "by lanes" ? 8 : 4;
+  const together = products === "alone" ? 4 : 8;
   const padded = Math.ceil(ci / together) * together;
   const coPanels = Math.ceil(co / 16);
   const units = 36 * coPanels;
@@ -177,20 +171,24 @@ function build(
     };
     const bindings = { u, v, m };
     calls.push(
-      products === "by lanes"
+      products === "alone"
         ? {
-          kernel: GEMM_BY_LANES,
-          constants: { WORKGROUP: SUBGROUP },
-          params: { ...shared, ci8: padded },
-          bindings,
-          workgroups: [Math.ceil(coPanels / 2), Math.ceil(chunk.groups / 2), 36],
-          note: "products",
-        }
-        : {
           kernel: GEMM,
           params: { ...shared, ci4: padded },
           bindings,
           workgroups: [Math.ceil(chunk.groups / WORKGROUP), units, 1],
+          note: "products",
+        }
+        : {
+          kernel: GEMM_BY_LANES[products],
+          constants: { WORKGROUP: products },
+          params: { ...shared, ci8: padded },
+          bindings,
+          workgroups: [
+            Math.ceil(coPanels / 2),
+            Math.ceil(chunk.groups / (2 * products / 8)),
+            36,
+          ],
           note: "products",
         },
     );

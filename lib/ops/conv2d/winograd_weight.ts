@@ -2,7 +2,8 @@
 
 import { input, type KernelCall, type Lowering, output, scratch } from "../../graph/kernel_call.ts";
 import type { Variant } from "../../graph/op.ts";
-import { kernel, SUBGROUP } from "../common.ts";
+import { kernel } from "../common.ts";
+import { byLanes, type Sharing } from "../lanes.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_DOTS, STAGED } from "./panels.ts";
 import { sumSlices } from "./weight.ts";
@@ -10,7 +11,6 @@ import {
   type Chunk,
   chunksOf,
   planeSize,
-  type Products,
   transformedBytes,
   transformInput,
   WINOGRAD,
@@ -26,11 +26,10 @@ import outputText from "../../../kernels/conv2d/winograd_weight_output.wgsl" wit
 
 const GRADIENT = kernel("conv2d/winograd_gradient.wgsl", gradientText, STAGED, WINOGRAD);
 const GEMM = kernel("conv2d/winograd_weight_gemm.wgsl", gemmText, STAGED);
-const GEMM_BY_LANES = kernel(
+const GEMM_BY_LANES = byLanes(
   "conv2d/winograd_weight_gemm_lanes.wgsl",
   lanesText,
-  STAGED,
-  ...LANE_DOTS,
+  (lanes) => [STAGED, ...LANE_DOTS[lanes]],
 );
 const OUTPUT = kernel("conv2d/winograd_weight_output.wgsl", outputText, STAGED, WINOGRAD);
 
@@ -38,20 +37,20 @@ const OUTPUT = kernel("conv2d/winograd_weight_output.wgsl", outputText, STAGED, 
 const CHUNK = 2 ** 24;
 
 /** dw from x (input 0) and dy (input 1), for a 3×3 kernel, stride 1, padding 1. */
-export const backwardWeightWinograd = (g: Geometry, products: Products, lanes: number): Variant =>
+export const backwardWeightWinograd = (g: Geometry, products: Sharing, lanes: number): Variant =>
   winogradVariant(products, () => build(g, products, lanes));
 
 /**
  * Of a chunk's tiles as many slices are summed side by side as a vector has lanes; or one, where the
  * lanes have channels of their own.
  */
-function build(g: Geometry, products: Products, lanes: number): Lowering {
+function build(g: Geometry, products: Sharing, lanes: number): Lowering {
   const { ci, co } = g;
-  const byLanes = products === "by lanes";
+  const together = products !== "alone";
   const chunks = chunksOf(g, Math.max(ci, co), CHUNK);
-  const [ciBlocks, coBlocks] = [Math.ceil(ci / 16), Math.ceil(co / (byLanes ? 32 : 16))];
+  const [ciBlocks, coBlocks] = [Math.ceil(ci / 16), Math.ceil(co / (together ? 32 : 16))];
   const [v, d, partial, u] = [0, 1, 2, 3].map((i) => scratch(i));
-  const parts = byLanes ? 1 : lanes;
+  const parts = together ? 1 : lanes;
   const slices = chunks.length * parts;
   const productsOf = (chunk: Chunk, i: number): KernelCall => {
     const shared = {
@@ -65,13 +64,13 @@ function build(g: Geometry, products: Products, lanes: number): Lowering {
     };
     const bindings = { v, d, partial };
     const blocks = coBlocks * ciBlocks;
-    return byLanes
+    return together
       ? {
-        kernel: GEMM_BY_LANES,
-        constants: { WORKGROUP: SUBGROUP },
+        kernel: GEMM_BY_LANES[products],
+        constants: { WORKGROUP: products },
         params: { ...shared, slice: i },
         bindings,
-        workgroups: [blocks, 36, 1],
+        workgroups: [Math.ceil(blocks / (products / 8)), 36, 1],
         note: "products",
       }
       : {
@@ -94,7 +93,7 @@ function build(g: Geometry, products: Products, lanes: number): Lowering {
     },
     productsOf(chunk, i),
   ]);
-  const co16 = coBlocks * (byLanes ? 2 : 1);
+  const co16 = coBlocks * (together ? 2 : 1);
   const size = 36 * co16 * ciBlocks * 256;
   const summed = { co: 1, length: size, row4: size / 4, slice4: size / 4, slices };
   // A single slice too: a step on a small image is checked in place of a large one, kernel by kernel.
