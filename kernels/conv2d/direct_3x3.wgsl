@@ -6,6 +6,7 @@
 // Joins: kernels/lib/taps_3x3.wgsl
 // Joins: kernels/lib/eight_pixels.wgsl
 // Joins: kernels/lib/eight_taps.wgsl
+// Joins: kernels/lib/stores.wgsl
 // Joins: kernels/lib/tile_8x4.wgsl
 // Bindings:
 //   x: f32 [N,Ci,H,W] staged
@@ -116,12 +117,12 @@ fn main(
     at += 18;
   }
   let co = wid.x * 8;
-  store(t0, n, co, oy, column);
-  store(t1, n, co + 1, oy, column);
-  store(t2, n, co + 2, oy, column);
-  store(t3, n, co + 3, oy, column);
-  store(t4, n, co + 4, oy, column);
-  store(t5, n, co + 5, oy, column);
-  store(t6, n, co + 6, oy, column);
-  store(t7, n, co + 7, oy, column);
+  store(lane, t0, n, co, oy, column);
+  store(lane, t1, n, co + 1, oy, column);
+  store(lane, t2, n, co + 2, oy, column);
+  store(lane, t3, n, co + 3, oy, column);
+  store(lane, t4, n, co + 4, oy, column);
+  store(lane, t5, n, co + 5, oy, column);
+  store(lane, t6, n, co + 6, oy, column);
+  store(lane, t7, n, co + 7, oy, column);
 }

@@ -9,6 +9,7 @@
 // Joins: kernels/lib/row_texels.wgsl
 // Joins: kernels/lib/lane_rows.wgsl
 // Joins: kernels/lib/eight_taps.wgsl
+// Joins: kernels/lib/stores.wgsl
 // Joins: kernels/lib/tile_8x4.wgsl
 // Bindings:
 //   x: f32 [N,Ci,H,W] staged
@@ -106,8 +107,8 @@ fn main(
     at += 72;
   }
   let co = wid.x * 32 + slot * 4;
-  store(t0, n, co, oy, column);
-  store(t1, n, co + 1, oy, column);
-  store(t2, n, co + 2, oy, column);
-  store(t3, n, co + 3, oy, column);
+  store(lane, t0, n, co, oy, column);
+  store(lane, t1, n, co + 1, oy, column);
+  store(lane, t2, n, co + 2, oy, column);
+  store(lane, t3, n, co + 3, oy, column);
 }

@@ -4,6 +4,7 @@
 //   input gradient.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/gemm_tile.wgsl
+// Joins: kernels/lib/stores.wgsl
 // Joins: kernels/lib/pointwise_store.wgsl
 // Bindings:
 //   x: f32 [N,Ci,pixels] staged
@@ -107,8 +108,8 @@ fn main(
     at += 8;
   }
   let co = wid.x * 16;
-  store(t0, n, co, pixel);
-  store(t1, n, co + 4, pixel);
-  store(t2, n, co + 8, pixel);
-  store(t3, n, co + 12, pixel);
+  store(lane, true, t0, n, co, pixel);
+  store(lane, true, t1, n, co + 4, pixel);
+  store(lane, true, t2, n, co + 8, pixel);
+  store(lane, true, t3, n, co + 12, pixel);
 }

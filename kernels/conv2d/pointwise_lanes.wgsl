@@ -4,6 +4,7 @@
 //   input gradient.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/gemm_tile.wgsl
+// Joins: kernels/lib/stores.wgsl
 // Joins: kernels/lib/pointwise_store.wgsl
 // Joins: kernels/lib/eight_lanes.wgsl
 // Joins: kernels/lib/lane_texels.wgsl
@@ -93,12 +94,10 @@ fn main(
     source += 4 * params.area4;
     at += 16;
   }
-  if (image >= params.batch) {
-    return;
-  }
+  let inside = image < params.batch;
   let co = wid.x * 16;
-  store(t0, n, co, pixel);
-  store(t1, n, co + 4, pixel);
-  store(t2, n, co + 8, pixel);
-  store(t3, n, co + 12, pixel);
+  store(lane, inside, t0, n, co, pixel);
+  store(lane, inside, t1, n, co + 4, pixel);
+  store(lane, inside, t2, n, co + 8, pixel);
+  store(lane, inside, t3, n, co + 12, pixel);
 }

@@ -8,6 +8,7 @@
 // Joins: kernels/lib/eight_pixels.wgsl
 // Joins: kernels/lib/eight_taps.wgsl
 // Joins: kernels/lib/panel_alone.wgsl
+// Joins: kernels/lib/stores.wgsl
 // Bindings:
 //   x: f32 [N,Ci,H,W] staged
 //   panels: staged, packed by pack_upsampled.wgsl
@@ -83,29 +84,26 @@ fn filled(v: f32) -> Tile {
   return Tile(vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v));
 }
 
-/// 8 pixels.
-fn store_eight(even: vec4<f32>, odd: vec4<f32>, at: u32) {
-  y[at] = Stored(vec4(even.x, odd.x, even.y, odd.y));
-  y[at + 1] = Stored(vec4(even.z, odd.z, even.w, odd.w));
+fn put(at: u32, value: Stored) {
+  y[at] = value;
 }
 
-fn store(tile: Tile, n: u32, co: u32, row: u32, half: u32, column: u32) {
-  if (co >= params.co) {
-    return;
-  }
-  let has_b = column + 1 < params.w4;
+/// 8 pixels.
+fn store_eight(lane: u32, inside: bool, even: vec4<f32>, odd: vec4<f32>, at: u32) {
+  put_all(lane, inside, at, Stored(vec4(even.x, odd.x, even.y, odd.y)));
+  put_all(lane, inside, at + 1, Stored(vec4(even.z, odd.z, even.w, odd.w)));
+}
+
+fn store(lane: u32, tile: Tile, n: u32, co: u32, row: u32, half: u32, column: u32) {
+  let is_one = n < params.batch && co < params.co;
+  let has_b = is_one && column + 1 < params.w4;
   let at = (((n * params.co + co) * params.h + row) * 2 + half) * params.w4 * 2 + column * 2;
-  store_eight(tile.a_even0, tile.a_odd0, at);
-  if (has_b) {
-    store_eight(tile.b_even0, tile.b_odd0, at + 2);
-  }
-  if (row + 1 >= params.h) {
-    return;
-  }
-  store_eight(tile.a_even1, tile.a_odd1, at + params.w4 * 4);
-  if (has_b) {
-    store_eight(tile.b_even1, tile.b_odd1, at + params.w4 * 4 + 2);
-  }
+  store_eight(lane, is_one, tile.a_even0, tile.a_odd0, at);
+  store_eight(lane, has_b, tile.b_even0, tile.b_odd0, at + 2);
+  let has_next = row + 1 < params.h;
+  let next = at + params.w4 * 4;
+  store_eight(lane, is_one && has_next, tile.a_even1, tile.a_odd1, next);
+  store_eight(lane, has_b && has_next, tile.b_even1, tile.b_odd1, next + 2);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -158,16 +156,13 @@ fn main(
     plane += area;
     at += 16;
   }
-  if (image >= params.batch) {
-    return;
-  }
   let co = wid.x / 2 * 8;
-  store(t0, n, co, row, half, column);
-  store(t1, n, co + 1, row, half, column);
-  store(t2, n, co + 2, row, half, column);
-  store(t3, n, co + 3, row, half, column);
-  store(t4, n, co + 4, row, half, column);
-  store(t5, n, co + 5, row, half, column);
-  store(t6, n, co + 6, row, half, column);
-  store(t7, n, co + 7, row, half, column);
+  store(lane, t0, image, co, row, half, column);
+  store(lane, t1, image, co + 1, row, half, column);
+  store(lane, t2, image, co + 2, row, half, column);
+  store(lane, t3, image, co + 3, row, half, column);
+  store(lane, t4, image, co + 4, row, half, column);
+  store(lane, t5, image, co + 5, row, half, column);
+  store(lane, t6, image, co + 6, row, half, column);
+  store(lane, t7, image, co + 7, row, half, column);
 }

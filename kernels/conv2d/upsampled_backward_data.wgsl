@@ -5,6 +5,7 @@
 // Joins: kernels/lib/sixteen.wgsl
 // Joins: kernels/lib/sixteen_pixels.wgsl
 // Joins: kernels/lib/panel_alone.wgsl
+// Joins: kernels/lib/stores.wgsl
 // Joins: kernels/lib/doubled_tile.wgsl
 // Bindings:
 //   dy: f32 [N,Co,2H,2W] staged
@@ -84,12 +85,12 @@ fn main(
     at += 32;
   }
   let ci = wid.x * 8;
-  store(t0, n, ci, row, column);
-  store(t1, n, ci + 1, row, column);
-  store(t2, n, ci + 2, row, column);
-  store(t3, n, ci + 3, row, column);
-  store(t4, n, ci + 4, row, column);
-  store(t5, n, ci + 5, row, column);
-  store(t6, n, ci + 6, row, column);
-  store(t7, n, ci + 7, row, column);
+  store(lane, t0, n, ci, row, column);
+  store(lane, t1, n, ci + 1, row, column);
+  store(lane, t2, n, ci + 2, row, column);
+  store(lane, t3, n, ci + 3, row, column);
+  store(lane, t4, n, ci + 4, row, column);
+  store(lane, t5, n, ci + 5, row, column);
+  store(lane, t6, n, ci + 6, row, column);
+  store(lane, t7, n, ci + 7, row, column);
 }

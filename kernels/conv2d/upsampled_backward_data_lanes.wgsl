@@ -6,6 +6,7 @@
 // Joins: kernels/lib/lane_texels.wgsl
 // Joins: kernels/lib/sixteen.wgsl
 // Joins: kernels/lib/sixteen_lanes.wgsl
+// Joins: kernels/lib/stores.wgsl
 // Joins: kernels/lib/doubled_tile.wgsl
 // Bindings:
 //   dy: f32 [N,Co,2H,2W] staged
@@ -144,14 +145,9 @@ fn main(
     k0 += 32;
     k1 += 32;
   }
-  if (image >= params.batch) {
-    return;
-  }
   let ci = panel * 8 + slot;
-  store(t0, n, ci, row, column);
-  store(t1, n, ci + 8, row, column);
-  if (row + 2 < params.h) {
-    store(b0, n, ci, row + 2, column);
-    store(b1, n, ci + 8, row + 2, column);
-  }
+  store(lane, t0, image, ci, row, column);
+  store(lane, t1, image, ci + 8, row, column);
+  store(lane, b0, image, ci, row + 2, column);
+  store(lane, b1, image, ci + 8, row + 2, column);
 }

@@ -2,6 +2,7 @@
 // Source: Winograd F(4×4, 3×3), see kernels/lib/winograd.wgsl.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/eight_lanes.wgsl
+// Joins: kernels/lib/stores.wgsl
 // Bindings:
 //   u: f32 [36, co_panels, ci8, 16] staged; position xi of block p is unit xi*co_panels + p
 //   v: f32 [36, v_plane] staged, a plane being [groups, ci, 16] and padding
@@ -44,6 +45,7 @@ struct Sums {
 }
 
 override WORKGROUP: u32 = 8;
+alias Stored = vec4<f32>;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var u: texture_storage_2d<rgba32float, read>;
@@ -192,19 +194,15 @@ fn add_products(s: ptr<function, Sums>, w: Channels, t: Channels) {
     ((w.v4.w * t.v4 + w.v5.w * t.v5) + (w.v6.w * t.v6 + w.v7.w * t.v7));
 }
 
-fn store(s: Sums, at: u32, co: u32) {
-  if (co < params.co) {
-    m[at] = s.s0;
-  }
-  if (co + 1 < params.co) {
-    m[at + 4] = s.s1;
-  }
-  if (co + 2 < params.co) {
-    m[at + 8] = s.s2;
-  }
-  if (co + 3 < params.co) {
-    m[at + 12] = s.s3;
-  }
+fn put(at: u32, value: Stored) {
+  m[at] = value;
+}
+
+fn store(lane: u32, inside: bool, s: Sums, at: u32, co: u32) {
+  put_all(lane, inside && co < params.co, at, s.s0);
+  put_all(lane, inside && co + 1 < params.co, at + 4, s.s1);
+  put_all(lane, inside && co + 2 < params.co, at + 8, s.s2);
+  put_all(lane, inside && co + 3 < params.co, at + 12, s.s3);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -247,17 +245,15 @@ fn main(
   }
   let co = wid.x * 32 + slot * 4;
   let first = xi * params.m_plane + (pair * 2 * params.co + co) * 4;
-  if (pair * 2 + 1 < params.groups) {
-    let second = first + params.co * 4;
-    store(s4, second, co);
-    store(s5, second + 1, co);
-    store(s6, second + 2, co);
-    store(s7, second + 3, co);
-  }
-  if (pair * 2 < params.groups) {
-    store(s0, first, co);
-    store(s1, first + 1, co);
-    store(s2, first + 2, co);
-    store(s3, first + 3, co);
-  }
+  let has_first = pair * 2 < params.groups;
+  store(lane, has_first, s0, first, co);
+  store(lane, has_first, s1, first + 1, co);
+  store(lane, has_first, s2, first + 2, co);
+  store(lane, has_first, s3, first + 3, co);
+  let has_second = pair * 2 + 1 < params.groups;
+  let second = first + params.co * 4;
+  store(lane, has_second, s4, second, co);
+  store(lane, has_second, s5, second + 1, co);
+  store(lane, has_second, s6, second + 2, co);
+  store(lane, has_second, s7, second + 3, co);
 }

@@ -3,6 +3,7 @@
 // Source: Winograd F(4×4, 3×3), see kernels/lib/winograd.wgsl.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/winograd.wgsl
+// Joins: kernels/lib/stores.wgsl
 // Bindings:
 //   dy: f32 [N,channels,H,W] staged
 //   v: f32 [36, plane] as vec4, a plane being [groups, channels, 16] and padding, a group
@@ -25,6 +26,7 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 32;
+alias Stored = vec4<f32>;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var dy: texture_storage_2d<rgba32float, read>;
@@ -48,16 +50,20 @@ fn load_row(plane: u32, oy: u32, column: u32, used: bool) -> Six {
   );
 }
 
-fn store_column(column: u32, at: u32, d: Four) {
+fn put(at: u32, value: Stored) {
+  v[at] = value;
+}
+
+fn store_column(lane: u32, inside: bool, column: u32, at: u32, d: Four) {
   let size = params.plane;
   let z = transform_gradient(d);
   let first = at + column * size;
-  v[first] = z.v0;
-  v[first + 6 * size] = z.v1;
-  v[first + 12 * size] = z.v2;
-  v[first + 18 * size] = z.v3;
-  v[first + 24 * size] = z.v4;
-  v[first + 30 * size] = z.v5;
+  put_all(lane, inside, first, z.v0);
+  put_all(lane, inside, first + 6 * size, z.v1);
+  put_all(lane, inside, first + 12 * size, z.v2);
+  put_all(lane, inside, first + 18 * size, z.v3);
+  put_all(lane, inside, first + 24 * size, z.v4);
+  put_all(lane, inside, first + 30 * size, z.v5);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -66,9 +72,7 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let quad = wid.x * WORKGROUP + lane;
-  if (quad >= params.groups * 4) {
-    return;
-  }
+  let inside = quad < params.groups * 4;
   // Quads past the last fill up the last group with zeros.
   let used = quad < params.quads;
   let column = quad % params.quads_x * 4;
@@ -80,10 +84,10 @@ fn main(
   let h2 = load_row(plane, top + 2, column, used);
   let h3 = load_row(plane, top + 3, column, used);
   let at = (quad / 4 * params.channels + wid.y) * 4 + quad % 4;
-  store_column(0, at, Four(h0.v0, h1.v0, h2.v0, h3.v0));
-  store_column(1, at, Four(h0.v1, h1.v1, h2.v1, h3.v1));
-  store_column(2, at, Four(h0.v2, h1.v2, h2.v2, h3.v2));
-  store_column(3, at, Four(h0.v3, h1.v3, h2.v3, h3.v3));
-  store_column(4, at, Four(h0.v4, h1.v4, h2.v4, h3.v4));
-  store_column(5, at, Four(h0.v5, h1.v5, h2.v5, h3.v5));
+  store_column(lane, inside, 0, at, Four(h0.v0, h1.v0, h2.v0, h3.v0));
+  store_column(lane, inside, 1, at, Four(h0.v1, h1.v1, h2.v1, h3.v1));
+  store_column(lane, inside, 2, at, Four(h0.v2, h1.v2, h2.v2, h3.v2));
+  store_column(lane, inside, 3, at, Four(h0.v3, h1.v3, h2.v3, h3.v3));
+  store_column(lane, inside, 4, at, Four(h0.v4, h1.v4, h2.v4, h3.v4));
+  store_column(lane, inside, 5, at, Four(h0.v5, h1.v5, h2.v5, h3.v5));
 }

@@ -3,6 +3,7 @@
 // Source: Winograd F(4×4, 3×3), see kernels/lib/winograd.wgsl.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/winograd.wgsl
+// Joins: kernels/lib/stores.wgsl
 // Bindings:
 //   m: f32 [36, plane] staged, a plane being [groups, channels, 16] and padding, a group
 //     being 4 quads of 4 tiles in a row
@@ -54,25 +55,27 @@ fn load_column(column: u32, at: u32) -> Four {
   );
 }
 
-fn store_pixels(sum: vec4<f32>, at: u32, inside: bool) {
-  if (!inside) {
-    return;
-  }
+fn put(at: u32, value: Stored) {
+  y[at] = value;
+}
+
+fn store_pixels(lane: u32, inside: bool, sum: vec4<f32>, at: u32) {
   var v = sum;
   if (params.has_extra != 0) {
     v += staged(extra, at);
   }
-  y[at] = Stored(v);
+  put_all(lane, inside, at, Stored(v));
 }
 
-fn store_row(m: Six, plane: u32, oy: u32, column: u32, add: f32) {
+fn store_row(lane: u32, inside: bool, m: Six, plane: u32, oy: u32, column: u32, add: f32) {
   let o = transform_output(m);
   let at = plane + oy * params.w4 + column;
-  let row = oy < params.h;
-  store_pixels(vec4(o.v0.x, o.v1.x, o.v2.x, o.v3.x) + add, at, row);
-  store_pixels(vec4(o.v0.y, o.v1.y, o.v2.y, o.v3.y) + add, at + 1, row && column + 1 < params.w4);
-  store_pixels(vec4(o.v0.z, o.v1.z, o.v2.z, o.v3.z) + add, at + 2, row && column + 2 < params.w4);
-  store_pixels(vec4(o.v0.w, o.v1.w, o.v2.w, o.v3.w) + add, at + 3, row && column + 3 < params.w4);
+  let row = inside && oy < params.h;
+  let left = params.w4 - column;
+  store_pixels(lane, row, vec4(o.v0.x, o.v1.x, o.v2.x, o.v3.x) + add, at);
+  store_pixels(lane, row && left > 1, vec4(o.v0.y, o.v1.y, o.v2.y, o.v3.y) + add, at + 1);
+  store_pixels(lane, row && left > 2, vec4(o.v0.z, o.v1.z, o.v2.z, o.v3.z) + add, at + 2);
+  store_pixels(lane, row && left > 3, vec4(o.v0.w, o.v1.w, o.v2.w, o.v3.w) + add, at + 3);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -80,10 +83,9 @@ fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let quad = wid.x * WORKGROUP + lane;
-  if (quad >= params.quads) {
-    return;
-  }
+  let own = wid.x * WORKGROUP + lane;
+  let inside = own < params.quads;
+  let quad = min(own, params.quads - 1);
   let column = quad % params.quads_x * 4;
   let oy = quad / params.quads_x % params.quads_y * 4;
   let n = quad / (params.quads_x * params.quads_y) + params.first_image;
@@ -103,11 +105,11 @@ fn main(
   }
   let plane = (n * params.channels + wid.y) * params.h * params.w4;
   let m0 = Six(h0.v0, h1.v0, h2.v0, h3.v0, h4.v0, h5.v0);
-  store_row(m0, plane, oy, column, add);
+  store_row(lane, inside, m0, plane, oy, column, add);
   let m1 = Six(h0.v1, h1.v1, h2.v1, h3.v1, h4.v1, h5.v1);
-  store_row(m1, plane, oy + 1, column, add);
+  store_row(lane, inside, m1, plane, oy + 1, column, add);
   let m2 = Six(h0.v2, h1.v2, h2.v2, h3.v2, h4.v2, h5.v2);
-  store_row(m2, plane, oy + 2, column, add);
+  store_row(lane, inside, m2, plane, oy + 2, column, add);
   let m3 = Six(h0.v3, h1.v3, h2.v3, h3.v3, h4.v3, h5.v3);
-  store_row(m3, plane, oy + 3, column, add);
+  store_row(lane, inside, m3, plane, oy + 3, column, add);
 }

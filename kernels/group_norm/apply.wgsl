@@ -1,6 +1,7 @@
 // Equation: z = (x - mean) * rstd * weight + bias; y = z, or z * sigmoid(z) if silu
 // Source: Wu and He 2018, arXiv:1803.08494; torch.nn.GroupNorm then torch.nn.SiLU.
 // Joins: kernels/lib/read_x_vec4.wgsl
+// Joins: kernels/lib/stores.wgsl
 // Bindings:
 //   x: [N, C, H, W], f32 or f16, read as Value (vec4 where H * W is a multiple of 4)
 //   stats: f32 [N, G, 2], mean and rstd
@@ -32,6 +33,10 @@ alias Stored = vec4<f32>; // @specialize
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 
+fn put(at: u32, value: Stored) {
+  y[at] = value;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
@@ -50,11 +55,12 @@ fn main(
   let chunk = params.steps * WORKGROUP;
   let begin = row * params.length + (id % params.chunks) * chunk;
   let end = min(begin + chunk, (row + 1u) * params.length);
-  for (var i = begin + lane; i < end; i += WORKGROUP) {
+  for (var first = begin; first < end; first += WORKGROUP) {
+    let i = first + lane;
     var z = (x_at(i) - s.x) * factor + offset;
     if (params.silu != 0u) {
       z = z / (1.0 + exp(-z));
     }
-    y[i] = Stored(z);
+    put_all(lane, i < end, i, Stored(z));
   }
 }

@@ -3,6 +3,7 @@
 // Source: derivative of torch.nn.GroupNorm and torch.nn.SiLU; both are recomputed from x.
 // Joins: kernels/lib/read_x_vec4.wgsl
 // Joins: kernels/lib/read_dy_vec4.wgsl
+// Joins: kernels/lib/stores.wgsl
 // Bindings:
 //   x, dy: [N, C, H, W], f32 or f16, read as Value (vec4 where H * W is a multiple of 4)
 //   stats: f32 [N, G, 2], mean and rstd
@@ -35,6 +36,10 @@ alias Stored = vec4<f32>; // @specialize
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 @group(0) @binding(7) var<storage, read_write> dx: array<Stored>;
 
+fn put(at: u32, value: Stored) {
+  dx[at] = value;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
@@ -53,7 +58,8 @@ fn main(
   let chunk = params.steps * WORKGROUP;
   let begin = row * params.length + (id % params.chunks) * chunk;
   let end = min(begin + chunk, (row + 1u) * params.length);
-  for (var i = begin + lane; i < end; i += WORKGROUP) {
+  for (var first = begin; first < end; first += WORKGROUP) {
+    let i = first + lane;
     let xhat = (x_at(i) - stat.x) * stat.y;
     var g = dy_at(i);
     if (params.silu != 0u) {
@@ -61,6 +67,7 @@ fn main(
       let s = 1.0 / (1.0 + exp(min(-z, Value(80.0))));
       g = g * s * (1.0 + z * (1.0 - s));
     }
-    dx[i] = Stored((w * stat.y) * g - shared_part.x - xhat * shared_part.y);
+    let v = Stored((w * stat.y) * g - shared_part.x - xhat * shared_part.y);
+    put_all(lane, i < end, i, v);
   }
 }

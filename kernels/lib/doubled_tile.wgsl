@@ -1,5 +1,5 @@
 // Library: 8×2 pixels of the gradient of an image by its doubled one's, for kernels that bind dx;
-// joined after sixteen.wgsl and a library with Texels.
+// joined after sixteen.wgsl, stores.wgsl and a library with Texels.
 
 /// What eight pixels of a row of dx, four in a and four in b, meet in a row of dy, by v.
 struct Row {
@@ -62,21 +62,17 @@ fn add_products(
     (products_b(k.c, r4) + products_b(k.d, r5));
 }
 
-fn store(tile: Tile, n: u32, ci: u32, row: u32, column: u32) {
-  if (ci >= params.ci) {
-    return;
-  }
+fn put(at: u32, value: Stored) {
+  dx[at] = value;
+}
+
+fn store(lane: u32, tile: Tile, n: u32, ci: u32, row: u32, column: u32) {
+  let is_one = n < params.batch && ci < params.ci && row < params.h;
   let has_b = column + 1 < params.w4;
   let at = ((n * params.ci + ci) * params.h + row) * params.w4 + column;
-  dx[at] = Stored(tile.a0);
-  if (has_b) {
-    dx[at + 1] = Stored(tile.b0);
-  }
-  if (row + 1 >= params.h) {
-    return;
-  }
-  dx[at + params.w4] = Stored(tile.a1);
-  if (has_b) {
-    dx[at + params.w4 + 1] = Stored(tile.b1);
-  }
+  put_all(lane, is_one, at, Stored(tile.a0));
+  put_all(lane, is_one && has_b, at + 1, Stored(tile.b0));
+  let has_next = is_one && row + 1 < params.h;
+  put_all(lane, has_next, at + params.w4, Stored(tile.a1));
+  put_all(lane, has_next && has_b, at + params.w4 + 1, Stored(tile.b1));
 }

@@ -1,6 +1,6 @@
 // Library: sums of tiles of 8×4 pixels of one output channel of a 3×3 convolution, and their store
-// with what is added there; joined after eight_taps.wgsl, in front of kernels that bind params,
-// extra, channel and y as direct_3x3.wgsl does.
+// with what is added there; joined after eight_taps.wgsl and stores.wgsl, in front of kernels that
+// bind params, extra, channel and y as direct_3x3.wgsl does.
 
 struct Tile {
   a0: vec4<f32>,
@@ -37,31 +37,40 @@ fn filled(v: f32) -> Tile {
   return Tile(vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v));
 }
 
-fn store_row(a: vec4<f32>, b: vec4<f32>, plane: u32, oy: u32, column: u32, add: f32) {
-  if (oy >= params.h) {
-    return;
-  }
-  let at = plane + oy * params.w4 + column;
+fn put(at: u32, value: Stored) {
+  y[at] = value;
+}
+
+/// Two vec4 of a row, the second of which may lie past its end.
+fn store_row(
+  lane: u32,
+  inside: bool,
+  a: vec4<f32>,
+  b: vec4<f32>,
+  at: u32,
+  has_b: bool,
+  add: f32,
+) {
   var sum_a = a + add;
   var sum_b = b + add;
   if (params.has_extra != 0) {
     sum_a += staged(extra, at);
     sum_b += staged(extra, at + 1);
   }
-  y[at] = Stored(sum_a);
-  if (column + 1 < params.w4) {
-    y[at + 1] = Stored(sum_b);
-  }
+  put_all(lane, inside, at, Stored(sum_a));
+  put_all(lane, inside && has_b, at + 1, Stored(sum_b));
 }
 
-fn store(tile: Tile, n: u32, co: u32, oy: u32, column: u32) {
-  if (co >= params.co) {
-    return;
-  }
-  let add = select(0.0, channel[n * params.co + co], params.has_channel != 0);
-  let plane = (n * params.co + co) * params.h * params.w4;
-  store_row(tile.a0, tile.b0, plane, oy, column, add);
-  store_row(tile.a1, tile.b1, plane, oy + 1, column, add);
-  store_row(tile.a2, tile.b2, plane, oy + 2, column, add);
-  store_row(tile.a3, tile.b3, plane, oy + 3, column, add);
+fn store(lane: u32, tile: Tile, n: u32, co: u32, oy: u32, column: u32) {
+  let is_one = co < params.co;
+  let row = n * params.co + min(co, params.co - 1);
+  let add = select(0.0, channel[row], params.has_channel != 0);
+  let at = (row * params.h + oy) * params.w4 + column;
+  let has_b = column + 1 < params.w4;
+  let h = params.h;
+  let w4 = params.w4;
+  store_row(lane, is_one && oy < h, tile.a0, tile.b0, at, has_b, add);
+  store_row(lane, is_one && oy + 1 < h, tile.a1, tile.b1, at + w4, has_b, add);
+  store_row(lane, is_one && oy + 2 < h, tile.a2, tile.b2, at + 2 * w4, has_b, add);
+  store_row(lane, is_one && oy + 3 < h, tile.a3, tile.b3, at + 3 * w4, has_b, add);
 }

@@ -4,6 +4,7 @@ import { gridFor, input, type KernelSource, output } from "../graph/kernel_call.
 import { type OpDef, trafficOf, type Variant } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { ELEMENTWISE, f32, kernel, requireAlike, requireStored, storedAs } from "./common.ts";
+import { storing, storingOn } from "./lanes.ts";
 import { storageOrStaged } from "./rows.ts";
 import { scale } from "./scale.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
@@ -11,7 +12,7 @@ import stagedText from "../../kernels/add/forward_staged.wgsl" with { type: "tex
 import text from "../../kernels/add/forward.wgsl" with { type: "text" };
 
 const ADD = kernel("add/forward.wgsl", text);
-const ADD_STAGED = kernel("add/forward_staged.wgsl", stagedText, stagedLibrary);
+const ADD_STAGED = storing("add/forward_staged.wgsl", stagedText, stagedLibrary);
 
 /** a and b of one shape and type. */
 export function add(a: Tensor, b: Tensor, scaleA = 1, scaleB = 1): Tensor {
@@ -49,7 +50,12 @@ export const addOp: OpDef = {
       }),
     });
     const vec4 = variant("vec4", ADD, 4);
-    return storageOrStaged(device, [a], vec4, variant("staged", ADD_STAGED, "staged 4"));
+    return storageOrStaged(
+      device,
+      [a],
+      vec4,
+      variant("staged", ADD_STAGED[storingOn(device)], "staged 4"),
+    );
   },
   cost: (inputs, outputs) => ({
     flops: 3 * sizeOf(outputs[0].shape),

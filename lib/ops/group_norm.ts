@@ -16,13 +16,14 @@ import {
   readings,
   reductionWorkgroup,
   rowGrid,
+  storingKernels,
   variantsOf,
 } from "./rows.ts";
 import statsText from "../../kernels/group_norm/stats.wgsl" with { type: "text" };
 import applyText from "../../kernels/group_norm/apply.wgsl" with { type: "text" };
 
 const STATS = readingKernels("group_norm/stats.wgsl", statsText, "x");
-const APPLY = readingKernels("group_norm/apply.wgsl", applyText, "x");
+const APPLY = storingKernels("group_norm/apply.wgsl", applyText, "x");
 
 export interface GroupNormOptions {
   /** Divides the number of channels. */
@@ -154,7 +155,7 @@ export const groupNormApplyOp: OpDef = {
       const grid = rowGrid(device, batch * channels, pixels / width);
       return {
         calls: [{
-          kernel: APPLY[name],
+          kernel: APPLY(name, device),
           specialize: { ...value, ...r.x, ...stored },
           ...grid,
           params: {

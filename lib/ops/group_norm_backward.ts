@@ -20,6 +20,7 @@ import {
   readings,
   reductionWorkgroup,
   rowGrid,
+  storingKernels,
   variantsOf,
 } from "./rows.ts";
 import sumsText from "../../kernels/group_norm/backward_sums.wgsl" with { type: "text" };
@@ -32,7 +33,7 @@ import dataText from "../../kernels/group_norm/backward_data.wgsl" with { type: 
 const SUMS = readingKernels("group_norm/backward_sums.wgsl", sumsText, "x", "dy");
 const PARAMETERS = kernel("group_norm/backward_parameters.wgsl", parametersText);
 const MEANS = kernel("group_norm/backward_means.wgsl", meansText);
-const DATA = readingKernels("group_norm/backward_data.wgsl", dataText, "x", "dy");
+const DATA = storingKernels("group_norm/backward_data.wgsl", dataText, "x", "dy");
 
 /** x, dy, stats, weight, bias of the backward ops. */
 const BACKWARD_INPUTS = {
@@ -222,7 +223,7 @@ export const groupNormDataGradientOp: OpDef = {
           workgroups: gridFor(batch * groups, ELEMENTWISE),
           note: "means",
         }, {
-          kernel: DATA[name],
+          kernel: DATA(name, device),
           specialize: { ...value, ...reading.x, ...reading.dy, ...stored },
           ...grid,
           params: {

@@ -6,7 +6,12 @@ import { kernel, type SubgroupLanes, subgroupLanes } from "./common.ts";
 import eightText from "../../kernels/lib/eight_lanes.wgsl" with { type: "text" };
 import eight16Text from "../../kernels/lib/eight_lanes_16.wgsl" with { type: "text" };
 import texelsText from "../../kernels/lib/lane_texels.wgsl" with { type: "text" };
+import storesText from "../../kernels/lib/stores.wgsl" with { type: "text" };
+import stores16Text from "../../kernels/lib/stores_16.wgsl" with { type: "text" };
 import upperText from "../../kernels/lib/upper_texels.wgsl" with { type: "text" };
+
+/** Whether each invocation works for itself, or a subgroup of so many together. */
+export type Sharing = "alone" | SubgroupLanes;
 
 /** What the first eight invocations of a subgroup hold, for all of it. */
 export const FIRST_EIGHT = eightText;
@@ -26,6 +31,16 @@ export const SHARED_TEXELS: Readonly<Record<SubgroupLanes, readonly string[]>> =
   16: [eightText, texelsText, upperText],
 };
 
+/**
+ * How kernels store that join it: each invocation what is its own, or on subgroups of 16 the lower half
+ * for both.
+ */
+export const STORES: Readonly<Record<Sharing, string>> = {
+  alone: storesText,
+  8: storesText,
+  16: stores16Text,
+};
+
 /** A kernel for subgroups of each size, with the libraries that it joins for it. */
 export const byLanes = (
   file: string,
@@ -36,11 +51,22 @@ export const byLanes = (
   16: kernel(file, text, ...libraries(16)),
 });
 
-/** Whether each invocation reads for itself, or one of a subgroup of so many for all of them. */
-export type Sharing = "alone" | SubgroupLanes;
-
 /** What there is on a device, the fastest by measurement first. */
 export function sharingOn(device: DeviceProfile): Sharing[] {
   const lanes = subgroupLanes(device);
   return lanes ? [lanes, "alone"] : ["alone"];
 }
+
+/** What there is on a device for kernels that only store together. */
+export const storingOn = (device: DeviceProfile): Sharing => sharingOn(device)[0];
+
+/** A kernel with each way to store; `libraries` stand behind that. */
+export const storing = (
+  file: string,
+  text: string,
+  ...libraries: string[]
+): Record<Sharing, KernelSource> => ({
+  alone: kernel(file, text, STORES.alone, ...libraries),
+  8: kernel(file, text, STORES[8], ...libraries),
+  16: kernel(file, text, STORES[16], ...libraries),
+});

@@ -4,6 +4,7 @@ import type { KernelSource, Lowering } from "../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../graph/op.ts";
 import { type DType, sizeOf, type TensorType } from "../graph/tensor.ts";
 import { kernel, storedAs } from "./common.ts";
+import { STORES, storingOn } from "./lanes.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import xVec4 from "../../kernels/lib/read_x_vec4.wgsl" with { type: "text" };
 import xScalar from "../../kernels/lib/read_x_scalar.wgsl" with { type: "text" };
@@ -112,6 +113,20 @@ export function readingKernels(
     return kernel(file, text, ...(name === "staged" ? [stagedLibrary] : []), ...reads);
   };
   return { vec4: make("vec4"), scalar: make("scalar"), staged: make("staged") };
+}
+
+/**
+ * As `readingKernels`, of kernels that store by kernels/lib/stores.wgsl: what reads from textures stores
+ * as the device likes it.
+ */
+export function storingKernels(
+  file: string,
+  text: string,
+  ...tensors: (keyof typeof LIBRARIES)[]
+): (name: Reading["name"], device: DeviceProfile) => KernelSource {
+  const of = (stores: string) => readingKernels(file, `${stores}\n${text}`, ...tensors);
+  const [alone, low] = [of(STORES.alone), of(STORES[16])];
+  return (name, device) => (name === "staged" && storingOn(device) === 16 ? low : alone)[name];
 }
 
 /** A variant for each reading. */

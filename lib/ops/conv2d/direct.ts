@@ -14,7 +14,7 @@ import {
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
 import { kernel, storedAs, type SubgroupLanes, subgroupLanes } from "../common.ts";
-import { byLanes, EIGHTS } from "../lanes.ts";
+import { byLanes, EIGHTS, STORES } from "../lanes.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { LANE_PANEL, panelsOf, STAGED } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
@@ -37,7 +37,13 @@ import pointText from "../../../kernels/conv2d/pointwise.wgsl" with { type: "tex
 /** What kernels join that read rows of eight pixels. */
 export const EIGHT_TAPS = [STAGED, tapsText, pixelsText, eightText] as const;
 
-const DIRECT = kernel("conv2d/direct_3x3.wgsl", directText, ...EIGHT_TAPS, tileLibrary);
+const DIRECT = kernel(
+  "conv2d/direct_3x3.wgsl",
+  directText,
+  ...EIGHT_TAPS,
+  STORES.alone,
+  tileLibrary,
+);
 const BY_LANES = byLanes("conv2d/direct_3x3_lanes.wgsl", lanesText, (lanes) => [
   STAGED,
   ...EIGHTS[lanes],
@@ -46,6 +52,7 @@ const BY_LANES = byLanes("conv2d/direct_3x3_lanes.wgsl", lanesText, (lanes) => [
   texelsLibrary,
   lanesLibrary,
   eightText,
+  STORES[lanes],
   tileLibrary,
 ]);
 const WIDE = kernel("conv2d/direct_3x3_wide.wgsl", wideText, STAGED);
@@ -57,11 +64,18 @@ const BACKWARD_DATA_STRIDE_2 = kernel(
   tapsText,
 );
 const ANY = kernel("conv2d/direct_any.wgsl", anyText, STAGED);
-const POINTWISE = kernel("conv2d/pointwise.wgsl", pointText, STAGED, tileText, pointStore);
+const POINTWISE = kernel(
+  "conv2d/pointwise.wgsl",
+  pointText,
+  STAGED,
+  tileText,
+  STORES.alone,
+  pointStore,
+);
 const POINTWISE_BY_LANES = byLanes(
   "conv2d/pointwise_lanes.wgsl",
   pointLanesText,
-  (lanes) => [STAGED, ...LANE_PANEL[lanes], tileText, pointStore],
+  (lanes) => [STAGED, ...LANE_PANEL[lanes], tileText, STORES[lanes], pointStore],
 );
 
 const WORKGROUP = 32;

@@ -15,7 +15,7 @@ import {
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
 import { ELEMENTWISE, kernel, storedAs, type SubgroupLanes } from "../common.ts";
-import { byLanes, EIGHTS, type Sharing, sharingOn, TEXELS } from "../lanes.ts";
+import { byLanes, EIGHTS, type Sharing, sharingOn, STORES, TEXELS } from "../lanes.ts";
 import { EIGHT_TAPS, type Epilogue } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_PANEL, STAGED } from "./panels.ts";
@@ -41,12 +41,18 @@ import sumsText from "../../../kernels/lib/doubled_sums.wgsl" with { type: "text
 import unfoldText from "../../../kernels/conv2d/unfold_upsampled.wgsl" with { type: "text" };
 
 const PACK = kernel("conv2d/pack_upsampled.wgsl", packText, STAGED);
-const FORWARD = kernel("conv2d/upsampled.wgsl", forwardText, ...EIGHT_TAPS, panelAlone);
+const FORWARD = kernel(
+  "conv2d/upsampled.wgsl",
+  forwardText,
+  ...EIGHT_TAPS,
+  panelAlone,
+  STORES.alone,
+);
 /** With weights that a subgroup reads once. */
 const FORWARD_BY_LANES = byLanes(
   "conv2d/upsampled.wgsl",
   forwardText,
-  (lanes) => [...EIGHT_TAPS, ...LANE_PANEL[lanes]],
+  (lanes) => [...EIGHT_TAPS, ...LANE_PANEL[lanes], STORES[lanes]],
 );
 /** How rows of dy are read: by each invocation for itself, or by eight once for all of them. */
 const ROWS_ALONE = [STAGED, sixteenText, pixelsText] as const;
@@ -57,12 +63,13 @@ const BACKWARD_DATA = kernel(
   dataText,
   ...ROWS_ALONE,
   panelAlone,
+  STORES.alone,
   tileText,
 );
 const BACKWARD_DATA_BY_LANES = byLanes(
   "conv2d/upsampled_backward_data_lanes.wgsl",
   dataLanesText,
-  (lanes) => [...rowsByLanes(lanes), tileText],
+  (lanes) => [...rowsByLanes(lanes), STORES[lanes], tileText],
 );
 const BACKWARD_WEIGHT = kernel(
   "conv2d/upsampled_backward_weight.wgsl",

@@ -13,7 +13,7 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import { kernel, storedAs } from "../common.ts";
-import { byLanes, EIGHTS, type Sharing } from "../lanes.ts";
+import { byLanes, EIGHTS, type Sharing, STORES, storing } from "../lanes.ts";
 import type { Epilogue } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { STAGED } from "./panels.ts";
@@ -28,14 +28,14 @@ import outputText from "../../../kernels/conv2d/winograd_output.wgsl" with { typ
 export const WINOGRAD = winogradText;
 
 const WEIGHTS = kernel("conv2d/winograd_weights.wgsl", weightsText, STAGED, WINOGRAD);
-const INPUT = kernel("conv2d/winograd_input.wgsl", inputText, STAGED, WINOGRAD);
+const INPUT = storing("conv2d/winograd_input.wgsl", inputText, STAGED, WINOGRAD);
 const GEMM = kernel("conv2d/winograd_gemm.wgsl", gemmText, STAGED, tileText);
 const GEMM_BY_LANES = byLanes(
   "conv2d/winograd_gemm_lanes.wgsl",
   lanesText,
-  (lanes) => [STAGED, ...EIGHTS[lanes]],
+  (lanes) => [STAGED, ...EIGHTS[lanes], STORES[lanes]],
 );
-const OUTPUT = kernel("conv2d/winograd_output.wgsl", outputText, STAGED, WINOGRAD);
+const OUTPUT = storing("conv2d/winograd_output.wgsl", outputText, STAGED, WINOGRAD);
 
 export const WORKGROUP = 32;
 
@@ -95,9 +95,10 @@ export function transformInput(
   channels: number,
   x: BufferRef,
   v: BufferRef,
+  sharing: Sharing,
 ): KernelCall {
   return {
-    kernel: INPUT,
+    kernel: INPUT[sharing],
     params: { ...chunk.params, channels, plane: planeSize(chunk, channels) },
     bindings: { x, v },
     workgroups: [Math.ceil(chunk.groups * 4 / WORKGROUP), channels, 1],
@@ -160,7 +161,7 @@ function build(
     note: "transform weights",
   }];
   for (const chunk of chunks) {
-    calls.push(transformInput(chunk, ci, input(0), v));
+    calls.push(transformInput(chunk, ci, input(0), v, products));
     const shared = {
       groups: chunk.groups,
       v_plane: planeSize(chunk, ci),
@@ -193,7 +194,7 @@ function build(
         },
     );
     calls.push({
-      kernel: OUTPUT,
+      kernel: OUTPUT[products],
       specialize: storedAs(dtype, "staged 4"),
       params: {
         ...chunk.params,

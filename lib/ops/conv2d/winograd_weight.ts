@@ -3,7 +3,7 @@
 import { input, type KernelCall, type Lowering, output, scratch } from "../../graph/kernel_call.ts";
 import type { Variant } from "../../graph/op.ts";
 import { kernel } from "../common.ts";
-import { byLanes, type Sharing } from "../lanes.ts";
+import { byLanes, type Sharing, storing } from "../lanes.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_DOTS, STAGED } from "./panels.ts";
 import { sumSlices } from "./weight.ts";
@@ -24,7 +24,7 @@ import lanesText from "../../../kernels/conv2d/winograd_weight_gemm_lanes.wgsl" 
 };
 import outputText from "../../../kernels/conv2d/winograd_weight_output.wgsl" with { type: "text" };
 
-const GRADIENT = kernel("conv2d/winograd_gradient.wgsl", gradientText, STAGED, WINOGRAD);
+const GRADIENT = storing("conv2d/winograd_gradient.wgsl", gradientText, STAGED, WINOGRAD);
 const GEMM = kernel("conv2d/winograd_weight_gemm.wgsl", gemmText, STAGED);
 const GEMM_BY_LANES = byLanes(
   "conv2d/winograd_weight_gemm_lanes.wgsl",
@@ -83,9 +83,9 @@ function build(g: Geometry, products: Sharing, lanes: number): Lowering {
       };
   };
   const calls: KernelCall[] = chunks.flatMap((chunk, i): KernelCall[] => [
-    transformInput(chunk, ci, input(0), v),
+    transformInput(chunk, ci, input(0), v, products),
     {
-      kernel: GRADIENT,
+      kernel: GRADIENT[products],
       params: { ...chunk.params, channels: co, plane: planeSize(chunk, co) },
       bindings: { dy: input(1), v: d },
       workgroups: [Math.ceil(chunk.groups * 4 / WORKGROUP), co, 1],
