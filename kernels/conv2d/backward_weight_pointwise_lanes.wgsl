@@ -2,6 +2,7 @@
 // Source: gradient of pointwise.wgsl; sum_slices.wgsl adds up.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/eight_lanes.wgsl
+// Joins: kernels/lib/both_reads.wgsl
 // Joins: kernels/lib/lane_texels.wgsl
 // Joins: kernels/lib/lane_dots.wgsl
 // Bindings:
@@ -34,17 +35,22 @@ override WORKGROUP: u32 = 8;
 @group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> partial: array<vec4<f32>>;
 
-fn gradient_at(plane: u32, pixel: u32) -> vec4<f32> {
-  return select(vec4(0.0), staged(dy, plane + pixel), pixel < params.area4);
+fn fetch(at: u32) -> vec4<f32> {
+  return staged(dy, at);
 }
 
 /// Of one output channel; zeros past the last pixel.
 fn load_gradient(plane: u32, pixel: u32) -> Texels {
+  let at = plane + pixel;
+  let low = read_both(at, at + 1);
+  let high = read_both(at + 2, at + 3);
+  let left = params.area4 - pixel;
+  let zero = vec4(0.0);
   return Texels(
-    gradient_at(plane, pixel),
-    gradient_at(plane, pixel + 1),
-    gradient_at(plane, pixel + 2),
-    gradient_at(plane, pixel + 3),
+    low.a,
+    select(zero, low.b, left > 1),
+    select(zero, high.a, left > 2),
+    select(zero, high.b, left > 3),
   );
 }
 

@@ -4,6 +4,7 @@
 //   packed flipped and transposed also its input gradient.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/eight_lanes.wgsl
+// Joins: kernels/lib/both_reads.wgsl
 // Joins: kernels/lib/taps_3x3.wgsl
 // Joins: kernels/lib/eight_pixels.wgsl
 // Joins: kernels/lib/row_texels.wgsl
@@ -46,19 +47,17 @@ alias Stored = vec4<f32>; // @specialize
 @group(0) @binding(4) var<storage, read> channel: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<Stored>;
 
+fn fetch(at: u32) -> vec4<f32> {
+  return staged(panels, at);
+}
+
 /// Kernels of 4 output channels, from every eighth vec4 of a panel.
 fn kernels(at: u32) -> Kernels {
-  return transpose_taps(
-    staged(panels, at),
-    staged(panels, at + 8),
-    staged(panels, at + 16),
-    staged(panels, at + 24),
-    staged(panels, at + 32),
-    staged(panels, at + 40),
-    staged(panels, at + 48),
-    staged(panels, at + 56),
-    staged(panels, at + 64),
-  );
+  let p = read_both(at, at + 8);
+  let q = read_both(at + 16, at + 24);
+  let r = read_both(at + 32, at + 40);
+  let s = read_both(at + 48, at + 56);
+  return transpose_taps(p.a, p.b, q.a, q.b, r.a, r.b, s.a, s.b, fetch(at + 64));
 }
 
 @compute @workgroup_size(WORKGROUP)

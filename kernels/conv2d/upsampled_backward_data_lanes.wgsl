@@ -3,6 +3,7 @@
 // Source: input gradient of upsampled.wgsl, a 4×4 convolution, stride 2, padding 1.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/eight_lanes.wgsl
+// Joins: kernels/lib/both_reads.wgsl
 // Joins: kernels/lib/lane_texels.wgsl
 // Joins: kernels/lib/sixteen.wgsl
 // Joins: kernels/lib/sixteen_lanes.wgsl
@@ -45,13 +46,14 @@ alias Stored = vec4<f32>; // @specialize
 @group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read_write> dx: array<Stored>;
 
+fn fetch(at: u32) -> vec4<f32> {
+  return staged(panels, at);
+}
+
 fn load_weights(at: u32) -> Texels {
-  return Texels(
-    staged(panels, at),
-    staged(panels, at + 1),
-    staged(panels, at + 2),
-    staged(panels, at + 3),
-  );
+  let p = read_both(at, at + 1);
+  let q = read_both(at + 2, at + 3);
+  return Texels(p.a, p.b, q.a, q.b);
 }
 
 /// Texel `texel` of row oy of a plane of dy, the nearest one if there is none.

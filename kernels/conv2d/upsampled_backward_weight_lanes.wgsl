@@ -4,6 +4,7 @@
 //   gradient by the weight of it.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/eight_lanes.wgsl
+// Joins: kernels/lib/both_reads.wgsl
 // Joins: kernels/lib/lane_texels.wgsl
 // Joins: kernels/lib/sixteen.wgsl
 // Joins: kernels/lib/sixteen_lanes.wgsl
@@ -47,6 +48,10 @@ fn load_pixels(at: u32, has_a: bool, has_b: bool) -> Pixels {
     select(vec4(0.0), staged(x, at), has_a),
     select(vec4(0.0), staged(x, at + 1), has_b),
   );
+}
+
+fn fetch(at: u32) -> vec4<f32> {
+  return staged(dy, at);
 }
 
 /// The row of dy above the one of x, as it is doubled, meets this row of x and the one before.
@@ -115,14 +120,17 @@ fn main(
       let upper = lower - w4 * 2;
       let has_upper = row > 0;
       let has_lower = row < params.h;
-      let t0 = select(zero, staged(dy, upper + dy0), has_upper && is_mine);
-      let t1 = select(zero, staged(dy, upper + dy1), has_upper && is_mine);
-      let t2 = select(zero, staged(dy, lower + dy0), has_lower && is_mine);
-      let t3 = select(zero, staged(dy, lower + dy1), has_lower && is_mine);
+      let above = read_both(upper + dy0, upper + dy1);
+      let t0 = select(zero, above.a, has_upper && is_mine);
+      let t1 = select(zero, above.b, has_upper && is_mine);
+      let below = read_both(lower + dy0, lower + dy1);
+      let t2 = select(zero, below.a, has_lower && is_mine);
+      let t3 = select(zero, below.b, has_lower && is_mine);
       let near = select(upper, lower, slot >= 4);
       let has_near = select(has_upper, has_lower, slot >= 4);
-      let l = select(zero, staged(dy, near + edge - 1), has_near && strip > 0);
-      let r = select(zero, staged(dy, near + edge + 4), has_near && column + 2 < w4);
+      let beside = read_both(near + edge - 1, near + edge + 4);
+      let l = select(zero, beside.a, has_near && strip > 0);
+      let r = select(zero, beside.b, has_near && column + 2 < w4);
       let u0 = sixteen_of(of_lane_0(l).w, low_texels(t0), of_lane_0(r).x);
       add_upper(&s00, d0, b0, u0);
       add_upper(&s01, d1, b1, u0);

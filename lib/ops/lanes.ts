@@ -5,6 +5,8 @@ import type { DeviceProfile } from "../graph/op.ts";
 import { kernel, type SubgroupLanes, subgroupLanes } from "./common.ts";
 import eightText from "../../kernels/lib/eight_lanes.wgsl" with { type: "text" };
 import eight16Text from "../../kernels/lib/eight_lanes_16.wgsl" with { type: "text" };
+import bothText from "../../kernels/lib/both_reads.wgsl" with { type: "text" };
+import both16Text from "../../kernels/lib/both_reads_16.wgsl" with { type: "text" };
 import texelsText from "../../kernels/lib/lane_texels.wgsl" with { type: "text" };
 import storesText from "../../kernels/lib/stores.wgsl" with { type: "text" };
 import stores16Text from "../../kernels/lib/stores_16.wgsl" with { type: "text" };
@@ -20,6 +22,12 @@ export const FIRST_EIGHT = eightText;
 export const EIGHTS: Readonly<Record<SubgroupLanes, readonly string[]>> = {
   8: [eightText],
   16: [eight16Text],
+};
+
+/** … and what all eights of a subgroup read alike. */
+export const EIGHTS_ALIKE: Readonly<Record<SubgroupLanes, readonly string[]>> = {
+  8: [...EIGHTS[8], bothText],
+  16: [...EIGHTS[16], both16Text],
 };
 
 /** Texels that eight invocations hold; joined after EIGHTS or FIRST_EIGHT. */

@@ -14,7 +14,7 @@ import {
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
 import { kernel, storedAs, type SubgroupLanes, subgroupLanes } from "../common.ts";
-import { byLanes, EIGHTS, STORES } from "../lanes.ts";
+import { byLanes, EIGHTS_ALIKE, STORES } from "../lanes.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { LANE_PANEL, panelsOf, STAGED } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
@@ -46,7 +46,7 @@ const DIRECT = kernel(
 );
 const BY_LANES = byLanes("conv2d/direct_3x3_lanes.wgsl", lanesText, (lanes) => [
   STAGED,
-  ...EIGHTS[lanes],
+  ...EIGHTS_ALIKE[lanes],
   tapsText,
   pixelsText,
   texelsLibrary,

@@ -2,7 +2,7 @@
 
 import type { BufferRef, KernelCall } from "../../graph/kernel_call.ts";
 import { kernel, type SubgroupLanes } from "../common.ts";
-import { EIGHTS, SHARED_TEXELS, TEXELS } from "../lanes.ts";
+import { SHARED_TEXELS, TEXELS } from "../lanes.ts";
 import stagedText from "../../../kernels/lib/staged.wgsl" with { type: "text" };
 import dotsText from "../../../kernels/lib/lane_dots.wgsl" with { type: "text" };
 import panelText from "../../../kernels/lib/panel_lanes.wgsl" with { type: "text" };
@@ -17,11 +17,8 @@ export const LANE_PANEL: Readonly<Record<SubgroupLanes, readonly string[]>> = {
   16: [...SHARED_TEXELS[16], panel16Text],
 };
 
-/** … that sum products with pixels which eight invocations read once. */
-export const LANE_DOTS: Readonly<Record<SubgroupLanes, readonly string[]>> = {
-  8: [...EIGHTS[8], TEXELS, dotsText],
-  16: [...EIGHTS[16], TEXELS, dotsText],
-};
+/** … that sum products with pixels which eight invocations read once; joined after EIGHTS. */
+export const LANE_DOTS = [TEXELS, dotsText] as const;
 
 const PACK = kernel("conv2d/pack_panels.wgsl", packText, stagedText);
 

@@ -15,7 +15,7 @@ import {
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
 import { ELEMENTWISE, kernel, storedAs, type SubgroupLanes } from "../common.ts";
-import { byLanes, EIGHTS, type Sharing, sharingOn, STORES, TEXELS } from "../lanes.ts";
+import { byLanes, EIGHTS_ALIKE, type Sharing, sharingOn, STORES, TEXELS } from "../lanes.ts";
 import { EIGHT_TAPS, type Epilogue } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_PANEL, STAGED } from "./panels.ts";
@@ -57,7 +57,7 @@ const FORWARD_BY_LANES = byLanes(
 /** How rows of dy are read: by each invocation for itself, or by eight once for all of them. */
 const ROWS_ALONE = [STAGED, sixteenText, pixelsText] as const;
 const rowsByLanes = (lanes: SubgroupLanes) =>
-  [STAGED, ...EIGHTS[lanes], TEXELS, sixteenText, sixteenLanesText] as const;
+  [STAGED, ...EIGHTS_ALIKE[lanes], TEXELS, sixteenText, sixteenLanesText] as const;
 const BACKWARD_DATA = kernel(
   "conv2d/upsampled_backward_data.wgsl",
   dataText,

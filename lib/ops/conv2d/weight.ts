@@ -12,7 +12,7 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import { kernel, type SubgroupLanes, subgroupLanes } from "../common.ts";
-import { byLanes, SHARED_TEXELS } from "../lanes.ts";
+import { byLanes, EIGHTS_ALIKE, SHARED_TEXELS } from "../lanes.ts";
 import type { Shape } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_DOTS, STAGED } from "./panels.ts";
@@ -47,7 +47,7 @@ const POINTWISE = kernel("conv2d/backward_weight_pointwise.wgsl", pointText, STA
 const POINTWISE_BY_LANES = byLanes(
   "conv2d/backward_weight_pointwise_lanes.wgsl",
   pointLanesText,
-  (lanes) => [STAGED, ...LANE_DOTS[lanes]],
+  (lanes) => [STAGED, ...EIGHTS_ALIKE[lanes], ...LANE_DOTS],
 );
 const SUM_SLICES = kernel("conv2d/sum_slices.wgsl", sumText, STAGED);
 

@@ -3,7 +3,7 @@
 import { input, type KernelCall, type Lowering, output, scratch } from "../../graph/kernel_call.ts";
 import type { Variant } from "../../graph/op.ts";
 import { kernel } from "../common.ts";
-import { byLanes, type Sharing, storing } from "../lanes.ts";
+import { byLanes, EIGHTS, type Sharing, storing } from "../lanes.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_DOTS, STAGED } from "./panels.ts";
 import { sumSlices } from "./weight.ts";
@@ -29,7 +29,7 @@ const GEMM = kernel("conv2d/winograd_weight_gemm.wgsl", gemmText, STAGED);
 const GEMM_BY_LANES = byLanes(
   "conv2d/winograd_weight_gemm_lanes.wgsl",
   lanesText,
-  (lanes) => [STAGED, ...LANE_DOTS[lanes]],
+  (lanes) => [STAGED, ...EIGHTS[lanes], ...LANE_DOTS],
 );
 const OUTPUT = kernel("conv2d/winograd_weight_output.wgsl", outputText, STAGED, WINOGRAD);
 
