@@ -126,6 +126,38 @@ fn store(tile: Tile, n: u32, co: u32, iy: u32, column: u32) {
   store_row(tile.even3, tile.odd3, plane, iy + 3, column, add);
 }
 
+/// Tile i of four.
+fn chosen(i: u32, t0: Tile, t1: Tile, t2: Tile, t3: Tile) -> Tile {
+  let odd = (i & 1) != 0;
+  let two = (i & 2) != 0;
+  return Tile(
+    select(select(t0.even0, t1.even0, odd), select(t2.even0, t3.even0, odd), two),
+    select(select(t0.odd0, t1.odd0, odd), select(t2.odd0, t3.odd0, odd), two),
+    select(select(t0.even1, t1.even1, odd), select(t2.even1, t3.even1, odd), two),
+    select(select(t0.odd1, t1.odd1, odd), select(t2.odd1, t3.odd1, odd), two),
+    select(select(t0.even2, t1.even2, odd), select(t2.even2, t3.even2, odd), two),
+    select(select(t0.odd2, t1.odd2, odd), select(t2.odd2, t3.odd2, odd), two),
+    select(select(t0.even3, t1.even3, odd), select(t2.even3, t3.even3, odd), two),
+    select(select(t0.odd3, t1.odd3, odd), select(t2.odd3, t3.odd3, odd), two),
+  );
+}
+
+/// Of four channels. A loop, for a store is much code.
+fn store_four(
+  t0: Tile,
+  t1: Tile,
+  t2: Tile,
+  t3: Tile,
+  n: u32,
+  first: u32,
+  iy: u32,
+  column: u32,
+) {
+  for (var i = 0u; i < 4; i++) {
+    store(chosen(i, t0, t1, t2, t3), n, first + i, iy, column);
+  }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
@@ -176,12 +208,6 @@ fn main(
     at += 18;
   }
   let co = wid.x * 8;
-  store(t0, n, co, band * 4, column);
-  store(t1, n, co + 1, band * 4, column);
-  store(t2, n, co + 2, band * 4, column);
-  store(t3, n, co + 3, band * 4, column);
-  store(t4, n, co + 4, band * 4, column);
-  store(t5, n, co + 5, band * 4, column);
-  store(t6, n, co + 6, band * 4, column);
-  store(t7, n, co + 7, band * 4, column);
+  store_four(t0, t1, t2, t3, n, co, band * 4, column);
+  store_four(t4, t5, t6, t7, n, co + 4, band * 4, column);
 }

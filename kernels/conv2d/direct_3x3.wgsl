@@ -117,12 +117,6 @@ fn main(
     at += 18;
   }
   let co = wid.x * 8;
-  store(lane, t0, n, co, oy, column);
-  store(lane, t1, n, co + 1, oy, column);
-  store(lane, t2, n, co + 2, oy, column);
-  store(lane, t3, n, co + 3, oy, column);
-  store(lane, t4, n, co + 4, oy, column);
-  store(lane, t5, n, co + 5, oy, column);
-  store(lane, t6, n, co + 6, oy, column);
-  store(lane, t7, n, co + 7, oy, column);
+  store_four(lane, t0, t1, t2, t3, n, co, oy, column);
+  store_four(lane, t4, t5, t6, t7, n, co + 4, oy, column);
 }

@@ -119,6 +119,34 @@ fn store(tile: Tile, n: u32, co: u32, oy: u32, column: u32) {
   store_row(tile.row3, plane, oy + 3, column, add);
 }
 
+/// Tile i of four.
+fn chosen(i: u32, t0: Tile, t1: Tile, t2: Tile, t3: Tile) -> Tile {
+  let odd = (i & 1) != 0;
+  let two = (i & 2) != 0;
+  return Tile(
+    select(select(t0.row0, t1.row0, odd), select(t2.row0, t3.row0, odd), two),
+    select(select(t0.row1, t1.row1, odd), select(t2.row1, t3.row1, odd), two),
+    select(select(t0.row2, t1.row2, odd), select(t2.row2, t3.row2, odd), two),
+    select(select(t0.row3, t1.row3, odd), select(t2.row3, t3.row3, odd), two),
+  );
+}
+
+/// Of four channels. A loop, for a store is much code.
+fn store_four(
+  t0: Tile,
+  t1: Tile,
+  t2: Tile,
+  t3: Tile,
+  n: u32,
+  first: u32,
+  oy: u32,
+  column: u32,
+) {
+  for (var i = 0u; i < 4; i++) {
+    store(chosen(i, t0, t1, t2, t3), n, first + i, oy, column);
+  }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
@@ -176,12 +204,6 @@ fn main(
     at += 18;
   }
   let co = wid.x * 8;
-  store(t0, n, co, oy, column);
-  store(t1, n, co + 1, oy, column);
-  store(t2, n, co + 2, oy, column);
-  store(t3, n, co + 3, oy, column);
-  store(t4, n, co + 4, oy, column);
-  store(t5, n, co + 5, oy, column);
-  store(t6, n, co + 6, oy, column);
-  store(t7, n, co + 7, oy, column);
+  store_four(t0, t1, t2, t3, n, co, oy, column);
+  store_four(t4, t5, t6, t7, n, co + 4, oy, column);
 }

@@ -100,7 +100,7 @@ fn filled(v: f32) -> Row {
   return Row(vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v));
 }
 
-fn store_four(sums: vec4<f32>, at: u32) {
+fn store_pixels(sums: vec4<f32>, at: u32) {
   var sum = sums;
   if (params.has_extra != 0) {
     sum += staged(extra, at);
@@ -114,14 +114,37 @@ fn store(sums: Row, n: u32, co: u32, oy: u32, column: u32) {
   }
   let add = select(0.0, channel[n * params.co + co], params.has_channel != 0);
   let at = ((n * params.co + co) * params.h + oy) * params.w4 + column;
-  store_four(sums.a + add, at);
-  store_four(sums.b + add, at + 1);
-  store_four(sums.c + add, at + 2);
-  store_four(sums.d + add, at + 3);
-  store_four(sums.e + add, at + 4);
-  store_four(sums.f + add, at + 5);
-  store_four(sums.g + add, at + 6);
-  store_four(sums.h + add, at + 7);
+  store_pixels(sums.a + add, at);
+  store_pixels(sums.b + add, at + 1);
+  store_pixels(sums.c + add, at + 2);
+  store_pixels(sums.d + add, at + 3);
+  store_pixels(sums.e + add, at + 4);
+  store_pixels(sums.f + add, at + 5);
+  store_pixels(sums.g + add, at + 6);
+  store_pixels(sums.h + add, at + 7);
+}
+
+/// Row i of four.
+fn chosen(i: u32, s0: Row, s1: Row, s2: Row, s3: Row) -> Row {
+  let odd = (i & 1) != 0;
+  let two = (i & 2) != 0;
+  return Row(
+    select(select(s0.a, s1.a, odd), select(s2.a, s3.a, odd), two),
+    select(select(s0.b, s1.b, odd), select(s2.b, s3.b, odd), two),
+    select(select(s0.c, s1.c, odd), select(s2.c, s3.c, odd), two),
+    select(select(s0.d, s1.d, odd), select(s2.d, s3.d, odd), two),
+    select(select(s0.e, s1.e, odd), select(s2.e, s3.e, odd), two),
+    select(select(s0.f, s1.f, odd), select(s2.f, s3.f, odd), two),
+    select(select(s0.g, s1.g, odd), select(s2.g, s3.g, odd), two),
+    select(select(s0.h, s1.h, odd), select(s2.h, s3.h, odd), two),
+  );
+}
+
+/// Of four channels. A loop, for a store is much code.
+fn store_four(s0: Row, s1: Row, s2: Row, s3: Row, n: u32, first: u32, oy: u32, column: u32) {
+  for (var i = 0u; i < 4; i++) {
+    store(chosen(i, s0, s1, s2, s3), n, first + i, oy, column);
+  }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -178,12 +201,6 @@ fn main(
     at += 6;
   }
   let co = wid.x * 8;
-  store(s0, n, co, oy, column);
-  store(s1, n, co + 1, oy, column);
-  store(s2, n, co + 2, oy, column);
-  store(s3, n, co + 3, oy, column);
-  store(s4, n, co + 4, oy, column);
-  store(s5, n, co + 5, oy, column);
-  store(s6, n, co + 6, oy, column);
-  store(s7, n, co + 7, oy, column);
+  store_four(s0, s1, s2, s3, n, co, oy, column);
+  store_four(s4, s5, s6, s7, n, co + 4, oy, column);
 }

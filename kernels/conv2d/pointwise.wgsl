@@ -107,9 +107,5 @@ fn main(
     source += 2 * params.area4;
     at += 8;
   }
-  let co = wid.x * 16;
-  store(lane, true, t0, n, co, pixel);
-  store(lane, true, t1, n, co + 4, pixel);
-  store(lane, true, t2, n, co + 8, pixel);
-  store(lane, true, t3, n, co + 12, pixel);
+  store_four(lane, true, t0, t1, t2, t3, n, wid.x * 16, pixel);
 }

@@ -95,9 +95,5 @@ fn main(
     at += 16;
   }
   let inside = image < params.batch;
-  let co = wid.x * 16;
-  store(lane, inside, t0, n, co, pixel);
-  store(lane, inside, t1, n, co + 4, pixel);
-  store(lane, inside, t2, n, co + 8, pixel);
-  store(lane, inside, t3, n, co + 12, pixel);
+  store_four(lane, inside, t0, t1, t2, t3, n, wid.x * 16, pixel);
 }

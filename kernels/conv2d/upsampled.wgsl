@@ -106,6 +106,40 @@ fn store(lane: u32, tile: Tile, n: u32, co: u32, row: u32, half: u32, column: u3
   store_eight(lane, has_b && has_next, tile.b_even1, tile.b_odd1, next + 2);
 }
 
+/// Tile i of four.
+fn chosen(i: u32, t0: Tile, t1: Tile, t2: Tile, t3: Tile) -> Tile {
+  let odd = (i & 1) != 0;
+  let two = (i & 2) != 0;
+  return Tile(
+    select(select(t0.a_even0, t1.a_even0, odd), select(t2.a_even0, t3.a_even0, odd), two),
+    select(select(t0.a_odd0, t1.a_odd0, odd), select(t2.a_odd0, t3.a_odd0, odd), two),
+    select(select(t0.b_even0, t1.b_even0, odd), select(t2.b_even0, t3.b_even0, odd), two),
+    select(select(t0.b_odd0, t1.b_odd0, odd), select(t2.b_odd0, t3.b_odd0, odd), two),
+    select(select(t0.a_even1, t1.a_even1, odd), select(t2.a_even1, t3.a_even1, odd), two),
+    select(select(t0.a_odd1, t1.a_odd1, odd), select(t2.a_odd1, t3.a_odd1, odd), two),
+    select(select(t0.b_even1, t1.b_even1, odd), select(t2.b_even1, t3.b_even1, odd), two),
+    select(select(t0.b_odd1, t1.b_odd1, odd), select(t2.b_odd1, t3.b_odd1, odd), two),
+  );
+}
+
+/// Of four channels. A loop, for a store is much code.
+fn store_four(
+  lane: u32,
+  t0: Tile,
+  t1: Tile,
+  t2: Tile,
+  t3: Tile,
+  n: u32,
+  first: u32,
+  row: u32,
+  half: u32,
+  column: u32,
+) {
+  for (var i = 0u; i < 4; i++) {
+    store(lane, chosen(i, t0, t1, t2, t3), n, first + i, row, half, column);
+  }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
@@ -157,12 +191,6 @@ fn main(
     at += 16;
   }
   let co = wid.x / 2 * 8;
-  store(lane, t0, image, co, row, half, column);
-  store(lane, t1, image, co + 1, row, half, column);
-  store(lane, t2, image, co + 2, row, half, column);
-  store(lane, t3, image, co + 3, row, half, column);
-  store(lane, t4, image, co + 4, row, half, column);
-  store(lane, t5, image, co + 5, row, half, column);
-  store(lane, t6, image, co + 6, row, half, column);
-  store(lane, t7, image, co + 7, row, half, column);
+  store_four(lane, t0, t1, t2, t3, image, co, row, half, column);
+  store_four(lane, t4, t5, t6, t7, image, co + 4, row, half, column);
 }

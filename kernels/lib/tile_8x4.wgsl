@@ -74,3 +74,36 @@ fn store(lane: u32, tile: Tile, n: u32, co: u32, oy: u32, column: u32) {
   store_row(lane, is_one && oy + 2 < h, tile.a2, tile.b2, at + 2 * w4, has_b, add);
   store_row(lane, is_one && oy + 3 < h, tile.a3, tile.b3, at + 3 * w4, has_b, add);
 }
+
+/// Tile i of four.
+fn chosen(i: u32, t0: Tile, t1: Tile, t2: Tile, t3: Tile) -> Tile {
+  let odd = (i & 1) != 0;
+  let two = (i & 2) != 0;
+  return Tile(
+    select(select(t0.a0, t1.a0, odd), select(t2.a0, t3.a0, odd), two),
+    select(select(t0.b0, t1.b0, odd), select(t2.b0, t3.b0, odd), two),
+    select(select(t0.a1, t1.a1, odd), select(t2.a1, t3.a1, odd), two),
+    select(select(t0.b1, t1.b1, odd), select(t2.b1, t3.b1, odd), two),
+    select(select(t0.a2, t1.a2, odd), select(t2.a2, t3.a2, odd), two),
+    select(select(t0.b2, t1.b2, odd), select(t2.b2, t3.b2, odd), two),
+    select(select(t0.a3, t1.a3, odd), select(t2.a3, t3.a3, odd), two),
+    select(select(t0.b3, t1.b3, odd), select(t2.b3, t3.b3, odd), two),
+  );
+}
+
+/// Of four channels. A loop, for a store is much code.
+fn store_four(
+  lane: u32,
+  t0: Tile,
+  t1: Tile,
+  t2: Tile,
+  t3: Tile,
+  n: u32,
+  first: u32,
+  oy: u32,
+  column: u32,
+) {
+  for (var i = 0u; i < 4; i++) {
+    store(lane, chosen(i, t0, t1, t2, t3), n, first + i, oy, column);
+  }
+}
