@@ -67,13 +67,24 @@ fn load_gradient(at: u32, column: u32, inside: bool) -> Texels {
 }
 
 fn dots(d: Texels, r: Row) -> vec3<f32> {
-  return vec3(
-    (dot(d.a, vec4(r.before, r.p.a.xyz)) + dot(d.b, vec4(r.p.a.w, r.p.b.xyz))) +
-      (dot(d.c, vec4(r.p.b.w, r.p.c.xyz)) + dot(d.d, vec4(r.p.c.w, r.p.d.xyz))),
-    (dot(d.a, r.p.a) + dot(d.b, r.p.b)) + (dot(d.c, r.p.c) + dot(d.d, r.p.d)),
-    (dot(d.a, vec4(r.p.a.yzw, r.p.b.x)) + dot(d.b, vec4(r.p.b.yzw, r.p.c.x))) +
-      (dot(d.c, vec4(r.p.c.yzw, r.p.d.x)) + dot(d.d, vec4(r.p.d.yzw, r.after))),
-  );
+  let p = r.p;
+  var sum = d.a.x * vec3(r.before, p.a.xy);
+  sum += d.a.y * p.a.xyz;
+  sum += d.a.z * p.a.yzw;
+  sum += d.a.w * vec3(p.a.zw, p.b.x);
+  sum += d.b.x * vec3(p.a.w, p.b.xy);
+  sum += d.b.y * p.b.xyz;
+  sum += d.b.z * p.b.yzw;
+  sum += d.b.w * vec3(p.b.zw, p.c.x);
+  sum += d.c.x * vec3(p.b.w, p.c.xy);
+  sum += d.c.y * p.c.xyz;
+  sum += d.c.z * p.c.yzw;
+  sum += d.c.w * vec3(p.c.zw, p.d.x);
+  sum += d.d.x * vec3(p.c.w, p.d.xy);
+  sum += d.d.y * p.d.xyz;
+  sum += d.d.z * p.d.yzw;
+  sum += d.d.w * vec3(p.d.zw, r.after);
+  return sum;
 }
 
 /// A row of x meets the gradient one row below by the kernel's top row.

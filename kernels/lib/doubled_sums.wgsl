@@ -16,12 +16,15 @@ struct Sums {
 }
 
 fn dots(d: Pixels, r: Sixteen) -> vec4<f32> {
-  return vec4(
-    dot(d.a, vec4(r.before, r.p.yw, r.q.y)) + dot(d.b, vec4(r.q.w, r.s.yw, r.t.y)),
-    dot(d.a, vec4(r.p.xz, r.q.xz)) + dot(d.b, vec4(r.s.xz, r.t.xz)),
-    dot(d.a, vec4(r.p.yw, r.q.yw)) + dot(d.b, vec4(r.s.yw, r.t.yw)),
-    dot(d.a, vec4(r.p.z, r.q.xz, r.s.x)) + dot(d.b, vec4(r.s.z, r.t.xz, r.after)),
-  );
+  var sum = d.a.x * vec4(r.before, r.p.xyz);
+  sum += d.a.y * vec4(r.p.yzw, r.q.x);
+  sum += d.a.z * vec4(r.p.w, r.q.xyz);
+  sum += d.a.w * vec4(r.q.yzw, r.s.x);
+  sum += d.b.x * vec4(r.q.w, r.s.xyz);
+  sum += d.b.y * vec4(r.s.yzw, r.t.x);
+  sum += d.b.z * vec4(r.s.w, r.t.xyz);
+  sum += d.b.w * vec4(r.t.yzw, r.after);
+  return sum;
 }
 
 fn store(at: u32, s: Sums) {
