@@ -242,7 +242,11 @@ async function runPeers(
     return await benchPeers(
       gpu,
       planOptions,
-      peerSpecs({ ...options, tunables: Deno.env.get("GLIBC_TUNABLES") }),
+      peerSpecs({
+        ...options,
+        tunables: Deno.env.get("GLIBC_TUNABLES"),
+        shaders: gpu.profile.software && gpu.profile.lanes === 16 ? `${folder}/shaders` : undefined,
+      }),
       budget.part(options.model ? 0.55 : 1),
       { size: options.size, folder, onProgress: (what) => console.error(`peers    ${what}`) },
     );

@@ -20,11 +20,13 @@ function denoPeer(
   name: string,
   file: string,
   packages: readonly string[],
+  env: Readonly<Record<string, string>>,
   batches: PeerSpec["batches"] = { forward: [1], train: [1] },
 ): PeerSpec {
   return {
     name,
     command: "deno",
+    env,
     args: [
       "run",
       "--no-prompt",
@@ -53,11 +55,21 @@ const asStarted = (tunables?: string): Record<string, string> =>
 
 /**
  * In the order in which they take turns. PyTorch is started as users start it, without what `./run`
- * asks of glibc, where `tunables` (GLIBC_TUNABLES) are those; and with it, as a peer of its own.
+ * asks of glibc, where `tunables` (GLIBC_TUNABLES) are those; and with it, as a peer of its own. What
+ * runs on WebGPU gets the vectors that Mesa takes by itself where `./run` asks for others: then
+ * `shaders` is a folder, for its cache of compiled shaders does not know the width.
  */
 export function peerSpecs(
-  { python, compile, tunables }: { python: string; compile: boolean; tunables?: string },
+  { python, compile, tunables, shaders }: {
+    readonly python: string;
+    readonly compile: boolean;
+    readonly tunables?: string;
+    readonly shaders?: string;
+  },
 ): PeerSpec[] {
+  const webgpu: Record<string, string> = shaders === undefined
+    ? {}
+    : { LP_NATIVE_VECTOR_WIDTH: "256", MESA_SHADER_CACHE_DIR: shaders };
   const torch = (mode: "eager" | "compile"): PeerSpec => ({
     name: mode === "eager" ? "PyTorch" : "PyTorch, torch.compile",
     command: python,
@@ -74,15 +86,21 @@ export function peerSpecs(
       ? [{ ...torch("eager"), name: "PyTorch, huge pages", env: {} }]
       : []),
     ...(compile ? [torch("compile")] : []),
-    denoPeer("jax-js, WebGPU", "jax_peer.ts", [PEER_PACKAGES.jax]),
+    denoPeer("jax-js, WebGPU", "jax_peer.ts", [PEER_PACKAGES.jax], webgpu),
     denoPeer("TensorFlow.js, WebGPU", "tfjs_peer.ts", [
       PEER_PACKAGES.tfjs,
       PEER_PACKAGES.tfjsWebgpu,
-    ]),
-    denoPeer("onnxruntime-web, WebGPU", "onnx_peer.ts", [
-      PEER_PACKAGES.onnx,
-      PEER_PACKAGES.protobuf,
-    ], { forward: [1], train: [] }), // it has no gradients
+    ], webgpu),
+    denoPeer(
+      "onnxruntime-web, WebGPU",
+      "onnx_peer.ts",
+      [
+        PEER_PACKAGES.onnx,
+        PEER_PACKAGES.protobuf,
+      ],
+      webgpu,
+      { forward: [1], train: [] },
+    ), // it has no gradients
   ];
 }
 

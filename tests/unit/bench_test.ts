@@ -182,6 +182,22 @@ Deno.test("bench: the page stands alone and escapes what it shows", () => {
   assert.doesNotMatch(page, /https?:\/\/|NaN|Infinity|undefined/);
 });
 
+Deno.test("bench: programs on WebGPU run with Mesa's own vectors where ours are others", () => {
+  const environments = (shaders?: string) =>
+    peerSpecs({ python: "python3", compile: false, shaders }).map(({ name, env = {} }) => [
+      name,
+      env.LP_NATIVE_VECTOR_WIDTH,
+      env.MESA_SHADER_CACHE_DIR,
+    ]);
+  const names = ["jax-js, WebGPU", "TensorFlow.js, WebGPU", "onnxruntime-web, WebGPU"];
+  const torch = ["PyTorch", undefined, undefined];
+  assert.deepEqual(environments("/tmp/x"), [
+    torch,
+    ...names.map((name) => [name, "256", "/tmp/x"]),
+  ]);
+  assert.deepEqual(environments(), [torch, ...names.map((name) => [name, undefined, undefined])]);
+});
+
 Deno.test("bench: PyTorch runs as users start it, and beside that as ./run starts us", async () => {
   const run = await Deno.readTextFile(new URL("../../run", import.meta.url));
   assert.ok(run.includes(`GLIBC_TUNABLES-${HUGE_PAGES}}`));
