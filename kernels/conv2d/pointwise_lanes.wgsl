@@ -17,7 +17,7 @@
 //   channel: f32 [N,Co]; any if unused
 //   y: [N,Co,pixels], f32 or f16, as vec4
 // Grid: x: panels, one after the other so that they find the pixels in the cache; y: one
-//   invocation per 16 pixels. The weights a subgroup of 8 reads once.
+//   invocation per 16 pixels. The weights a subgroup reads once.
 // Numerics: f32; four products are summed before they join the running sum: relative error about
 //   2^-24 * sqrt(Ci / 24).
 // Shapes: pixels a multiple of 4.

@@ -80,6 +80,9 @@ const CONVOLUTIONS: readonly Convolution[] = [
   { name: "1×1 many pixels", x: [1, 4, 96, 88], weight: [5, 4, 1, 1], large: true },
   { name: "1×1", x: [3, 6, 5, 17], weight: [7, 6, 1, 1], bias: true, fused: true },
   { name: "1×1 whole tiles", x: [2, 32, 8, 16], weight: [48, 32, 1, 1], bias: true },
+  // Vec4s of a channel: one, and two, over a multiple of four.
+  { name: "1×1 one over", x: [2, 5, 4, 5], weight: [3, 5, 1, 1] },
+  { name: "1×1 two over", x: [2, 3, 4, 6], weight: [5, 3, 1, 1] },
   { name: "1×1 stride 2", x: [2, 3, 7, 8], weight: [5, 3, 1, 1], stride: 2 },
   { name: "1×7", x: [1, 4, 5, 9], weight: [3, 4, 1, 7], padding: [0, 3, 0, 3] },
   { name: "7×1", x: [1, 4, 9, 5], weight: [3, 4, 7, 1], padding: [3, 0, 3, 0] },
