@@ -1,4 +1,4 @@
-/** Run by lanes_test.ts beside ops_test.ts, so that what it tests is sure to have been there. */
+/** Run by lanes_test.ts beside the tests of ops, so that what it tests is sure to have been there. */
 
 import assert from "node:assert/strict";
 import { openGpu } from "../../lib/gpu/device.ts";

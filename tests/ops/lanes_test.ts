@@ -1,5 +1,5 @@
 /**
- * Kernels in which a subgroup reads once for all, of the size that this driver's vectors do not have: in a
+ * Kernels in which a subgroup reads or stores for all, of the size that this driver's vectors do not have: in a
  * process of its own, with vectors of 256 bits where they are of 512, and the other way round. Those of
  * its own size are in ops_test.ts.
  */
@@ -8,8 +8,12 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { openGpu } from "../../lib/gpu/device.ts";
 
+/** Ops that only store so, small enough to be tried with tensors of f16 too. */
+const STORING = ["add", "group_norm_apply", "group_norm_data_gradient"];
+
 /** Ops that have such kernels. */
 const OPS = [
+  ...STORING,
   "attention",
   "attention_backward",
   "conv2d",
@@ -36,25 +40,28 @@ Deno.test({
   async fn() {
     // Mesa's cache of compiled shaders does not know the width.
     const cache = await Deno.makeTempDir({ prefix: "shaders-" });
-    const { code, stdout, stderr } = await new Deno.Command("deno", {
-      args: [
-        "test",
-        "--no-check",
-        "--allow-read",
-        "--allow-env=OP",
-        file("ops_test.ts"),
-        file("lanes_child.ts"),
-      ],
-      env: {
-        LP_NATIVE_VECTOR_WIDTH: String(32 * other),
-        MESA_SHADER_CACHE_DIR: cache,
-        OP: OPS.join(),
-        NO_COLOR: "1",
-      },
-    }).output();
+    for (const [tests, ops] of [["ops_test.ts", OPS], ["half_test.ts", STORING]] as const) {
+      const { code, stdout, stderr } = await new Deno.Command("deno", {
+        args: [
+          "test",
+          "--no-check",
+          "--allow-read",
+          "--allow-env=OP",
+          file(tests),
+          file("lanes_child.ts"),
+        ],
+        env: {
+          LP_NATIVE_VECTOR_WIDTH: String(32 * other),
+          MESA_SHADER_CACHE_DIR: cache,
+          OP: ops.join(),
+          NO_COLOR: "1",
+        },
+      }).output();
+      const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+      assert.equal(code, 0, text.slice(-4000));
+      assert.match(text, new RegExp(`subgroups of ${other} are there \\.\\.\\. ok`));
+      for (const op of ops) assert.match(text, new RegExp(`^ *${op} .*ok`, "m"));
+    }
     await Deno.remove(cache, { recursive: true });
-    const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-    assert.equal(code, 0, text.slice(-4000));
-    assert.match(text, new RegExp(`subgroups of ${other} are there \\.\\.\\. ok`));
   },
 });

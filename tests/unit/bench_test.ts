@@ -191,9 +191,9 @@ Deno.test("bench: programs on WebGPU run with Mesa's own vectors where ours are 
     ]);
   const names = ["jax-js, WebGPU", "TensorFlow.js, WebGPU", "onnxruntime-web, WebGPU"];
   const torch = ["PyTorch", undefined, undefined];
-  assert.deepEqual(environments("/tmp/x"), [
+  assert.deepEqual(environments("own-shaders"), [
     torch,
-    ...names.map((name) => [name, "256", "/tmp/x"]),
+    ...names.map((name) => [name, "256", "own-shaders"]),
   ]);
   assert.deepEqual(environments(), [torch, ...names.map((name) => [name, undefined, undefined])]);
 });

@@ -36,6 +36,32 @@ Deno.test("subgroup operations stand in plans for software alone, in workgroups 
   assert.deepEqual([...found].sort(), ["software", "software-512"]);
 });
 
+Deno.test("where a subgroup has sixteen, kernels share by it, and its lower half stores for both", () => {
+  const shuffling = new Map<string, Set<string>>();
+  for (const [name, plan] of lockedPlans()) {
+    const device = name.split(" ")[2];
+    const files = shuffling.get(device) ?? new Set();
+    shuffling.set(device, files);
+    for (const { file, text } of plan.shaders) if (/subgroupShuffleXor/.test(text)) files.add(file);
+  }
+  const sixteen = shuffling.get("software-512")!;
+  for (
+    const file of [
+      "add/forward_staged",
+      "group_norm/apply",
+      "group_norm/backward_data",
+      "conv2d/direct_3x3_lanes",
+      "conv2d/pointwise_lanes",
+      "conv2d/backward_weight_pointwise_lanes",
+      "conv2d/upsampled",
+      "conv2d/upsampled_backward_data_lanes",
+      "conv2d/upsampled_backward_weight_lanes",
+    ]
+  ) assert.ok(sixteen.has(`kernels/${file}.wgsl`), file);
+  assert.equal(shuffling.get("software")!.size, 0);
+  assert.equal(shuffling.get("gpu")!.size, 0);
+});
+
 Deno.test("3×3 convolutions by lanes come first where few of the channels taken are not there", () => {
   const first = (ci: number, co: number, device = software) =>
     fastShapes(geometry([1, ci, 32, 32], [co, ci, 3, 3], 1, [1, 1, 1, 1]), co, device)[0];
