@@ -8,6 +8,7 @@
 // Joins: kernels/lib/taps_3x3.wgsl
 // Joins: kernels/lib/eight_pixels.wgsl
 // Joins: kernels/lib/row_texels.wgsl
+// Joins: kernels/lib/texels_as_stored.wgsl
 // Joins: kernels/lib/lane_rows.wgsl
 // Joins: kernels/lib/eight_taps.wgsl
 // Joins: kernels/lib/stores.wgsl
@@ -88,9 +89,10 @@ fn main(
   let area = params.h * params.w4;
   var plane = n * params.ci * area;
   for (var ci = 0u; ci < params.ci; ci++) {
-    let v0 = load_texel(plane, texel0);
-    let v1 = load_texel(plane, texel1);
-    let v2 = load_texel(plane, texel2);
+    let source = channel_of(n * params.ci + ci);
+    let v0 = load_texel(source, plane, texel0);
+    let v1 = load_texel(source, plane, texel1);
+    let v2 = load_texel(source, plane, texel2);
     let r0 = taps_of(low_row(v0));
     let r1 = taps_of(high_row(v0));
     let r2 = taps_of(low_row(v1));

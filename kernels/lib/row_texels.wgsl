@@ -15,7 +15,3 @@ fn texel_of(slot: u32, top: i32, column: u32, h: u32, w4: u32) -> Texel {
   let texel = u32(clamp(ix, 0, i32(w4) - 1));
   return Texel(row * w4 + texel, iy >= 0 && iy < i32(h) && ix >= 0 && ix < i32(w4));
 }
-
-fn load_texel(plane: u32, texel: Texel) -> vec4<f32> {
-  return select(vec4(0.0), staged(x, plane + texel.at), texel.inside);
-}

@@ -9,10 +9,10 @@ import { type Plan, planBytes } from "../gpu/plan.ts";
 import { Executable, type LoadOptions } from "../gpu/runtime.ts";
 import { Graph } from "../graph/graph.ts";
 import type { DeviceKind } from "../graph/op.ts";
-import { type Precision, withPrecision } from "../graph/precision.ts";
-import { fuse } from "../graph/rewrite.ts";
+import type { Precision } from "../graph/precision.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
 import { unet2D, unet2DParameters } from "../nn/unet_2d.ts";
+import { formOf } from "../ops/form.ts";
 import { OPS } from "../ops/mod.ts";
 import { CLIP_BLOCK } from "../ops/gradient_clip.ts";
 import { PhiloxStream } from "../random/philox.ts";
@@ -85,7 +85,7 @@ function forwardGraph(config: RunConfig, layout: ParameterLayout, device: Device
   const t = graph.input("t", { shape: [n], dtype: "i32" });
   const params = graph.state("params", { shape: [layout.size], dtype: "f32" });
   graph.output("y", unet2D(config.unet, new FlatParameters(params, layout), sample, t));
-  return withPrecision(fuse(graph, OPS).graph, OPS, config.precision, device);
+  return formOf(graph, { precision: config.precision, device });
 }
 
 /** The weights that every step, here and in other programs, is timed with. */

@@ -1,11 +1,10 @@
 /** One reverse step of sampling as graphs: model, guidance, scheduler, and what is kept of an image. */
 
 import { Graph } from "../graph/graph.ts";
-import { type Precision, withPrecision } from "../graph/precision.ts";
-import { fuse } from "../graph/rewrite.ts";
+import type { Precision } from "../graph/precision.ts";
 import type { DeviceKind } from "../graph/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
-import { OPS } from "../ops/mod.ts";
+import { formOf } from "../ops/form.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
 import { unet2D } from "../nn/unet_2d.ts";
@@ -46,9 +45,6 @@ type ImageOptions = Pick<ModelOptions, "batch" | "height" | "width">;
 
 const imageType = ({ batch, height, width }: ImageOptions) =>
   ({ shape: [batch, 1, height, width], dtype: "f32" }) as const;
-
-const shaped = (graph: Graph, { precision, device }: ModelOptions): Graph =>
-  withPrecision(fuse(graph, OPS).graph, OPS, precision, device);
 
 /**
  * Pixels that the model takes at once on a software device. Sampling keeps nothing of an activation,
@@ -145,7 +141,7 @@ export function samplingGraph(options: SamplingGraphOptions): Graph {
   const graph = new Graph();
   const { x, run } = modelParts(graph, options, guided ? 2 * batch : batch);
   guidedStep(graph, run(guided ? ["class_map", "null_map"] : ["class_map"]), options, x);
-  return shaped(graph, options);
+  return formOf(graph, options);
 }
 
 /**
@@ -157,7 +153,7 @@ export function modelGraph(options: ModelOptions): Graph {
   const { image, run } = modelParts(graph, options, options.batch);
   graph.state("e", image);
   graph.update("e", run(["class_map"]));
-  return shaped(graph, options);
+  return formOf(graph, options);
 }
 
 /** Between two passes: state `conditional` becomes `e`. */

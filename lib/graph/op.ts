@@ -24,7 +24,7 @@ export interface DeviceProfile {
 }
 
 /** What decides between forms of a graph. */
-export type DeviceKind = Pick<DeviceProfile, "software">;
+export type DeviceKind = Pick<DeviceProfile, "software" | "lanes" | "features">;
 
 export interface LowerContext {
   readonly inputs: readonly TensorType[];
@@ -77,6 +77,7 @@ export type OpName =
   | "conv2d_backward_data"
   | "conv2d_backward_weight"
   | "conv2d_flat"
+  | "conv2d_normalised"
   | "conv2d_upsampled"
   | "conv2d_upsampled_backward_data"
   | "conv2d_upsampled_backward_weight"

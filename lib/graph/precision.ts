@@ -27,7 +27,7 @@ export const withPrecision = (
 export function storeHalf(
   graph: Graph,
   registry: Registry,
-  device: DeviceKind = { software: false },
+  device: Pick<DeviceKind, "software"> = { software: false },
 ): Graph {
   const isHalf = chooseHalf(graph, registry, device.software);
   const result = new Graph();

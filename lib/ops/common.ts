@@ -1,7 +1,7 @@
 /** Small things that ops share: kernel texts, argument checks, single-variant lowering. */
 
 import type { KernelSource, Lowering } from "../graph/kernel_call.ts";
-import type { DeviceProfile, Variant } from "../graph/op.ts";
+import type { DeviceKind, Variant } from "../graph/op.ts";
 import { type Attrs, type DType, sameShape, show, type TensorType } from "../graph/tensor.ts";
 
 /** A kernel file with the library texts it declares joined in front. */
@@ -21,7 +21,7 @@ export type SubgroupLanes = 8 | 16;
  * Invocations of a subgroup where kernels run in which one reads values once for all of them: on a
  * software device, where a subgroup is a vector of the processor, of a width that kernels are written for.
  */
-export function subgroupLanes({ software, lanes, features }: DeviceProfile) {
+export function subgroupLanes({ software, lanes, features }: DeviceKind) {
   if (!software || !features.includes("subgroups")) return undefined;
   return lanes === 8 || lanes === 16 ? lanes satisfies SubgroupLanes : undefined;
 }

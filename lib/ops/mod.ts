@@ -4,6 +4,7 @@ import type { OpDef, OpName } from "../graph/op.ts";
 import { addOp } from "./add.ts";
 import { conv2dBackwardDataOp, conv2dBackwardWeightOp, conv2dOp } from "./conv2d.ts";
 import { conv2dFlatOp } from "./conv2d_flat.ts";
+import { conv2dNormalisedOp } from "./conv2d_normalised.ts";
 import {
   conv2dUpsampledBackwardDataOp,
   conv2dUpsampledBackwardWeightOp,
@@ -43,6 +44,7 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   conv2d_backward_data: conv2dBackwardDataOp,
   conv2d_backward_weight: conv2dBackwardWeightOp,
   conv2d_flat: conv2dFlatOp,
+  conv2d_normalised: conv2dNormalisedOp,
   conv2d_upsampled: conv2dUpsampledOp,
   conv2d_upsampled_backward_data: conv2dUpsampledBackwardDataOp,
   conv2d_upsampled_backward_weight: conv2dUpsampledBackwardWeightOp,

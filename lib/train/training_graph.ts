@@ -2,9 +2,7 @@
 
 import { gradients } from "../graph/autograd.ts";
 import { Graph } from "../graph/graph.ts";
-import { type Precision, withPrecision } from "../graph/precision.ts";
-import { recompute } from "../graph/recompute.ts";
-import { fuse } from "../graph/rewrite.ts";
+import type { Precision } from "../graph/precision.ts";
 import type { DeviceKind } from "../graph/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
@@ -13,6 +11,7 @@ import { unet2D } from "../nn/unet_2d.ts";
 import { concat } from "../ops/concat.ts";
 import { qSample } from "../ops/diffusion.ts";
 import { mse } from "../ops/mse.ts";
+import { formOf } from "../ops/form.ts";
 import { OPS } from "../ops/mod.ts";
 import { CLIP_BLOCK, gradientClip } from "../ops/gradient_clip.ts";
 import { LOSS_SCALE_STATE, lossScale } from "../ops/loss_scale.ts";
@@ -143,10 +142,7 @@ export function trainingGraph(options: TrainingGraphOptions): Graph {
     ["params", "m", "v", "ema"].forEach((name, i) => graph.update(name, updated[i]));
     graph.update("losses", logScalar(loss, index, graph.state("losses", log)));
   });
-  const { precision, device } = options;
-  const fused = fuse(graph, OPS).graph;
-  const shortened = options.recompute ? recompute(fused, OPS) : fused;
-  return withPrecision(shortened, OPS, precision, device);
+  return formOf(graph, options);
 }
 
 /**

@@ -19,6 +19,7 @@ const OPS = [
   "conv2d",
   "conv2d_backward_data",
   "conv2d_backward_weight",
+  "conv2d_normalised",
   "conv2d_upsampled",
   "conv2d_upsampled_backward_data",
   "conv2d_upsampled_backward_weight",

@@ -98,7 +98,8 @@ for (const kind of ["sample", "train"] as const) {
     const stored = half.graph.nodes.filter((n) => n.outputs[0].dtype === "f16");
     assert.ok(stored.length > 40, `${stored.length}`);
     const ratio = planBytes(half.plan) / planBytes(full.plan);
-    assert.ok(ratio < 0.9, `${ratio}`);
+    // In sampling f32 already spares images that are normalised in loads.
+    assert.ok(ratio < (kind === "train" ? 0.9 : 0.98), `${ratio}`);
   });
 }
 

@@ -5,21 +5,26 @@
 
 import {
   type BufferRef,
+  gridFor,
   input,
   type KernelSource,
   type Lowering,
   output,
   scratch,
 } from "../../graph/kernel_call.ts";
-import type { DeviceProfile, Variant } from "../../graph/op.ts";
+import type { DeviceKind, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { kernel, storedAs, type SubgroupLanes, subgroupLanes } from "../common.ts";
+import { ELEMENTWISE, kernel, storedAs, type SubgroupLanes, subgroupLanes } from "../common.ts";
 import { byLanes, EIGHTS_ALIKE, STORES } from "../lanes.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { LANE_PANEL, panelsOf, STAGED } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
 import pixelsText from "../../../kernels/lib/eight_pixels.wgsl" with { type: "text" };
 import texelsLibrary from "../../../kernels/lib/row_texels.wgsl" with { type: "text" };
+import storedLibrary from "../../../kernels/lib/texels_as_stored.wgsl" with { type: "text" };
+import normalisedLibrary from "../../../kernels/lib/texels_normalised.wgsl" with {
+  type: "text",
+};
 import lanesLibrary from "../../../kernels/lib/lane_rows.wgsl" with { type: "text" };
 import eightText from "../../../kernels/lib/eight_taps.wgsl" with { type: "text" };
 import tileLibrary from "../../../kernels/lib/tile_8x4.wgsl" with { type: "text" };
@@ -32,6 +37,7 @@ import anyText from "../../../kernels/conv2d/direct_any.wgsl" with { type: "text
 import tileText from "../../../kernels/lib/gemm_tile.wgsl" with { type: "text" };
 import pointStore from "../../../kernels/lib/pointwise_store.wgsl" with { type: "text" };
 import pointLanesText from "../../../kernels/conv2d/pointwise_lanes.wgsl" with { type: "text" };
+import coefficientsText from "../../../kernels/group_norm/coefficients.wgsl" with { type: "text" };
 import pointText from "../../../kernels/conv2d/pointwise.wgsl" with { type: "text" };
 
 /** What kernels join that read rows of eight pixels. */
@@ -44,17 +50,22 @@ const DIRECT = kernel(
   STORES.alone,
   tileLibrary,
 );
-const BY_LANES = byLanes("conv2d/direct_3x3_lanes.wgsl", lanesText, (lanes) => [
-  STAGED,
-  ...EIGHTS_ALIKE[lanes],
-  tapsText,
-  pixelsText,
-  texelsLibrary,
-  lanesLibrary,
-  eightText,
-  STORES[lanes],
-  tileLibrary,
-]);
+const byLanesReading = (texels: string) =>
+  byLanes("conv2d/direct_3x3_lanes.wgsl", lanesText, (lanes) => [
+    STAGED,
+    ...EIGHTS_ALIKE[lanes],
+    tapsText,
+    pixelsText,
+    texelsLibrary,
+    texels,
+    lanesLibrary,
+    eightText,
+    STORES[lanes],
+    tileLibrary,
+  ]);
+const BY_LANES = byLanesReading(storedLibrary);
+const NORMALISED_BY_LANES = byLanesReading(normalisedLibrary);
+const COEFFICIENTS = kernel("group_norm/coefficients.wgsl", coefficientsText);
 const WIDE = kernel("conv2d/direct_3x3_wide.wgsl", wideText, STAGED);
 const STRIDE_2 = kernel("conv2d/direct_3x3_stride2.wgsl", strideText, STAGED, tapsText);
 const BACKWARD_DATA_STRIDE_2 = kernel(
@@ -120,14 +131,14 @@ const NAMES: Readonly<Record<Shape, string>> = {
 const hasRows = (g: Geometry) => g.w % 32 === 0;
 
 /** Output channels of a panel that a subgroup takes. */
-const LANES_WIDTH = 32;
+export const LANES_WIDTH = 32;
 
 /**
  * The fast kernels that a convolution to so many channels fits, the fastest by measurement first: by
  * lanes, if they need not take many channels that are not there. Of the others, on vectors of 16
  * lanes rows of 32 pixels, whose code fits the instruction cache, on 8 tiles.
  */
-export function fastShapes(g: Geometry, channels: number, device: DeviceProfile): Shape[] {
+export function fastShapes(g: Geometry, channels: number, device: DeviceKind): Shape[] {
   const shape = fastShape(g, device);
   if (!shape) return [];
   const lanes = subgroupLanes(device);
@@ -142,7 +153,7 @@ export function fastShapes(g: Geometry, channels: number, device: DeviceProfile)
 }
 
 /** Which of the fast kernels a convolution fits, if any. */
-export function fastShape(g: Geometry, device: DeviceProfile): Shape | undefined {
+export function fastShape(g: Geometry, device: DeviceKind): Shape | undefined {
   if (!device.software) return undefined;
   const same = g.stride === 1 && g.ho === g.h && g.wo === g.w;
   if (g.kh === 1 && g.kw === 1) {
@@ -239,6 +250,54 @@ export function forwardDirect(g: Geometry, shape: Shape, epilogue: Epilogue): Va
   };
 }
 
+/** What a group norm is of: statistics [N,G,2] of x, weight and bias [Ci]. */
+export interface Norm {
+  readonly groups: number;
+  readonly stats: BufferRef;
+  readonly weight: BufferRef;
+  readonly bias: BufferRef;
+}
+
+/**
+ * y from x (input 0), normalised and through SiLU as it is read, and the weight (input 1). Only by
+ * lanes, which have x read by few.
+ */
+export function forwardNormalised(
+  g: Geometry,
+  norm: Norm,
+  lanes: SubgroupLanes,
+  epilogue: Epilogue,
+) {
+  const shape: Shape = `3×3 by ${lanes} lanes`;
+  const { scratch: bytes, calls: [pack, convolve] } = build(
+    tiling(g, shape, false),
+    g.ci,
+    g.co,
+    false,
+    epilogue,
+  );
+  const { stats, weight, bias } = norm;
+  const coefficients = scratch(bytes.length);
+  return {
+    scratch: [...bytes, 16 * g.n * g.ci],
+    calls: [
+      {
+        kernel: COEFFICIENTS,
+        params: { rows: g.n * g.ci, channels: g.ci, group_channels: g.ci / norm.groups },
+        bindings: { stats, weight, bias, y: coefficients },
+        workgroups: gridFor(g.n * g.ci, ELEMENTWISE),
+        note: "coefficients",
+      },
+      pack,
+      {
+        ...convolve,
+        kernel: NORMALISED_BY_LANES[lanes],
+        bindings: { ...convolve.bindings, coefficients },
+      },
+    ],
+  } satisfies Lowering;
+}
+
 /** dx from dy (input 0) and the weight (input 1): a convolution with the kernel flipped. */
 export function backwardDataDirect(g: Geometry, shape: Shape, epilogue: Epilogue): Variant {
   return {
@@ -254,7 +313,7 @@ function build(
   co: number,
   transposed: boolean,
   { bias, channel, residual, dtype }: Epilogue,
-): Lowering {
+) {
   const [x, weight] = [input(0), input(1)];
   const panels = panelsOf(
     { ci, co, taps, width, together, transposed, weight, bias },
@@ -284,5 +343,5 @@ function build(
       },
       workgroups: [panels.count, ...groups],
     }],
-  };
+  } satisfies Lowering;
 }

@@ -1,0 +1,50 @@
+/**
+ * Graph → Graph, after differentiation, fusion and recomputation: group normalisation with SiLU in the
+ * load of the convolution that alone reads it. Where the backward pass reads it too, it is kept.
+ */
+
+import { Graph } from "./graph.ts";
+import type { Registry } from "./op.ts";
+import type { Node, Tensor } from "./tensor.ts";
+
+/** The graph in which convolutions that `suits` is true of normalise as they read. */
+export function normaliseInLoads(
+  graph: Graph,
+  registry: Registry,
+  suits: (convolution: Node) => boolean,
+): Graph {
+  const readers = new Map<string, number>();
+  const count = ({ key }: Tensor) => readers.set(key, (readers.get(key) ?? 0) + 1);
+  for (const node of graph.nodes) node.inputs.forEach(count);
+  for (const t of [...graph.outputs.values(), ...graph.updates.values()]) count(t);
+
+  const absorbed = new Set<Node>();
+  for (const node of graph.nodes) {
+    if (node.op !== "conv2d") continue;
+    const [x] = node.inputs;
+    const isNorm = x.node.op === "group_norm_apply" && x.node.attrs.silu;
+    if (isNorm && readers.get(x.key) === 1 && suits(node)) absorbed.add(x.node);
+  }
+  if (!absorbed.size) return graph;
+
+  const result = new Graph();
+  const tensors = new Map<string, Tensor>();
+  const moved = (t: Tensor) => tensors.get(t.key)!;
+  for (const node of graph.nodes) {
+    const { op, attrs, scope, phase, inputs } = node;
+    if (absorbed.has(node)) continue;
+    const normalised = op === "conv2d" && absorbed.has(inputs[0].node);
+    const outputs = op === "input" || op === "state"
+      ? [result[op](attrs.name, node.outputs[0])]
+      : result.within(scope, phase, () => {
+        if (!normalised) return result.append(registry[op], inputs.map(moved), attrs);
+        const [x, ...norm] = inputs[0].node.inputs;
+        const all = [x, ...inputs.slice(1), ...norm].map(moved);
+        return result.append(registry.conv2d_normalised, all, attrs);
+      });
+    outputs.forEach((t, i) => tensors.set(`${node.id}:${i}`, t));
+  }
+  for (const [name, t] of graph.outputs) result.output(name, moved(t));
+  for (const [name, t] of graph.updates) result.update(name, moved(t));
+  return result;
+}

@@ -1,0 +1,27 @@
+/** From the graph of a model to the form in which a device runs it. */
+
+import type { Graph } from "../graph/graph.ts";
+import { normaliseInLoads } from "../graph/normalise.ts";
+import type { DeviceKind } from "../graph/op.ts";
+import { type Precision, withPrecision } from "../graph/precision.ts";
+import { recompute } from "../graph/recompute.ts";
+import { fuse } from "../graph/rewrite.ts";
+import { normalisesInLoad } from "./conv2d_normalised.ts";
+import { OPS } from "./mod.ts";
+
+export interface FormOptions {
+  readonly precision?: Precision;
+  readonly device: DeviceKind;
+  /** Computes cheap activations again for the backward pass, for less memory. */
+  readonly recompute?: boolean;
+}
+
+/** The same values, with fewer passes over memory. After differentiation, before planning. */
+export function formOf(graph: Graph, options: FormOptions): Graph {
+  const { precision, device } = options;
+  let form = fuse(graph, OPS).graph;
+  if (options.recompute) form = recompute(form, OPS);
+  // With f16 more memory: x would have to be f32 for it, and where it is normalised before it is f16.
+  if (precision !== "f16") form = normaliseInLoads(form, OPS, (c) => normalisesInLoad(c, device));
+  return withPrecision(form, OPS, precision, device);
+}
