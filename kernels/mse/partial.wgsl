@@ -1,5 +1,7 @@
 // Equation: partials[j] = sum of (prediction - target)^2 over the j-th chunk of elements
-// Source: torch.nn.functional.mse_loss, first half.
+// Source: torch.nn.functional.mse_loss, first half; with loss_gradient.wgsl also its derivative
+//   by the first argument.
+// Joins: kernels/lib/loss_alone.wgsl
 // Bindings:
 //   prediction, target_values: f32, `length` elements, read as vec4
 //   partials: f32, one number a workgroup
@@ -23,6 +25,7 @@ var<workgroup> lanes: array<f32, WORKGROUP>;
 
 fn square(i: u32) -> vec4<f32> {
   let d = prediction[i] - target_values[i];
+  keep(i, d);
   let place = 4u * i + vec4<u32>(0u, 1u, 2u, 3u);
   return select(vec4<f32>(0.0), d * d, place < vec4<u32>(params.length));
 }

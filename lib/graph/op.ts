@@ -118,7 +118,7 @@ export type OpName =
   | "linear_weight_gradient"
   | "timestep_embedding"
   | "mse"
-  | "mse_backward"
+  | "mse_with_gradient"
   | "scale_images"
   | "gradient_clip"
   | "loss_scale"

@@ -21,7 +21,7 @@ interface Fusion {
 }
 
 /**
- * Merges equal sums and takes additions into the store of the convolution before them:
+ * Merges equal sums, and a loss with the op that makes it and its gradient; and takes additions into the store of the convolution before them:
  * `add(conv2d(..), r)`, `addChannel(conv2d(..), v)` and `add(conv2d_backward_data(..), r)`, where
  * nothing else reads the convolution's output.
  */
@@ -58,12 +58,14 @@ function fuseOnce(graph: Graph, registry: Registry): Rewritten {
     absorbed.add(fusion.convolution);
   }
 
+  const losses = lossesMadeTwice(graph);
+
   const result = new Graph();
   const tensors = new Map<string, Tensor>();
   const sums = new Map<string, Tensor>();
   const moved = (t: Tensor) => tensors.get(t.key)!;
   for (const node of graph.nodes) {
-    if (absorbed.has(node)) continue;
+    if (absorbed.has(node) || losses.made.has(node)) continue;
     if (node.op === "input" || node.op === "state") {
       const { name } = node.attrs;
       const source = node.op === "input" ? result.input(name, node.outputs[0]) : undefined;
@@ -92,6 +94,8 @@ function fuseOnce(graph: Graph, registry: Registry): Rewritten {
     );
     outputs.forEach((t, i) => tensors.set(`${node.id}:${i}`, t));
     if (node.op === "sum_spatial") sums.set(moved(node.inputs[0]).key, outputs[0]);
+    const loss = losses.by.get(node);
+    if (loss) tensors.set(`${loss.id}:0`, outputs[0]);
   }
   for (const [name, t] of graph.outputs) result.output(name, moved(t));
   for (const [name, t] of graph.updates) result.update(name, moved(t));
@@ -120,4 +124,17 @@ function fusionOf(node: Node, alone: (t: Tensor) => boolean): Fusion | undefined
     }
   }
   return undefined;
+}
+
+/** Nodes `mse` whose loss an `mse_with_gradient` makes too, before anything reads it. */
+function lossesMadeTwice({ nodes }: Graph): { by: Map<Node, Node>; made: Set<Node> } {
+  const by = new Map<Node, Node>();
+  const keyOf = ({ inputs: [prediction, target] }: Node) => `${prediction.key} ${target.key}`;
+  const losses = new Map(nodes.filter((n) => n.op === "mse").map((n) => [keyOf(n), n]));
+  for (const node of nodes) {
+    const loss = node.op === "mse_with_gradient" ? losses.get(keyOf(node)) : undefined;
+    const isRead = (n: Node) => n.id < node.id && n.inputs.some((t) => t.node === loss);
+    if (loss && !nodes.some(isRead) && ![...by.values()].includes(loss)) by.set(node, loss);
+  }
+  return { by, made: new Set(by.values()) };
 }

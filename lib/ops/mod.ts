@@ -31,7 +31,7 @@ import { reluOp } from "./relu.ts";
 import { unfold2dOp } from "./unfold2d.ts";
 import { linearDataGradientOp, linearOp, linearWeightGradientOp } from "./linear.ts";
 import { timestepEmbeddingOp } from "./embedding.ts";
-import { mseBackwardOp, mseOp } from "./mse.ts";
+import { mseOp, mseWithGradientOp } from "./mse.ts";
 import { scaleImagesOp } from "./scale_images.ts";
 import { gradientClipOp } from "./gradient_clip.ts";
 import { lossScaleOp } from "./loss_scale.ts";
@@ -85,7 +85,7 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   linear_weight_gradient: linearWeightGradientOp,
   timestep_embedding: timestepEmbeddingOp,
   mse: mseOp,
-  mse_backward: mseBackwardOp,
+  mse_with_gradient: mseWithGradientOp,
   scale_images: scaleImagesOp,
   gradient_clip: gradientClipOp,
   loss_scale: lossScaleOp,

@@ -87,7 +87,7 @@ Deno.test("a run whose loss is no number says step, tensor and the good checkpoi
         assert.match(error.message, /after step 8|at step 9/);
         assert.match(
           error.message,
-          /the first bad tensor is the backward output .* of mse_backward/,
+          /the first bad tensor is the backward output .* of mse_with_gradient/,
         );
         assert.match(error.message, /the checkpoint of step 6 is good/);
         return true;

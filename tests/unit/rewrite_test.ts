@@ -7,6 +7,7 @@ import { add } from "../../lib/ops/add.ts";
 import { addChannel } from "../../lib/ops/channel.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { OPS } from "../../lib/ops/mod.ts";
+import { mse } from "../../lib/ops/mse.ts";
 import { silu } from "../../lib/ops/silu.ts";
 
 const f32 = (...shape: number[]) => ({ shape, dtype: "f32" as const });
@@ -56,4 +57,36 @@ Deno.test("a convolution that something else reads is left alone", () => {
   graph.output("sum", add(y, x));
   graph.output("y", y);
   assert.equal(fuse(graph, OPS).graph.nodes.length, graph.nodes.length);
+});
+
+/** A loss of which something is read before its gradient is made, or not. */
+function loss(early: boolean): Graph {
+  const graph = new Graph();
+  const [x, target] = ["x", "target"].map((name) => graph.input(name, f32(2, 5)));
+  const y = silu(x);
+  const made = mse(y, target);
+  if (early) graph.output("early", silu(made));
+  graph.output("dx", gradients(graph, OPS, made, graph.input("seed", f32(1)), [x])[0]);
+  graph.output("loss", made);
+  return graph;
+}
+
+Deno.test("loss and gradient are made in one, unless the loss is read before", () => {
+  const count = (graph: Graph, op: string) => graph.nodes.filter((n) => n.op === op).length;
+  for (const early of [false, true]) {
+    const graph = loss(early);
+    const { graph: fused } = fuse(graph, OPS);
+    fused.verify(OPS);
+    assert.equal(count(fused, "mse_with_gradient"), 1);
+    assert.equal(count(fused, "mse"), early ? 1 : 0);
+    const feeds = {
+      x: Array.from({ length: 10 }, (_, i) => Math.sin(i)),
+      target: Array.from({ length: 10 }, (_, i) => Math.cos(i)),
+      seed: [1.5],
+    };
+    const [before, after] = [interpret(graph, OPS, feeds), interpret(fused, OPS, feeds)];
+    for (const [name, values] of before.outputs) {
+      assert.deepEqual([...after.outputs.get(name)!], [...values], name);
+    }
+  }
 });
