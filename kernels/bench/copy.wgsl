@@ -1,5 +1,7 @@
 // A copy by vec4 through storage buffers: one of the two peaks of memory that benchmarks name.
 //
+// Joins: kernels/lib/stores.wgsl
+//
 // Equation: y = x.
 // Source: STREAM's copy (McCalpin, 1995).
 // Bindings:
@@ -15,10 +17,15 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 64;
+alias Stored = vec4<f32>;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+
+fn put(at: u32, value: Stored) {
+  y[at] = value;
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -27,7 +34,5 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let i = (group.y * groups.x + group.x) * WORKGROUP + lane;
-  if (i < params.count4) {
-    y[i] = x[i];
-  }
+  put_all(lane, i < params.count4, i, x[i]);
 }

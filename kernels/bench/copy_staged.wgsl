@@ -1,6 +1,7 @@
 // A copy that reads a staging texture: the other peak of memory, on software drivers the higher.
 //
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/stores.wgsl
 //
 // Equation: y = x.
 // Source: STREAM's copy (McCalpin, 1995).
@@ -18,10 +19,15 @@ struct Params {
 }
 
 override WORKGROUP: u32 = 64;
+alias Stored = vec4<f32>;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+
+fn put(at: u32, value: Stored) {
+  y[at] = value;
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -30,7 +36,5 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let i = (group.y * groups.x + group.x) * WORKGROUP + lane;
-  if (i < params.count4) {
-    y[i] = staged(x, i);
-  }
+  put_all(lane, i < params.count4, i, staged(x, i));
 }

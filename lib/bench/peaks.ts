@@ -6,24 +6,31 @@ import { Executable } from "../gpu/runtime.ts";
 import { stagingRowBytes } from "../gpu/staging.ts";
 import { packParams, shaderInterface, specialize } from "../gpu/wgsl.ts";
 import { gridFor, type KernelSource } from "../graph/kernel_call.ts";
+import { storing, storingOn } from "../ops/lanes.ts";
 import copyText from "../../kernels/bench/copy.wgsl" with { type: "text" };
 import copyStagedText from "../../kernels/bench/copy_staged.wgsl" with { type: "text" };
 import multiplyAddText from "../../kernels/bench/multiply_add.wgsl" with { type: "text" };
 import stagedText from "../../kernels/lib/staged.wgsl" with { type: "text" };
 
 const MULTIPLY_ADD = { file: "kernels/bench/multiply_add.wgsl", text: multiplyAddText };
-const COPY = { file: "kernels/bench/copy.wgsl", text: copyText };
-const COPY_STAGED = {
-  file: "kernels/bench/copy_staged.wgsl",
-  text: [stagedText, copyStagedText].join("\n"),
-};
+/** Stored as the kernels store that are compared with it. */
+const COPY = storing("bench/copy.wgsl", copyText);
+const COPY_STAGED = storing("bench/copy_staged.wgsl", copyStagedText, stagedText);
 
-export interface Peaks {
+/** Figures of one measurement. */
+interface Measured {
   /** Multiplications and additions a second, / 1e9. */
   readonly gflops: number;
-  /** Bytes read and written a second, / 1e9: the faster of the two ways below. */
-  readonly gigabytes: number;
+  /** Bytes read and written a second, / 1e9. */
   readonly copies: { readonly storage: number; readonly staged: number };
+}
+
+/** The highest of all measurements. */
+export interface Peaks extends Measured {
+  /** The faster of the two ways to copy. */
+  readonly gigabytes: number;
+  /** The lowest: how much the machine, or what else runs on it, changed meanwhile. */
+  readonly lowest: Measured;
 }
 
 const WORKGROUP = 64;
@@ -135,24 +142,24 @@ export async function measurePeaks(gpu: Gpu, runs = 5): Promise<Peaks> {
       bytes: { x: bytes, y: bytes },
       invocations: bytes / 16,
     }, runs);
-  const storage = await copy(COPY);
-  const staged = await copy(COPY_STAGED);
-  return {
-    gflops: await multiplyAdd(gpu, runs),
-    gigabytes: Math.max(storage, staged),
-    copies: { storage, staged },
-  };
+  const sharing = storingOn(gpu.profile);
+  const storage = await copy(COPY[sharing]);
+  const staged = await copy(COPY_STAGED[sharing]);
+  const measured = { gflops: await multiplyAdd(gpu, runs), copies: { storage, staged } };
+  return { ...measured, gigabytes: Math.max(storage, staged), lowest: measured };
 }
 
+const each = (pick: (...of: number[]) => number, a: Measured, b: Measured): Measured => ({
+  gflops: pick(a.gflops, b.gflops),
+  copies: {
+    storage: pick(a.copies.storage, b.copies.storage),
+    staged: pick(a.copies.staged, b.copies.staged),
+  },
+});
+
 /** The better of two measurements: a peak seen at any time is one. */
-export function higherPeaks(a: Peaks, b: Peaks): Peaks {
-  const copies = {
-    storage: Math.max(a.copies.storage, b.copies.storage),
-    staged: Math.max(a.copies.staged, b.copies.staged),
-  };
-  return {
-    gflops: Math.max(a.gflops, b.gflops),
-    gigabytes: Math.max(a.gigabytes, b.gigabytes),
-    copies,
-  };
-}
+export const higherPeaks = (a: Peaks, b: Peaks): Peaks => ({
+  ...each(Math.max, a, b),
+  gigabytes: Math.max(a.gigabytes, b.gigabytes),
+  lowest: each(Math.min, a.lowest, b.lowest),
+});

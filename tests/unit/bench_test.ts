@@ -82,7 +82,12 @@ const REPORT: BenchReport = {
   tuned: false,
   exact: false,
   seconds: 3,
-  peaks: { gflops: 100, gigabytes: 5, copies: { storage: 2, staged: 5 } },
+  peaks: {
+    gflops: 100,
+    gigabytes: 5,
+    copies: { storage: 2, staged: 5 },
+    lowest: { gflops: 61.5, copies: { storage: 1.25, staged: 4 } },
+  },
   kernels: {
     batch: 8,
     size: 128,
@@ -166,6 +171,7 @@ Deno.test("bench: tables go between the markers of a document, and nothing else 
   assert.match(text, /<!-- measured: end -->\nafter\n$/);
   assert.doesNotMatch(text, /\bold\b/);
   assert.match(text, /not checked/);
+  assert.match(text, /\| multiply-add in registers, GFLOP\/s \| 100\.0 \| 61\.5 \|/);
   assert.throws(() => replaceMeasured("none", ""), /lacks/);
 
   const both = "<!-- features: begin -->\n<!-- features: end -->\n" + document;
