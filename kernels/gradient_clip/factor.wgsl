@@ -2,6 +2,8 @@
 //   clipped = hyper, but clipped[11] = hyper[11] * min(1, most / (norm + 1e-6))
 // Source: torch.nn.utils.clip_grad_norm_, second half; hyper is that of adamw/update.wgsl, whose
 //   element 11 multiplies the gradient.
+// Joins: kernels/lib/summed.wgsl
+// Joins: kernels/lib/reduce.wgsl
 // Bindings:
 //   partials: f32, `count` numbers of partial.wgsl
 //   hyper: f32 [12]
@@ -25,23 +27,15 @@ override WORKGROUP: u32 = 64;
 @group(0) @binding(3) var<storage, read_write> clipped: array<f32>;
 @group(0) @binding(4) var<storage, read_write> norm: array<f32>;
 
-var<workgroup> lanes: array<f32, WORKGROUP>;
-
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(local_invocation_index) lane: u32) {
   var sum = 0.0;
   for (var i = lane; i < params.count; i += WORKGROUP) {
     sum += partials[i];
   }
-  lanes[lane] = sum;
-  for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) {
-      lanes[lane] += lanes[lane + half];
-    }
-  }
+  let all = reduce(lane, sum);
   if (lane == 0u) {
-    let total = abs(hyper[11]) * sqrt(lanes[0]);
+    let total = abs(hyper[11]) * sqrt(all);
     norm[0] = total;
     for (var i = 0u; i < 11u; i++) {
       clipped[i] = hyper[i];

@@ -1,6 +1,8 @@
 // Equation: partials[j] = sum of x^2 over the j-th run of 32 * WORKGROUP blocks of 64 elements
 // Source: torch.nn.utils.clip_grad_norm_ (norm_type 2), first half.
 // Joins: kernels/lib/read_x_vec4.wgsl
+// Joins: kernels/lib/summed.wgsl
+// Joins: kernels/lib/reduce.wgsl
 // Bindings:
 //   x: f32 [64 * blocks], the gradient, read as vec4
 //   filled: i32 [blocks]: elements of each block that count, from its start; the rest is a gap
@@ -20,8 +22,6 @@ override WORKGROUP: u32 = 64;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> filled: array<i32>;
 @group(0) @binding(3) var<storage, read_write> partials: array<f32>;
-
-var<workgroup> lanes: array<f32, WORKGROUP>;
 
 fn square(block: u32) -> f32 {
   if (block >= params.blocks) {
@@ -46,14 +46,8 @@ fn main(
   for (var k = 0u; k < 32u; k++) {
     sum += square((wid.x * 32u + k) * WORKGROUP + lane);
   }
-  lanes[lane] = sum;
-  for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) {
-      lanes[lane] += lanes[lane + half];
-    }
-  }
+  let all = reduce(lane, sum);
   if (lane == 0u) {
-    partials[wid.x] = lanes[0];
+    partials[wid.x] = all;
   }
 }

@@ -3,6 +3,7 @@
 // Source: derivative of torch.nn.GroupNorm and torch.nn.SiLU; both are recomputed from x.
 // Joins: kernels/lib/read_x_vec4.wgsl
 // Joins: kernels/lib/read_dy_vec4.wgsl
+// Joins: kernels/lib/reduce.wgsl
 // Bindings:
 //   x, dy: f32 [N, C, H, W], read as Value (vec4 where H * W is a multiple of 4)
 //   stats: f32 [N, G, 2], mean and rstd
@@ -32,7 +33,11 @@ const LANES: vec4<f32> = vec4<f32>(1.0); // @specialize
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read_write> sums: array<vec2<f32>>;
 
-var<workgroup> partial: array<vec2<f32>, WORKGROUP>;
+alias Reduced = vec2<f32>;
+
+fn join(a: Reduced, b: Reduced) -> Reduced {
+  return a + b;
+}
 
 fn total(v: Value) -> f32 {
   return dot(vec4<f32>(v), LANES);
@@ -89,20 +94,8 @@ fn main(
     sum_g += block_g;
     sum_gx += block_gx;
   }
-  partial[lane] = vec2<f32>(total(sum_g), total(sum_gx));
-  // A tree down to 8 lanes; the first one sums those, as barriers are dear on software Vulkan.
-  for (var half = WORKGROUP / 2u; half >= 8u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) {
-      partial[lane] += partial[lane + half];
-    }
-  }
-  workgroupBarrier();
+  let all = reduce(lane, vec2<f32>(total(sum_g), total(sum_gx)));
   if (lane == 0u) {
-    var all = partial[0];
-    for (var k = 1u; k < 8u; k++) {
-      all += partial[k];
-    }
     sums[row] = all;
   }
 }

@@ -1,6 +1,7 @@
 // Equation: mean = sum(x) / m, rstd = 1 / sqrt(sum((x - mean)^2) / m + eps), m = (C / G) * H * W
 // Source: Wu and He 2018, arXiv:1803.08494; torch.nn.GroupNorm. Merging: Chan et al. 1979.
 // Joins: kernels/lib/read_x_vec4.wgsl
+// Joins: kernels/lib/reduce.wgsl
 // Bindings:
 //   x: f32 [N, C, H, W], read as Value (vec4 where a group's length is a multiple of 4)
 //   stats: f32 [N, G, 2], mean and rstd
@@ -25,18 +26,18 @@ const LANES: vec4<f32> = vec4<f32>(1.0); // @specialize
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> stats: array<vec2<f32>>;
 
-// Count, mean, sum of squared deviations.
-var<workgroup> partial: array<vec3<f32>, WORKGROUP>;
+/// Count, mean, sum of squared deviations.
+alias Reduced = vec3<f32>;
 
 fn total(v: Value) -> f32 {
   return dot(vec4<f32>(v), LANES);
 }
 
-fn merge(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
+fn join(a: Reduced, b: Reduced) -> Reduced {
   let n = a.x + b.x;
   let share = b.x / max(n, 1.0);
   let delta = b.y - a.y;
-  return vec3<f32>(n, a.y + delta * share, a.z + b.z + delta * delta * a.x * share);
+  return Reduced(n, a.y + delta * share, a.z + b.z + delta * delta * a.x * share);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -92,20 +93,8 @@ fn main(
   }
   let m = total(mean) / WIDTH;
   let d = mean - m;
-  partial[lane] = vec3<f32>(WIDTH * n, m, total(squares + n * d * d));
-  // A tree down to 8 lanes; the first one sums those, as barriers are dear on software Vulkan.
-  for (var half = WORKGROUP / 2u; half >= 8u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) {
-      partial[lane] = merge(partial[lane], partial[lane + half]);
-    }
-  }
-  workgroupBarrier();
+  let all = reduce(lane, Reduced(WIDTH * n, m, total(squares + n * d * d)));
   if (lane == 0u) {
-    var all = partial[0];
-    for (var k = 1u; k < 8u; k++) {
-      all = merge(all, partial[k]);
-    }
     stats[row] = vec2<f32>(shift + all.y, 1.0 / sqrt(all.z / all.x + params.eps));
   }
 }

@@ -7,6 +7,8 @@
 // Source: torch.amp.GradScaler (unscale_, step, update); clipping as in gradient_clip/factor.wgsl;
 //   hyper is that of adamw/update.wgsl. t counts the steps that were taken, for a step that is
 //   skipped does not reach torch.optim.AdamW either.
+// Joins: kernels/lib/summed.wgsl
+// Joins: kernels/lib/reduce.wgsl
 // Bindings:
 //   partials: f32, `count` numbers of gradient_clip/partial.wgsl
 //   hyper: f32 [12]; element 10 says whether an optimizer step is due
@@ -38,8 +40,6 @@ override WORKGROUP: u32 = 64;
 @group(0) @binding(5) var<storage, read_write> norm: array<f32>;
 @group(0) @binding(6) var<storage, read_write> state: array<f32>;
 
-var<workgroup> lanes: array<f32, WORKGROUP>;
-
 fn is_finite(v: f32) -> bool {
   return (bitcast<u32>(v) & 0x7f800000u) != 0x7f800000u;
 }
@@ -60,20 +60,14 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   for (var i = lane; i < params.count; i += WORKGROUP) {
     sum += partials[i];
   }
-  lanes[lane] = sum;
-  for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) {
-      lanes[lane] += lanes[lane + half];
-    }
-  }
+  let all = reduce(lane, sum);
   if (lane == 0u) {
     let scale = state[0];
     let tracker = state[1] + 1.0;
     let skipped = state[2];
     let steps = state[3];
-    let total = abs(hyper[11]) * sqrt(lanes[0]) / scale;
-    let finite = is_finite(lanes[0]);
+    let total = abs(hyper[11]) * sqrt(all) / scale;
+    let finite = is_finite(all);
     let due = hyper[10] != 0.0;
     norm[0] = total;
     for (var i = 0u; i < 10u; i++) {

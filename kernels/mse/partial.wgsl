@@ -2,6 +2,8 @@
 // Source: torch.nn.functional.mse_loss, first half; with loss_gradient.wgsl also its derivative
 //   by the first argument.
 // Joins: kernels/lib/loss_alone.wgsl
+// Joins: kernels/lib/summed.wgsl
+// Joins: kernels/lib/reduce.wgsl
 // Bindings:
 //   prediction, target_values: f32, `length` elements, read as vec4
 //   partials: f32, one number a workgroup
@@ -20,8 +22,6 @@ override WORKGROUP: u32 = 64; // a power of two from 8 on
 @group(0) @binding(1) var<storage, read> prediction: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> target_values: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> partials: array<f32>;
-
-var<workgroup> lanes: array<f32, WORKGROUP>;
 
 fn square(i: u32) -> vec4<f32> {
   let d = prediction[i] - target_values[i];
@@ -42,20 +42,8 @@ fn main(
       (square(i + 2u * WORKGROUP) + square(i + 3u * WORKGROUP));
     i += 4u * WORKGROUP;
   }
-  lanes[lane] = (sum.x + sum.y) + (sum.z + sum.w);
-  // A tree down to 8 lanes; the first one sums those, as barriers are dear on software Vulkan.
-  for (var half = WORKGROUP / 2u; half >= 8u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) {
-      lanes[lane] += lanes[lane + half];
-    }
-  }
-  workgroupBarrier();
+  let all = reduce(lane, (sum.x + sum.y) + (sum.z + sum.w));
   if (lane == 0u) {
-    var all = lanes[0];
-    for (var k = 1u; k < 8u; k++) {
-      all += lanes[k];
-    }
     partials[wid.x] = all;
   }
 }

@@ -1,6 +1,8 @@
 // Equation: y[r] = sum of x[r, j]
 // Source: torch.sum over the last two dimensions: gradient of a value added to a whole channel.
 // Joins: kernels/lib/read_x_vec4.wgsl
+// Joins: kernels/lib/summed.wgsl
+// Joins: kernels/lib/reduce.wgsl
 // Bindings:
 //   x: f32, rows of `length` Values (vec4 where the length is a multiple of 4)
 //   y: f32, one number a row
@@ -20,8 +22,6 @@ const LANES: vec4<f32> = vec4<f32>(1.0); // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
-
-var<workgroup> partial: array<f32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -53,20 +53,8 @@ fn main(
     }
     sum += block;
   }
-  partial[lane] = dot(vec4<f32>(sum), LANES);
-  // A tree down to 8 lanes; the first one sums those, as barriers are dear on software Vulkan.
-  for (var half = WORKGROUP / 2u; half >= 8u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) {
-      partial[lane] += partial[lane + half];
-    }
-  }
-  workgroupBarrier();
+  let all = reduce(lane, dot(vec4<f32>(sum), LANES));
   if (lane == 0u) {
-    var all = partial[0];
-    for (var k = 1u; k < 8u; k++) {
-      all += partial[k];
-    }
     y[row] = all;
   }
 }

@@ -12,10 +12,12 @@ import {
   requireRank,
   requireStored,
 } from "./common.ts";
+import { SUMMED } from "./lanes.ts";
 import {
   foldGrid,
   readingKernels,
   readings,
+  reducingKernels,
   reductionWorkgroup,
   requireLoop,
   rowGrid,
@@ -26,7 +28,7 @@ import rowsText from "../../kernels/sum/rows.wgsl" with { type: "text" };
 import columnsText from "../../kernels/sum/columns.wgsl" with { type: "text" };
 
 const ADD = readingKernels("add_channel/forward.wgsl", addText, "x");
-const ROWS = readingKernels("sum/rows.wgsl", rowsText, "x");
+const ROWS = reducingKernels("sum/rows.wgsl", rowsText, ["x"], SUMMED);
 const COLUMNS = kernel("sum/columns.wgsl", columnsText);
 
 /** x [N,C,H,W] + v [N,C], the same for all pixels. */
@@ -106,7 +108,7 @@ export const sumSpatialOp: OpDef = {
       readings(device, x, height * wide),
       ({ name, width, value, lanes, ...r }) => ({
         calls: [{
-          kernel: ROWS[name],
+          kernel: ROWS(name, device),
           constants: { WORKGROUP: reductionWorkgroup(device) },
           specialize: { ...value, ...lanes, ...r.x },
           params: { rows, length: height * wide / width },

@@ -5,12 +5,13 @@ import { type DeviceProfile, type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
 import { f32, i32, kernel, requireFloat } from "./common.ts";
 import { ADAMW_HYPER } from "./optimizer.ts";
-import { type Reading, readingKernels, readings, reductionWorkgroup, variantsOf } from "./rows.ts";
+import { REDUCE, SUMMED } from "./lanes.ts";
+import { type Reading, readings, reducingKernels, reductionWorkgroup, variantsOf } from "./rows.ts";
 import partialText from "../../kernels/gradient_clip/partial.wgsl" with { type: "text" };
 import factorText from "../../kernels/gradient_clip/factor.wgsl" with { type: "text" };
 
-const PARTIAL = readingKernels("gradient_clip/partial.wgsl", partialText, "x");
-const FACTOR = kernel("gradient_clip/factor.wgsl", factorText);
+const PARTIAL = reducingKernels("gradient_clip/partial.wgsl", partialText, ["x"], SUMMED);
+const FACTOR = kernel("gradient_clip/factor.wgsl", `${factorText}\n${REDUCE}`, SUMMED);
 
 /** Elements of a flat gradient that share one entry of `filled`. */
 export const CLIP_BLOCK = 64;
@@ -72,7 +73,7 @@ export function withSquares(
   return {
     scratch: [4 * count],
     calls: [{
-      kernel: PARTIAL[name],
+      kernel: PARTIAL(name, device),
       constants: { WORKGROUP: workgroup },
       specialize: x,
       params: { blocks },

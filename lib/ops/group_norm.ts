@@ -12,8 +12,8 @@ import {
 import { dimensions, positive, requireGroups, requireParts } from "./group_norm_shared.ts";
 import {
   foldGrid,
-  readingKernels,
   readings,
+  reducingKernels,
   reductionWorkgroup,
   rowGrid,
   storingKernels,
@@ -22,7 +22,7 @@ import {
 import statsText from "../../kernels/group_norm/stats.wgsl" with { type: "text" };
 import applyText from "../../kernels/group_norm/apply.wgsl" with { type: "text" };
 
-const STATS = readingKernels("group_norm/stats.wgsl", statsText, "x");
+const STATS = reducingKernels("group_norm/stats.wgsl", statsText, ["x"]);
 const APPLY = storingKernels("group_norm/apply.wgsl", applyText, "x");
 
 export interface GroupNormOptions {
@@ -76,7 +76,7 @@ export const groupNormStatsOp: OpDef = {
     const { batch, size } = dimensions(x, groups);
     return variantsOf(readings(device, x, size), ({ name, width, value, lanes, ...r }) => ({
       calls: [{
-        kernel: STATS[name],
+        kernel: STATS(name, device),
         constants: { WORKGROUP: reductionWorkgroup(device) },
         specialize: { ...value, ...lanes, ...r.x, WIDTH: `${width}.0` },
         params: { rows: batch * groups, count: size / width, eps },

@@ -16,8 +16,8 @@ import {
 import { dimensions, positive, requireParts } from "./group_norm_shared.ts";
 import {
   foldGrid,
-  readingKernels,
   readings,
+  reducingKernels,
   reductionWorkgroup,
   rowGrid,
   storingKernels,
@@ -30,7 +30,7 @@ import parametersText from "../../kernels/group_norm/backward_parameters.wgsl" w
 import meansText from "../../kernels/group_norm/backward_means.wgsl" with { type: "text" };
 import dataText from "../../kernels/group_norm/backward_data.wgsl" with { type: "text" };
 
-const SUMS = readingKernels("group_norm/backward_sums.wgsl", sumsText, "x", "dy");
+const SUMS = reducingKernels("group_norm/backward_sums.wgsl", sumsText, ["x", "dy"]);
 const PARAMETERS = kernel("group_norm/backward_parameters.wgsl", parametersText);
 const MEANS = kernel("group_norm/backward_means.wgsl", meansText);
 const DATA = storingKernels("group_norm/backward_data.wgsl", dataText, "x", "dy");
@@ -117,7 +117,7 @@ export const groupNormSumsOp: OpDef = {
       readings(device, x, pixels, { dy: dy.dtype }),
       ({ name, width, value, lanes, ...r }) => ({
         calls: [{
-          kernel: SUMS[name],
+          kernel: SUMS(name, device),
           constants: { WORKGROUP: reductionWorkgroup(device) },
           specialize: { ...value, ...lanes, ...r.x, ...r.dy },
           params: {

@@ -10,6 +10,9 @@ import both16Text from "../../kernels/lib/both_reads_16.wgsl" with { type: "text
 import texelsText from "../../kernels/lib/lane_texels.wgsl" with { type: "text" };
 import storesText from "../../kernels/lib/stores.wgsl" with { type: "text" };
 import stores16Text from "../../kernels/lib/stores_16.wgsl" with { type: "text" };
+import reduceText from "../../kernels/lib/reduce.wgsl" with { type: "text" };
+import reduceLanesText from "../../kernels/lib/reduce_lanes.wgsl" with { type: "text" };
+import summedText from "../../kernels/lib/summed.wgsl" with { type: "text" };
 import upperText from "../../kernels/lib/upper_texels.wgsl" with { type: "text" };
 
 /** Whether each invocation works for itself, or a subgroup of so many together. */
@@ -78,3 +81,12 @@ export const storing = (
   8: kernel(file, text, STORES[8], ...libraries),
   16: kernel(file, text, STORES[16], ...libraries),
 });
+
+/** What REDUCE joins are numbers. */
+export const SUMMED = summedText;
+
+/** How kernels join what the invocations of a workgroup have: through its memory. */
+export const REDUCE = reduceText;
+
+/** REDUCE where the workgroup is a subgroup. */
+export const REDUCE_BY_LANES = reduceLanesText;

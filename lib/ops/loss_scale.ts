@@ -7,9 +7,10 @@ import { f32, i32, kernel } from "./common.ts";
 import { CLIP_BLOCK, requireGradient, sumOfSquares, withSquares } from "./gradient_clip.ts";
 import { ADAMW_HYPER } from "./optimizer.ts";
 import { readings, variantsOf } from "./rows.ts";
+import { REDUCE, SUMMED } from "./lanes.ts";
 import updateText from "../../kernels/loss_scale/update.wgsl" with { type: "text" };
 
-const UPDATE = kernel("loss_scale/update.wgsl", updateText);
+const UPDATE = kernel("loss_scale/update.wgsl", `${updateText}\n${REDUCE}`, SUMMED);
 
 /** Elements of the state: scale, growth_tracker, steps skipped, steps taken. */
 export const LOSS_SCALE_STATE = 4;

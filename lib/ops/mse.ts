@@ -1,9 +1,17 @@
 /** Mean squared error. */
 
-import { input, type KernelCall, type Lowering, output, scratch } from "../graph/kernel_call.ts";
+import {
+  input,
+  type KernelCall,
+  type KernelSource,
+  type Lowering,
+  output,
+  scratch,
+} from "../graph/kernel_call.ts";
 import { type DeviceProfile, type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { f32, kernel, only, requireFloat, requireSame } from "./common.ts";
+import { f32, kernel, only, requireFloat, requireSame, subgroupLanes } from "./common.ts";
+import { REDUCE, REDUCE_BY_LANES, SUMMED } from "./lanes.ts";
 import { reductionWorkgroup } from "./rows.ts";
 import { scale } from "./scale.ts";
 import partialText from "../../kernels/mse/partial.wgsl" with { type: "text" };
@@ -11,9 +19,14 @@ import totalText from "../../kernels/mse/total.wgsl" with { type: "text" };
 import aloneText from "../../kernels/lib/loss_alone.wgsl" with { type: "text" };
 import gradientText from "../../kernels/lib/loss_gradient.wgsl" with { type: "text" };
 
-const ALONE = kernel("mse/partial.wgsl", partialText, aloneText);
-const WITH_GRADIENT = kernel("mse/partial.wgsl", partialText, gradientText);
-const TOTAL = kernel("mse/total.wgsl", totalText);
+const partial = (keep: string, reduce: string) =>
+  kernel("mse/partial.wgsl", `${partialText}\n${reduce}`, keep, SUMMED);
+const ALONE = [partial(aloneText, REDUCE), partial(aloneText, REDUCE_BY_LANES)] as const;
+const WITH_GRADIENT = [
+  partial(gradientText, REDUCE),
+  partial(gradientText, REDUCE_BY_LANES),
+] as const;
+const TOTAL = kernel("mse/total.wgsl", `${totalText}\n${REDUCE}`, SUMMED);
 
 /** [1]: the mean of (prediction − target)² over all elements. */
 export function mse(prediction: Tensor, target: Tensor): Tensor {
@@ -45,7 +58,7 @@ export const mseOp: OpDef = {
     return [Float64Array.of(sum / prediction.length)];
   },
   lower: ({ inputs, device }) =>
-    only("two passes", () => twoPasses(sizeOf(inputs[0].shape), device, { kernel: ALONE })),
+    only("two passes", () => twoPasses(sizeOf(inputs[0].shape), device, { kernels: ALONE })),
   cost: (inputs, outputs) => ({
     flops: 3 * sizeOf(inputs[0].shape),
     bytes: trafficOf(inputs, outputs),
@@ -75,7 +88,7 @@ export const mseWithGradientOp: OpDef = {
   lower: ({ inputs, device }) =>
     only("two passes", () =>
       twoPasses(sizeOf(inputs[0].shape), device, {
-        kernel: WITH_GRADIENT,
+        kernels: WITH_GRADIENT,
         bindings: { dloss: input(2), dprediction: output(1) },
       })),
   cost: (inputs, outputs) => ({
@@ -95,14 +108,17 @@ export const mseWithGradientOp: OpDef = {
 function twoPasses(
   length: number,
   device: DeviceProfile,
-  first: Pick<KernelCall, "kernel"> & { readonly bindings?: KernelCall["bindings"] },
+  first: {
+    readonly kernels: readonly [alone: KernelSource, byLanes: KernelSource];
+    readonly bindings?: KernelCall["bindings"];
+  },
 ): Lowering {
   const workgroup = reductionWorkgroup(device);
   const count = Math.ceil(length / (4 * 32 * workgroup));
   return {
     scratch: [4 * count],
     calls: [{
-      kernel: first.kernel,
+      kernel: first.kernels[subgroupLanes(device) ? 1 : 0],
       constants: { WORKGROUP: workgroup },
       params: { length },
       bindings: {

@@ -3,8 +3,8 @@
 import type { KernelSource, Lowering } from "../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../graph/op.ts";
 import { type DType, sizeOf, type TensorType } from "../graph/tensor.ts";
-import { kernel, storedAs } from "./common.ts";
-import { STORES, storingOn } from "./lanes.ts";
+import { kernel, storedAs, subgroupLanes } from "./common.ts";
+import { REDUCE, REDUCE_BY_LANES, STORES, storingOn } from "./lanes.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import xVec4 from "../../kernels/lib/read_x_vec4.wgsl" with { type: "text" };
 import xScalar from "../../kernels/lib/read_x_scalar.wgsl" with { type: "text" };
@@ -129,6 +129,22 @@ export function storingKernels(
   return (name, device) => (name === "staged" && storingOn(device) === 16 ? low : alone)[name];
 }
 
+/**
+ * As `readingKernels`, of kernels that join what a workgroup of `reductionWorkgroup` has by
+ * kernels/lib/reduce.wgsl; `libraries` stand before that.
+ */
+export function reducingKernels(
+  file: string,
+  text: string,
+  tensors: readonly (keyof typeof LIBRARIES)[],
+  ...libraries: string[]
+): (name: Reading["name"], device: DeviceProfile) => KernelSource {
+  const of = (reduce: string) =>
+    readingKernels(file, [...libraries, text, reduce].join("\n"), ...tensors);
+  const [alone, byLanes] = [of(REDUCE), of(REDUCE_BY_LANES)];
+  return (name, device) => (subgroupLanes(device) ? byLanes : alone)[name];
+}
+
 /** A variant for each reading. */
 export function variantsOf(
   all: readonly Reading[],
@@ -137,10 +153,13 @@ export function variantsOf(
   return all.map((reading) => ({ name: reading.name, exact: true, build: () => build(reading) }));
 }
 
-/** Workgroup size of a reduction: on software each further lane is another pass over its code. */
+/**
+ * Workgroup size of a reduction: on software each further lane is another pass over its code.
+ * kernels/lib/reduce.wgsl wants eight at least.
+ */
 export function reductionWorkgroup(device: DeviceProfile): number {
   return device.software
-    ? device.lanes
+    ? Math.max(8, device.lanes)
     : Math.min(256, device.limits.maxComputeInvocationsPerWorkgroup);
 }
 

@@ -8,6 +8,7 @@ import type { DeviceProfile } from "../../lib/graph/op.ts";
 import { subgroupLanes } from "../../lib/ops/common.ts";
 import { conv2dBackwardWeightOp } from "../../lib/ops/conv2d.ts";
 import { fastShapes } from "../../lib/ops/conv2d/direct.ts";
+import { reductionWorkgroup } from "../../lib/ops/rows.ts";
 import { geometry } from "../../lib/ops/conv2d/geometry.ts";
 
 const { software, gpu } = AUDIT_PROFILES;
@@ -36,6 +37,15 @@ Deno.test("subgroup operations stand in plans for software alone, in workgroups 
   assert.deepEqual([...found].sort(), ["software", "software-512"]);
 });
 
+/** Kernels that join what a workgroup has. */
+const REDUCING = [
+  "gradient_clip/partial",
+  "group_norm/backward_sums",
+  "group_norm/stats",
+  "mse/partial",
+  "sum/rows",
+].map((name) => `kernels/${name}.wgsl`);
+
 Deno.test("where a subgroup has sixteen, kernels share by it, and its lower half stores for both", () => {
   const shuffling = new Map<string, Set<string>>();
   for (const [name, plan] of lockedPlans()) {
@@ -58,8 +68,25 @@ Deno.test("where a subgroup has sixteen, kernels share by it, and its lower half
       "conv2d/upsampled_backward_weight_lanes",
     ]
   ) assert.ok(sixteen.has(`kernels/${file}.wgsl`), file);
-  assert.equal(shuffling.get("software")!.size, 0);
+  for (const file of REDUCING) assert.ok(sixteen.has(file), file);
+  assert.deepEqual([...shuffling.get("software")!].sort(), REDUCING);
   assert.equal(shuffling.get("gpu")!.size, 0);
+});
+
+Deno.test("kernels that join what a workgroup has wait for no memory where it is a subgroup", () => {
+  for (const [name, plan] of lockedPlans()) {
+    const isSoftware = name.split(" ")[2].startsWith("software");
+    for (const { file, text } of plan.shaders) {
+      if (!REDUCING.includes(file)) continue;
+      assert.equal(/workgroupBarrier/.test(text), !isSoftware, `${name}: ${file}`);
+    }
+  }
+  assert.equal(reductionWorkgroup({ ...software, lanes: 16 }), 16);
+  assert.equal(
+    reductionWorkgroup({ ...software, lanes: 4 }),
+    8,
+    "reduce.wgsl joins eight at the end",
+  );
 });
 
 Deno.test("3×3 convolutions by lanes come first where few of the channels taken are not there", () => {
