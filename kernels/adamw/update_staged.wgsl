@@ -4,6 +4,7 @@
 //   where hyper.apply = 0, only ema changes (a micro-batch that does not end an optimizer step)
 // Source: Loshchilov & Hutter 2019, arXiv:1711.05101; torch.optim.AdamW (single tensor form).
 // Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/stores_four.wgsl
 // Bindings:
 //   g: f32 [n], the gradient, staged
 //   hyper: f32 [12]: lr, 1 - b1, b2, 1 - b2, eps, 1 - lr wd, lr / (1 - b1^t), sqrt(1 - b2^t),
@@ -34,6 +35,13 @@ override WORKGROUP: u32 = 64;
 @group(0) @binding(9) var<storage, read_write> v: array<vec4<f32>>;
 @group(0) @binding(10) var<storage, read_write> ema: array<vec4<f32>>;
 
+fn put(at: u32, weight: vec4<f32>, first: vec4<f32>, second: vec4<f32>, average: vec4<f32>) {
+  p[at] = weight;
+  m[at] = first;
+  v[at] = second;
+  ema[at] = average;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) wid: vec3<u32>,
@@ -41,9 +49,6 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let i = (wid.y * groups.x + wid.x) * WORKGROUP + lane;
-  if (i >= params.count4) {
-    return;
-  }
   let rates = hyper[0];
   let steps = hyper[1];
   let rest = hyper[2];
@@ -57,9 +62,14 @@ fn main(
   // No branch: Mesa would compile one on a uniform anew for every dispatch, its value inlined.
   let applies = rest.z != 0.0;
   let weight = select(p_old, p_new, applies);
-  m[i] = select(m_old, m_new, applies);
-  v[i] = select(v_old, v_new, applies);
-  p[i] = weight;
   let average = staged(ema_before, i);
-  ema[i] = average + rest.y * (weight - average);
+  put_all(
+    lane,
+    i < params.count4,
+    i,
+    weight,
+    select(m_old, m_new, applies),
+    select(v_old, v_new, applies),
+    average + rest.y * (weight - average),
+  );
 }

@@ -4,6 +4,7 @@
 //   an odd one its two ends.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/taps_3x3.wgsl
+// Joins: kernels/lib/stores.wgsl
 // Bindings:
 //   x: dy, f32 [N,Ci,Ho,Wo] staged
 //   panels: staged, packed transposed by pack_panels.wgsl (so the kernels are flipped), a panel
@@ -99,31 +100,32 @@ fn filled(v: f32) -> Tile {
   return Tile(vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v), vec4(v));
 }
 
-fn store_row(even: vec4<f32>, odd: vec4<f32>, plane: u32, iy: u32, column: u32, add: f32) {
-  if (iy >= params.h) {
-    return;
-  }
-  let at = plane + iy * params.w4 + column * 2;
+fn put(at: u32, value: Stored) {
+  y[at] = value;
+}
+
+fn store_row(lane: u32, inside: bool, even: vec4<f32>, odd: vec4<f32>, at: u32, add: f32) {
   var a = vec4(even.x, odd.x, even.y, odd.y) + add;
   var b = vec4(even.z, odd.z, even.w, odd.w) + add;
   if (params.has_extra != 0) {
     a += staged(extra, at);
     b += staged(extra, at + 1);
   }
-  y[at] = Stored(a);
-  y[at + 1] = Stored(b);
+  put_all(lane, inside, at, Stored(a));
+  put_all(lane, inside, at + 1, Stored(b));
 }
 
-fn store(tile: Tile, n: u32, co: u32, iy: u32, column: u32) {
-  if (co >= params.co) {
-    return;
-  }
-  let add = select(0.0, channel[n * params.co + co], params.has_channel != 0);
-  let plane = (n * params.co + co) * params.h * params.w4;
-  store_row(tile.even0, tile.odd0, plane, iy, column, add);
-  store_row(tile.even1, tile.odd1, plane, iy + 1, column, add);
-  store_row(tile.even2, tile.odd2, plane, iy + 2, column, add);
-  store_row(tile.even3, tile.odd3, plane, iy + 3, column, add);
+fn store(lane: u32, tile: Tile, n: u32, co: u32, iy: u32, column: u32) {
+  let is_one = n < params.batch && co < params.co;
+  let row = min(n, params.batch - 1) * params.co + min(co, params.co - 1);
+  let add = select(0.0, channel[row], params.has_channel != 0);
+  let h = params.h;
+  let w4 = params.w4;
+  let at = (row * h + iy) * w4 + column * 2;
+  store_row(lane, is_one && iy < h, tile.even0, tile.odd0, at, add);
+  store_row(lane, is_one && iy + 1 < h, tile.even1, tile.odd1, at + w4, add);
+  store_row(lane, is_one && iy + 2 < h, tile.even2, tile.odd2, at + 2 * w4, add);
+  store_row(lane, is_one && iy + 3 < h, tile.even3, tile.odd3, at + 3 * w4, add);
 }
 
 /// Tile i of four.
@@ -144,6 +146,7 @@ fn chosen(i: u32, t0: Tile, t1: Tile, t2: Tile, t3: Tile) -> Tile {
 
 /// Of four channels. A loop, for a store is much code.
 fn store_four(
+  lane: u32,
   t0: Tile,
   t1: Tile,
   t2: Tile,
@@ -154,7 +157,7 @@ fn store_four(
   column: u32,
 ) {
   for (var i = 0u; i < 4; i++) {
-    store(chosen(i, t0, t1, t2, t3), n, first + i, iy, column);
+    store(lane, chosen(i, t0, t1, t2, t3), n, first + i, iy, column);
   }
 }
 
@@ -168,9 +171,6 @@ fn main(
   let column = index % params.wo4;
   let band = index / params.wo4 % bands;
   let n = index / (params.wo4 * bands);
-  if (n >= params.batch) {
-    return;
-  }
   var at = wid.x * params.panel_size;
   let bias_low = staged(panels, at);
   let bias_high = staged(panels, at + 1);
@@ -185,7 +185,7 @@ fn main(
   var t7 = filled(bias_high.w);
 
   let area = params.ho * params.wo4;
-  var plane = n * params.ci * area;
+  var plane = min(n, params.batch - 1) * params.ci * area;
   for (var ci = 0u; ci < params.ci; ci++) {
     let r0 = load_row(plane, band * 2, column);
     let r1 = load_row(plane, band * 2 + 1, column);
@@ -208,6 +208,6 @@ fn main(
     at += 18;
   }
   let co = wid.x * 8;
-  store_four(t0, t1, t2, t3, n, co, band * 4, column);
-  store_four(t4, t5, t6, t7, n, co + 4, band * 4, column);
+  store_four(lane, t0, t1, t2, t3, n, co, band * 4, column);
+  store_four(lane, t4, t5, t6, t7, n, co + 4, band * 4, column);
 }

@@ -10,6 +10,8 @@ import both16Text from "../../kernels/lib/both_reads_16.wgsl" with { type: "text
 import texelsText from "../../kernels/lib/lane_texels.wgsl" with { type: "text" };
 import storesText from "../../kernels/lib/stores.wgsl" with { type: "text" };
 import stores16Text from "../../kernels/lib/stores_16.wgsl" with { type: "text" };
+import fourText from "../../kernels/lib/stores_four.wgsl" with { type: "text" };
+import four16Text from "../../kernels/lib/stores_four_16.wgsl" with { type: "text" };
 import reduceText from "../../kernels/lib/reduce.wgsl" with { type: "text" };
 import reduceLanesText from "../../kernels/lib/reduce_lanes.wgsl" with { type: "text" };
 import summedText from "../../kernels/lib/summed.wgsl" with { type: "text" };
@@ -71,16 +73,29 @@ export function sharingOn(device: DeviceProfile): Sharing[] {
 /** What there is on a device for kernels that only store together. */
 export const storingOn = (device: DeviceProfile): Sharing => sharingOn(device)[0];
 
-/** A kernel with each way to store; `libraries` stand behind that. */
-export const storing = (
+/** The same of four tensors at once. */
+const STORES_FOUR: Readonly<Record<Sharing, string>> = {
+  alone: fourText,
+  8: fourText,
+  16: four16Text,
+};
+
+const withStores = (stores: Readonly<Record<Sharing, string>>) =>
+(
   file: string,
   text: string,
   ...libraries: string[]
 ): Record<Sharing, KernelSource> => ({
-  alone: kernel(file, text, STORES.alone, ...libraries),
-  8: kernel(file, text, STORES[8], ...libraries),
-  16: kernel(file, text, STORES[16], ...libraries),
+  alone: kernel(file, text, stores.alone, ...libraries),
+  8: kernel(file, text, stores[8], ...libraries),
+  16: kernel(file, text, stores[16], ...libraries),
 });
+
+/** A kernel with each way to store; `libraries` stand behind that. */
+export const storing = withStores(STORES);
+
+/** A kernel that stores in four tensors at once, with each way to. */
+export const storingFour = withStores(STORES_FOUR);
 
 /** What REDUCE joins are numbers. */
 export const SUMMED = summedText;

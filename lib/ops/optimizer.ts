@@ -4,6 +4,7 @@ import { gridFor, input, type KernelCall, output } from "../graph/kernel_call.ts
 import { type OpDef, trafficOf, type Variant } from "../graph/op.ts";
 import { sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
 import { ELEMENTWISE, f32, i32, kernel, only, requireFloat, requireSame } from "./common.ts";
+import { storingFour, storingOn } from "./lanes.ts";
 import { storageOrStaged } from "./rows.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import adamwStagedText from "../../kernels/adamw/update_staged.wgsl" with { type: "text" };
@@ -12,7 +13,7 @@ import accumulateText from "../../kernels/accumulate/forward.wgsl" with { type: 
 import logText from "../../kernels/log_scalar/forward.wgsl" with { type: "text" };
 
 const ADAMW = kernel("adamw/update.wgsl", adamwText);
-const ADAMW_STAGED = kernel("adamw/update_staged.wgsl", adamwStagedText, stagedLibrary);
+const ADAMW_STAGED = storingFour("adamw/update_staged.wgsl", adamwStagedText, stagedLibrary);
 const ACCUMULATE = kernel("accumulate/forward.wgsl", accumulateText);
 const LOG = kernel("log_scalar/forward.wgsl", logText);
 
@@ -96,7 +97,10 @@ export const adamwOp: OpDef = {
       device,
       [g, ...states],
       variant("vec4", { kernel: ADAMW, bindings }),
-      variant("staged", { kernel: ADAMW_STAGED, bindings: { ...bindings, ...before } }),
+      variant("staged", {
+        kernel: ADAMW_STAGED[storingOn(device)],
+        bindings: { ...bindings, ...before },
+      }),
     );
   },
   cost: (inputs, outputs) => ({

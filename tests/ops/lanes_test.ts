@@ -14,6 +14,7 @@ const STORING = ["add", "group_norm_apply", "group_norm_data_gradient"];
 /** Ops that have such kernels. */
 const OPS = [
   ...STORING,
+  "adamw",
   "attention",
   "attention_backward",
   "conv2d",

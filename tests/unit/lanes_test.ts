@@ -58,6 +58,8 @@ Deno.test("where a subgroup has sixteen, kernels share by it, and its lower half
   for (
     const file of [
       "add/forward_staged",
+      "adamw/update_staged",
+      "conv2d/backward_data_3x3_stride2",
       "group_norm/apply",
       "group_norm/backward_data",
       "conv2d/direct_3x3_lanes",

@@ -15,7 +15,7 @@ import {
 import type { DeviceKind, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
 import { ELEMENTWISE, kernel, storedAs, type SubgroupLanes, subgroupLanes } from "../common.ts";
-import { byLanes, EIGHTS_ALIKE, STORES } from "../lanes.ts";
+import { byLanes, EIGHTS_ALIKE, STORES, storing } from "../lanes.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { LANE_PANEL, panelsOf, STAGED } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };
@@ -68,7 +68,7 @@ const NORMALISED_BY_LANES = byLanesReading(normalisedLibrary);
 const COEFFICIENTS = kernel("group_norm/coefficients.wgsl", coefficientsText);
 const WIDE = kernel("conv2d/direct_3x3_wide.wgsl", wideText, STAGED);
 const STRIDE_2 = kernel("conv2d/direct_3x3_stride2.wgsl", strideText, STAGED, tapsText);
-const BACKWARD_DATA_STRIDE_2 = kernel(
+const BACKWARD_DATA_STRIDE_2 = storing(
   "conv2d/backward_data_3x3_stride2.wgsl",
   dataText,
   STAGED,
@@ -105,13 +105,14 @@ export interface Epilogue {
 /**
  * "3×3 in tiles": of 8×4 pixels, also where rows of 32 are possible; "3×3 by 8 lanes": such a tile for a
  * subgroup, whose invocations share the pixels, or two for one of 16; "1×1 by 8 lanes": they share the
- * weights.
+ * weights; "3×3 stride 2 by 16 lanes": they store together.
  */
 export type Shape =
   | "3×3"
   | "3×3 in tiles"
   | `3×3 by ${SubgroupLanes} lanes`
   | "3×3 stride 2"
+  | "3×3 stride 2 by 16 lanes"
   | "1×1"
   | `1×1 by ${SubgroupLanes} lanes`
   | "any";
@@ -122,6 +123,7 @@ const NAMES: Readonly<Record<Shape, string>> = {
   "3×3 by 8 lanes": "direct_lanes",
   "3×3 by 16 lanes": "direct_lanes",
   "3×3 stride 2": "direct",
+  "3×3 stride 2 by 16 lanes": "direct",
   "1×1": "direct",
   "1×1 by 8 lanes": "direct_lanes",
   "1×1 by 16 lanes": "direct_lanes",
@@ -143,6 +145,7 @@ export function fastShapes(g: Geometry, channels: number, device: DeviceKind): S
   if (!shape) return [];
   const lanes = subgroupLanes(device);
   if (shape === "1×1") return lanes ? [`1×1 by ${lanes} lanes`, shape] : [shape];
+  if (shape === "3×3 stride 2") return [lanes === 16 ? "3×3 stride 2 by 16 lanes" : shape];
   if (shape !== "3×3") return [shape];
   const tiles: Shape[] = hasRows(g) ? ["3×3 in tiles"] : [];
   const others: Shape[] = device.lanes === 16 ? [shape, ...tiles] : [...tiles, shape];
@@ -208,7 +211,8 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
       store: "staged 4",
     };
   }
-  if (lanes) {
+  const isStride2 = shape === "3×3 stride 2" || shape === "3×3 stride 2 by 16 lanes";
+  if (lanes && !isStride2) {
     return {
       kernel: BY_LANES[lanes],
       taps: 9,
@@ -232,7 +236,7 @@ function tiling(g: Geometry, shape: Shape, transposed: boolean): Tiling {
     };
   }
   return {
-    kernel: transposed ? BACKWARD_DATA_STRIDE_2 : STRIDE_2,
+    kernel: transposed ? BACKWARD_DATA_STRIDE_2[lanes ?? "alone"] : STRIDE_2,
     taps: 9,
     width: 8,
     params: { batch: n, h, w4: w / 4, ho, wo4: wo / 4 },
