@@ -261,6 +261,7 @@ await main(async () => {
     inpaint: inpainting !== undefined,
     exact: o.exact,
     choose: await tunedChoice(gpu),
+    ahead: true,
     onPipeline: (done, total) => compiling.update(done / total),
   });
   compiling.stop();

@@ -94,7 +94,7 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
   let rate = 0;
   try {
     const { complete, step } = await trainSession(
-      { config, dataset, cache, out, resume, openGpu: open, team, packed },
+      { config, dataset, cache, out, resume, openGpu: open, team, packed, ahead: !team },
       {
         onPipeline(done, total) {
           compiling ??= showProgress("kernels ", 1);

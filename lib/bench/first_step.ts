@@ -26,7 +26,7 @@ export async function firstStep(preset: string, batch: number, size: number): Pr
   const options = { device: gpu.profile, choose: await tunedChoice(gpu) };
   const step = benchStep("train", benchConfig(batch, size, preset), options);
   const before = performance.now();
-  const loaded = await LoadedStep.load(gpu, step);
+  const loaded = await LoadedStep.load(gpu, step, { ahead: true });
   const compile = performance.now() - before;
   await loaded.time();
   const total = performance.now() - start;

@@ -45,6 +45,8 @@ export interface SamplerOptions {
   /** Use the weights in a state of another executable instead of own ones. */
   readonly share?: { readonly from: Executable; readonly state: string };
   readonly onPipeline?: (done: number, total: number) => void;
+  /** See `LoadOptions`; of the plan with the model. */
+  readonly ahead?: boolean;
 }
 
 export interface SampleRequest {
@@ -111,10 +113,11 @@ export class Sampler {
   static async create(gpu: Gpu, options: SamplerOptions): Promise<Sampler> {
     requirePrecision(options.precision, gpu);
     const { batch, height, width, exact, choose, share, onPipeline, guided } = options;
-    const load = (graph: Graph, shared: Record<string, State>) =>
+    const load = (graph: Graph, shared: Record<string, State>, ahead?: boolean) =>
       Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact, choose }), {
         share: shared,
         onPipeline,
+        ahead,
       });
     const of = { ...options, device: gpu.profile };
     const weights: Record<string, State> = share ? { params: share } : {};
@@ -122,7 +125,7 @@ export class Sampler {
       Object.fromEntries(names.map((state) => [state, { from: owner, state }]));
     let main: Executable, passes: Plans["passes"], plain: Executable | undefined;
     if (guided && options.twoPasses) {
-      const model = await load(modelGraph(of), weights);
+      const model = await load(modelGraph(of), weights, options.ahead);
       main = await load(stepGraph(options), from(model, "x", "e"));
       const keep = await load(keepGraph(options), {
         ...from(model, "e"),
@@ -130,7 +133,7 @@ export class Sampler {
       });
       passes = { model, keep };
     } else {
-      main = await load(samplingGraph({ ...of, noise: "device" }), weights);
+      main = await load(samplingGraph({ ...of, noise: "device" }), weights, options.ahead);
       if (guided && options.interval) {
         const graph = samplingGraph({ ...of, guided: false, noise: "device" });
         plain = await load(graph, { ...from(main, "params", "x", "x0"), ...weights });

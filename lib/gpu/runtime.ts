@@ -3,6 +3,7 @@
  * `device.ts`.
  */
 
+import { type Ahead, compileAhead } from "./compile_ahead.ts";
 import type { Gpu } from "./device.ts";
 import { pipelineFor } from "./pipelines.ts";
 import { type Plan, planBytes, type PlanSlot, type PlanStage } from "./plan.ts";
@@ -23,6 +24,8 @@ export interface LoadOptions {
   readonly poison?: boolean;
   /** Called as pipelines get ready. */
   readonly onPipeline?: (done: number, total: number) => void;
+  /** The first whole run compiles on two cores where it can; see `compile_ahead.ts`. */
+  readonly ahead?: boolean;
 }
 
 /** Arguments of copyBufferToTexture. */
@@ -74,15 +77,18 @@ export class Executable {
   /** States that what runs once depends on, and their writes when it ran. */
   readonly #constant = new Map<GPUBuffer, number>();
   #done = 0;
+  #isAhead: boolean;
+  #ahead?: Ahead;
 
-  private constructor(gpu: Gpu, plan: Plan) {
+  private constructor(gpu: Gpu, plan: Plan, isAhead: boolean) {
     this.gpu = gpu;
     this.plan = plan;
+    this.#isAhead = isAhead;
   }
 
   /** Compiles the shaders and allocates the memory of a plan. */
   static async load(gpu: Gpu, plan: Plan, options: LoadOptions = {}): Promise<Executable> {
-    const self = new Executable(gpu, plan);
+    const self = new Executable(gpu, plan, options.ahead ?? false);
     let done = 0;
     const compiled = await Promise.all(plan.shaders.map(async (shader) => {
       const pipeline = await pipelineFor(gpu, shader);
@@ -234,6 +240,7 @@ export class Executable {
     this.gpu.check();
     const isWhole = from === 0 && to === this.#steps.length;
     const isPrepared = isWhole && this.#isPrepared;
+    if (isWhole) this.#lookAhead();
     const encoder = this.gpu.device.createCommandEncoder();
     let pass = encoder.beginComputePass();
     let last: GPUComputePipeline | undefined;
@@ -261,6 +268,18 @@ export class Executable {
     this.gpu.device.queue.submit([encoder.finish()]);
     this.#done = to;
     this.#ran(isWhole);
+  }
+
+  /** Before the first whole run another thread begins to compile; the second says that it is done. */
+  #lookAhead(): void {
+    if (this.#isAhead) this.#ahead = compileAhead(this.gpu, this.plan);
+    else this.#stopAhead();
+    this.#isAhead = false;
+  }
+
+  #stopAhead(): void {
+    this.#ahead?.stop();
+    this.#ahead = undefined;
   }
 
   /** Notes what a run has changed, and, where it was whole, that what runs once has run. */
@@ -322,6 +341,7 @@ export class Executable {
     } else encoder.copyBufferToBuffer(this.#buffers[slot.buffer], slot.offset, staging, 0, size);
     device.queue.submit([encoder.finish()]);
     await staging.mapAsync(GPUMapMode.READ);
+    this.#stopAhead();
     const bytes = staging.getMappedRange().slice(0, slot.bytes);
     staging.unmap();
     idle.push(staging);

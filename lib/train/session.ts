@@ -20,6 +20,8 @@ export interface SessionOptions {
   readonly team?: Team;
   /** A packed file of the training slices, see `TrainerOptions`. */
   readonly packed?: string;
+  /** See `LoadOptions`. */
+  readonly ahead?: boolean;
 }
 
 export interface SessionEvents {
@@ -80,12 +82,12 @@ async function followRun(trainer: Trainer, events: RunEvents): Promise<boolean> 
 
 async function start(
   gpu: Gpu,
-  { config, dataset, cache, out, team, packed }: SessionOptions,
+  { config, dataset, cache, out, team, packed, ahead }: SessionOptions,
   events: SessionEvents,
   resume: boolean,
 ): Promise<Trainer> {
   const { onPipeline } = events;
-  const options = { onPipeline, team, packed };
+  const options = { onPipeline, team, packed, ahead };
   const trainer = await Trainer.create(gpu, config, dataset.train, cache, options);
   // A run killed before its first checkpoint begins again; being a function of its seed, it is the
   // same run.

@@ -50,6 +50,8 @@ export interface TrainerOptions {
   /** A packed file of the records, to read batches from instead of the cache. */
   readonly packed?: string;
   readonly onPipeline?: (done: number, total: number) => void;
+  /** See `LoadOptions`. */
+  readonly ahead?: boolean;
 }
 
 export class Trainer {
@@ -95,12 +97,12 @@ export class Trainer {
     config: RunConfig,
     records: readonly SliceRecord[],
     cache: SliceCache,
-    { onPipeline, team, packed }: TrainerOptions = {},
+    { onPipeline, team, packed, ahead }: TrainerOptions = {},
   ): Promise<Trainer> {
     requirePrecision(config.precision, gpu);
     const choose = await tunedChoice(gpu);
     const { layout, plan: laidOut } = trainingStep(config, gpu.profile, team?.size, choose);
-    const executable = await Executable.load(gpu, laidOut, { onPipeline });
+    const executable = await Executable.load(gpu, laidOut, { onPipeline, ahead });
     const trainer = new Trainer(gpu, config, layout, executable, records, cache, team, packed);
     const { prediction_type, snr_gamma } = config;
     const alphas = schedulerAlphas(schedulerConfig(trainingScheduler(config), "configuration"));
