@@ -124,18 +124,20 @@ export function ordered(mutants: readonly Mutant[], seed = 1): Mutant[] {
 }
 
 /**
- * Plants the mutant in a shader's final text, of which the file is a part: a kernel stands last, a
- * library before it. Returns undefined where the file's line is not in the text.
+ * Plants the mutant in a shader's final text, of which the file is a part: a kernel stands last, or
+ * before one library, the others before it. Returns undefined where the file's line is not in the text.
  */
 export function plant(finalText: string, fileText: string, mutant: Mutant): string | undefined {
   const own = fileText.split("\n");
   const header = own.slice(0, own.findIndex((l) => !l.startsWith("//"))).join("\n");
   if (!finalText.includes(header)) return undefined;
   const lines = finalText.split("\n");
+  const head = lines.lastIndexOf(own[0]);
+  const behind = lines.findIndex((line, i) => i > head && line.startsWith("// Library:"));
   // Specialised lines may lose the empty lines behind them: a kernel is counted from its end.
   const start = header.startsWith("// Library:")
-    ? lines.lastIndexOf(own[0])
-    : lines.length - own.length;
+    ? head
+    : (behind < 0 ? lines.length : behind) - own.length;
   const at = start + mutant.line - 1;
   if (at < 0 || lines[at]?.trim() !== mutant.before) return undefined;
   lines[at] = mutant.after;

@@ -128,6 +128,9 @@ export const sumSpatialOp: OpDef = {
     { name: "odd", inputs: [f32(3, 6, 5, 17)], attrs: {}, tolerance: 3e-7 },
     { name: "batch 1", inputs: [f32(1, 2, 40, 40)], attrs: {}, tolerance: 3e-7 },
     { name: "one pixel", inputs: [f32(3, 6, 1, 1)], attrs: {}, tolerance: 0 },
+    // Rows that end where eight vec4s of a lane do, and where its next would begin.
+    { name: "whole chunks", inputs: [f32(1, 2, 32, 32)], attrs: {}, tolerance: 3e-7 },
+    { name: "chunks and a half", inputs: [f32(1, 2, 16, 30)], attrs: {}, tolerance: 3e-7 },
     {
       name: "large mean",
       inputs: [{ ...f32(2, 3, 128, 128), fill: { kind: "normal", mean: 1000 } }],

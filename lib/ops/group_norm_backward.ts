@@ -85,6 +85,9 @@ function backwardCases(
     make("odd", [3, 6, 5, 17], 3, false),
     make("odd silu", [3, 6, 5, 17], 3, true),
     make("vec4 across chunks", [1, 4, 50, 52], 2, true),
+    // Rows that end where four vec4s of a lane do, and where its next would begin.
+    make("whole chunks", [1, 4, 16, 32], 2, true),
+    make("chunks and a half", [1, 4, 14, 16], 2, true),
     // One element an iteration, 8 lanes would each take 65,728: past the limit of 65,535.
     make("long loop", [1, 1, 513, 1025], 1, true),
   ];

@@ -14,6 +14,7 @@ import fourText from "../../kernels/lib/stores_four.wgsl" with { type: "text" };
 import four16Text from "../../kernels/lib/stores_four_16.wgsl" with { type: "text" };
 import reduceText from "../../kernels/lib/reduce.wgsl" with { type: "text" };
 import reduceLanesText from "../../kernels/lib/reduce_lanes.wgsl" with { type: "text" };
+import reduceLanes16Text from "../../kernels/lib/reduce_lanes_16.wgsl" with { type: "text" };
 import summedText from "../../kernels/lib/summed.wgsl" with { type: "text" };
 import upperText from "../../kernels/lib/upper_texels.wgsl" with { type: "text" };
 
@@ -100,8 +101,13 @@ export const storingFour = withStores(STORES_FOUR);
 /** What REDUCE joins are numbers. */
 export const SUMMED = summedText;
 
-/** How kernels join what the invocations of a workgroup have: through its memory. */
-export const REDUCE = reduceText;
-
-/** REDUCE where the workgroup is a subgroup. */
-export const REDUCE_BY_LANES = reduceLanesText;
+/**
+ * How kernels join what the invocations of a workgroup of `reductionWorkgroup` have: through its
+ * memory, or by shuffles where it is a subgroup. Joined behind kernels: before `override WORKGROUP`
+ * naga takes the first for an error where several types have other names.
+ */
+export const REDUCE: Readonly<Record<Sharing, string>> = {
+  alone: reduceText,
+  8: reduceLanesText,
+  16: reduceLanes16Text,
+};

@@ -10,7 +10,7 @@ import { readings, variantsOf } from "./rows.ts";
 import { REDUCE, SUMMED } from "./lanes.ts";
 import updateText from "../../kernels/loss_scale/update.wgsl" with { type: "text" };
 
-const UPDATE = kernel("loss_scale/update.wgsl", `${updateText}\n${REDUCE}`, SUMMED);
+const UPDATE = kernel("loss_scale/update.wgsl", `${updateText}\n${REDUCE.alone}`, SUMMED);
 
 /** Elements of the state: scale, growth_tracker, steps skipped, steps taken. */
 export const LOSS_SCALE_STATE = 4;

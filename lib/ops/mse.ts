@@ -10,8 +10,8 @@ import {
 } from "../graph/kernel_call.ts";
 import { type DeviceProfile, type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { f32, kernel, only, requireFloat, requireSame, subgroupLanes } from "./common.ts";
-import { REDUCE, REDUCE_BY_LANES, SUMMED } from "./lanes.ts";
+import { f32, kernel, only, requireFloat, requireSame } from "./common.ts";
+import { REDUCE, type Sharing, storingOn, SUMMED } from "./lanes.ts";
 import { reductionWorkgroup } from "./rows.ts";
 import { scale } from "./scale.ts";
 import partialText from "../../kernels/mse/partial.wgsl" with { type: "text" };
@@ -19,14 +19,14 @@ import totalText from "../../kernels/mse/total.wgsl" with { type: "text" };
 import aloneText from "../../kernels/lib/loss_alone.wgsl" with { type: "text" };
 import gradientText from "../../kernels/lib/loss_gradient.wgsl" with { type: "text" };
 
-const partial = (keep: string, reduce: string) =>
-  kernel("mse/partial.wgsl", `${partialText}\n${reduce}`, keep, SUMMED);
-const ALONE = [partial(aloneText, REDUCE), partial(aloneText, REDUCE_BY_LANES)] as const;
-const WITH_GRADIENT = [
-  partial(gradientText, REDUCE),
-  partial(gradientText, REDUCE_BY_LANES),
-] as const;
-const TOTAL = kernel("mse/total.wgsl", `${totalText}\n${REDUCE}`, SUMMED);
+const partials = (keep: string): Record<Sharing, KernelSource> => {
+  const of = (reduce: string) =>
+    kernel("mse/partial.wgsl", `${partialText}\n${reduce}`, keep, SUMMED);
+  return { alone: of(REDUCE.alone), 8: of(REDUCE[8]), 16: of(REDUCE[16]) };
+};
+const ALONE = partials(aloneText);
+const WITH_GRADIENT = partials(gradientText);
+const TOTAL = kernel("mse/total.wgsl", `${totalText}\n${REDUCE.alone}`, SUMMED);
 
 /** [1]: the mean of (prediction − target)² over all elements. */
 export function mse(prediction: Tensor, target: Tensor): Tensor {
@@ -36,6 +36,7 @@ export function mse(prediction: Tensor, target: Tensor): Tensor {
 const LOSSES = [
   { name: "odd", inputs: [f32(3, 6, 17), f32(3, 6, 17)] },
   { name: "batch 1", inputs: [f32(1, 1, 5, 17), f32(1, 1, 5, 17)] },
+  { name: "whole vec4s", inputs: [f32(3, 5, 8), f32(3, 5, 8)] },
   { name: "128 x 128", inputs: [f32(8, 1, 128, 128), f32(8, 1, 128, 128)] },
   // One element an iteration, 8 lanes would each take 66,000: past the limit of 65,535.
   { name: "long loop", inputs: [f32(528001), f32(528001)] },
@@ -109,7 +110,7 @@ function twoPasses(
   length: number,
   device: DeviceProfile,
   first: {
-    readonly kernels: readonly [alone: KernelSource, byLanes: KernelSource];
+    readonly kernels: Record<Sharing, KernelSource>;
     readonly bindings?: KernelCall["bindings"];
   },
 ): Lowering {
@@ -118,7 +119,7 @@ function twoPasses(
   return {
     scratch: [4 * count],
     calls: [{
-      kernel: first.kernels[subgroupLanes(device) ? 1 : 0],
+      kernel: first.kernels[storingOn(device)],
       constants: { WORKGROUP: workgroup },
       params: { length },
       bindings: {

@@ -3,8 +3,8 @@
 import type { KernelSource, Lowering } from "../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../graph/op.ts";
 import { type DType, sizeOf, type TensorType } from "../graph/tensor.ts";
-import { kernel, storedAs, subgroupLanes } from "./common.ts";
-import { REDUCE, REDUCE_BY_LANES, STORES, storingOn } from "./lanes.ts";
+import { kernel, storedAs } from "./common.ts";
+import { REDUCE, STORES, storingOn } from "./lanes.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import xVec4 from "../../kernels/lib/read_x_vec4.wgsl" with { type: "text" };
 import xScalar from "../../kernels/lib/read_x_scalar.wgsl" with { type: "text" };
@@ -141,8 +141,8 @@ export function reducingKernels(
 ): (name: Reading["name"], device: DeviceProfile) => KernelSource {
   const of = (reduce: string) =>
     readingKernels(file, [...libraries, text, reduce].join("\n"), ...tensors);
-  const [alone, byLanes] = [of(REDUCE), of(REDUCE_BY_LANES)];
-  return (name, device) => (subgroupLanes(device) ? byLanes : alone)[name];
+  const forms = { alone: of(REDUCE.alone), 8: of(REDUCE[8]), 16: of(REDUCE[16]) };
+  return (name, device) => forms[storingOn(device)][name];
 }
 
 /** A variant for each reading. */
