@@ -1,15 +1,23 @@
 /** What compile_ahead.ts starts: runs each shader of a message once, on next to nothing, and ends. */
 
 import type { CompileJobs } from "./compile_ahead.ts";
-import { openGpu } from "./device.ts";
+import { type Gpu, openGpu } from "./device.ts";
 import { pipelineFor } from "./pipelines.ts";
 import { STAGED_FORMATS, STAGING_PITCH } from "./staging.ts";
 
 /** Bytes of what stands in for a tensor. What lies outside reads as zero and is not written. */
 const BYTES = 2 ** 16;
 
-async function compile({ jobs, params }: CompileJobs): Promise<void> {
+async function compile(jobs: CompileJobs): Promise<void> {
   const gpu = await openGpu();
+  try {
+    await runAll(gpu, jobs);
+  } finally {
+    gpu.destroy();
+  }
+}
+
+async function runAll(gpu: Gpu, { jobs, params }: CompileJobs): Promise<void> {
   const { device } = gpu;
   const pipelines = await Promise.all(jobs.map(({ shader }) => pipelineFor(gpu, shader)));
   const { STORAGE, UNIFORM, COPY_DST } = GPUBufferUsage;
@@ -56,7 +64,6 @@ async function compile({ jobs, params }: CompileJobs): Promise<void> {
   pass.end();
   device.queue.submit([encoder.finish()]);
   await gpu.idle();
-  gpu.destroy();
 }
 
 /** Milliseconds that a first run may take before it is taken for compiling. */

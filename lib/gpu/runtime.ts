@@ -3,7 +3,7 @@
  * `device.ts`.
  */
 
-import { type Ahead, compileAhead } from "./compile_ahead.ts";
+import { compileAhead } from "./compile_ahead.ts";
 import type { Gpu } from "./device.ts";
 import { pipelineFor } from "./pipelines.ts";
 import { type Plan, planBytes, type PlanSlot, type PlanStage } from "./plan.ts";
@@ -78,7 +78,6 @@ export class Executable {
   readonly #constant = new Map<GPUBuffer, number>();
   #done = 0;
   #isAhead: boolean;
-  #ahead?: Ahead;
 
   private constructor(gpu: Gpu, plan: Plan, isAhead: boolean) {
     this.gpu = gpu;
@@ -240,7 +239,7 @@ export class Executable {
     this.gpu.check();
     const isWhole = from === 0 && to === this.#steps.length;
     const isPrepared = isWhole && this.#isPrepared;
-    if (isWhole) this.#lookAhead();
+    const ahead = isWhole && this.#isAhead ? compileAhead(this.gpu, this.plan) : undefined;
     const encoder = this.gpu.device.createCommandEncoder();
     let pass = encoder.beginComputePass();
     let last: GPUComputePipeline | undefined;
@@ -266,20 +265,13 @@ export class Executable {
       }
     }
     this.gpu.device.queue.submit([encoder.finish()]);
+    if (ahead) {
+      this.#isAhead = false;
+      // Deno blocks here until it is done, as it would at the next submit.
+      this.gpu.device.queue.onSubmittedWorkDone().then(ahead.stop, ahead.stop);
+    }
     this.#done = to;
     this.#ran(isWhole);
-  }
-
-  /** Before the first whole run another thread begins to compile; the second says that it is done. */
-  #lookAhead(): void {
-    if (this.#isAhead) this.#ahead = compileAhead(this.gpu, this.plan);
-    else this.#stopAhead();
-    this.#isAhead = false;
-  }
-
-  #stopAhead(): void {
-    this.#ahead?.stop();
-    this.#ahead = undefined;
   }
 
   /** Notes what a run has changed, and, where it was whole, that what runs once has run. */
@@ -341,7 +333,6 @@ export class Executable {
     } else encoder.copyBufferToBuffer(this.#buffers[slot.buffer], slot.offset, staging, 0, size);
     device.queue.submit([encoder.finish()]);
     await staging.mapAsync(GPUMapMode.READ);
-    this.#stopAhead();
     const bytes = staging.getMappedRange().slice(0, slot.bytes);
     staging.unmap();
     idle.push(staging);

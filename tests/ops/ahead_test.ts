@@ -88,6 +88,39 @@ Deno.test("a first run with help gives what it gives without, and says when none
   gpu.destroy();
 });
 
+Deno.test("help goes on until the first run is done, however many are submitted meanwhile", async () => {
+  const gpu = await openGpu();
+  const { queue } = gpu.device;
+  const software = { ...gpu, profile: { ...gpu.profile, software: true } };
+  const step = benchStep("forward", benchConfig(1, 16, "demo"), { device: gpu.profile });
+  const loaded = await LoadedStep.load(software, step, { ahead: true });
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const sent: unknown[] = [];
+  const { Worker } = globalThis;
+  globalThis.Worker = class {
+    postMessage = (message: unknown) => sent.push(message);
+    addEventListener() {}
+  } as unknown as typeof Worker;
+  Object.defineProperty(queue, "onSubmittedWorkDone", { value: () => promise, configurable: true });
+  try {
+    for (let i = 0; i < 3; i++) {
+      loaded.upload();
+      loaded.executable.run();
+    }
+    const isHelped = navigator.hardwareConcurrency > 1;
+    assert.deepEqual(sent, isHelped ? [compileJobs(step.plan)] : []);
+    resolve(undefined);
+    await promise;
+    assert.deepEqual(sent.slice(1), isHelped ? ["stop"] : []);
+  } finally {
+    globalThis.Worker = Worker;
+    delete (queue as Partial<GPUQueue>).onSubmittedWorkDone;
+  }
+  await gpu.idle();
+  loaded.destroy();
+  gpu.destroy();
+});
+
 Deno.test({
   name: helps
     ? "a shader that cannot be compiled ahead is told, and stops nobody"
