@@ -5,6 +5,7 @@
 
 import { Graph } from "./graph.ts";
 import type { Registry } from "./op.ts";
+import { readerCounts } from "./rewrite.ts";
 import type { Node, Tensor } from "./tensor.ts";
 
 /** The graph in which convolutions that `suits` is true of normalise as they read. */
@@ -13,11 +14,7 @@ export function normaliseInLoads(
   registry: Registry,
   suits: (convolution: Node) => boolean,
 ): Graph {
-  const readers = new Map<string, number>();
-  const count = ({ key }: Tensor) => readers.set(key, (readers.get(key) ?? 0) + 1);
-  for (const node of graph.nodes) node.inputs.forEach(count);
-  for (const t of [...graph.outputs.values(), ...graph.updates.values()]) count(t);
-
+  const readers = readerCounts(graph);
   const absorbed = new Set<Node>();
   for (const node of graph.nodes) {
     if (node.op !== "conv2d") continue;

@@ -43,12 +43,17 @@ export function fuse(graph: Graph, registry: Registry): Rewritten {
   }
 }
 
-function fuseOnce(graph: Graph, registry: Registry): Rewritten {
+/** Key of a tensor → how often it is read, handed out or kept. */
+export function readerCounts(graph: Graph): Map<string, number> {
   const readers = new Map<string, number>();
-  const count = (t: Tensor) => readers.set(t.key, (readers.get(t.key) ?? 0) + 1);
+  const count = ({ key }: Tensor) => readers.set(key, (readers.get(key) ?? 0) + 1);
   for (const node of graph.nodes) node.inputs.forEach(count);
   for (const t of [...graph.outputs.values(), ...graph.updates.values()]) count(t);
+  return readers;
+}
 
+function fuseOnce(graph: Graph, registry: Registry): Rewritten {
+  const readers = readerCounts(graph);
   const fusions = new Map<Node, Fusion>();
   const absorbed = new Set<Node>();
   for (const node of graph.nodes) {
