@@ -18,15 +18,16 @@ struct Params {
   co: u32,
   ho: u32,
   wo: u32,
-  kh: u32,
-  kw: u32,
-  stride: u32,
   top: i32,
   left: i32,
   row: u32,
   pixels: u32,
 }
 
+// Constants, so that no position is divided by a number that only the run knows.
+override KH: u32 = 3;
+override KW: u32 = 3;
+override STRIDE: u32 = 1;
 const TILE: u32 = 64;
 const DEPTH: u32 = 16;
 alias StoredDy = f32; // @specialize
@@ -41,30 +42,59 @@ alias StoredX = f32; // @specialize
 var<workgroup> tile_a: array<vec4<f32>, 256>;
 var<workgroup> tile_b: array<vec4<f32>, 256>;
 
-fn gradient_at(co: u32, p: u32, end: u32) -> f32 {
-  let area = params.ho * params.wo;
-  if (co >= params.co || p >= end) {
-    return 0.0;
-  }
-  return f32(dy[(p / area * params.co + co) * area + p % area]);
+/// A pixel of dy: its image, its place there, and the place in x of the kernel's first position.
+struct Pixel {
+  inside: bool,
+  n: u32,
+  at: u32,
+  y: i32,
+  x: i32,
 }
 
-fn pixel_at(k: u32, p: u32, end: u32) -> f32 {
+/// A column of the second tile: an input channel and a place in the kernel.
+struct Position {
+  inside: bool,
+  ci: u32,
+  dy: i32,
+  dx: i32,
+}
+
+fn pixel_of(p: u32, end: u32) -> Pixel {
   let area = params.ho * params.wo;
-  if (k >= params.ci * params.kh * params.kw || p >= end) {
+  let n = p / area;
+  let at = p - n * area;
+  let oy = at / params.wo;
+  let ox = at - oy * params.wo;
+  let y = i32(oy * STRIDE) - params.top;
+  let x = i32(ox * STRIDE) - params.left;
+  return Pixel(p < end, n, at, y, x);
+}
+
+fn position_of(k: u32) -> Position {
+  let tap = k % (KH * KW);
+  let ci = k / (KH * KW);
+  return Position(ci < params.ci, ci, i32(tap / KW), i32(tap % KW));
+}
+
+fn gradient_at(co: u32, p: Pixel) -> f32 {
+  if (co >= params.co || !p.inside) {
     return 0.0;
   }
-  let ci = k / (params.kh * params.kw);
-  let iy = i32(p % area / params.wo * params.stride + k / params.kw % params.kh) - params.top;
-  let ix = i32(p % params.wo * params.stride + k % params.kw) - params.left;
-  if (iy < 0 || ix < 0 || iy >= i32(params.h) || ix >= i32(params.w)) {
+  return f32(dy[(p.n * params.co + co) * params.ho * params.wo + p.at]);
+}
+
+fn pixel_at(k: Position, p: Pixel) -> f32 {
+  // As u32 what lies above or left of the image is large.
+  let iy = u32(p.y + k.dy);
+  let ix = u32(p.x + k.dx);
+  if (!k.inside || !p.inside || iy >= params.h || ix >= params.w) {
     return 0.0;
   }
-  return f32(x[((p / area * params.ci + ci) * params.h + u32(iy)) * params.w + u32(ix)]);
+  return f32(x[((p.n * params.ci + k.ci) * params.h + iy) * params.w + ix]);
 }
 
 fn store(v: vec4<f32>, slice: u32, co: u32, k: u32) {
-  let length = params.ci * params.kh * params.kw;
+  let length = params.ci * KH * KW;
   if (co >= params.co) {
     return;
   }
@@ -95,6 +125,10 @@ fn main(
   let load_p = lane % 16;
   let load_co = wid.y * TILE + lane / 16 * 4;
   let load_k = wid.x * TILE + lane / 16 * 4;
+  let position0 = position_of(load_k);
+  let position1 = position_of(load_k + 1);
+  let position2 = position_of(load_k + 2);
+  let position3 = position_of(load_k + 3);
   let first = wid.z * params.pixels;
   let end = min(first + params.pixels, params.batch * params.ho * params.wo);
   var s0 = vec4(0.0);
@@ -102,18 +136,18 @@ fn main(
   var s2 = vec4(0.0);
   var s3 = vec4(0.0);
   for (var p0 = first; p0 < end; p0 += DEPTH) {
-    let p = p0 + load_p;
+    let p = pixel_of(p0 + load_p, end);
     tile_a[load_p * 16 + lane / 16] = vec4(
-      gradient_at(load_co, p, end),
-      gradient_at(load_co + 1, p, end),
-      gradient_at(load_co + 2, p, end),
-      gradient_at(load_co + 3, p, end),
+      gradient_at(load_co, p),
+      gradient_at(load_co + 1, p),
+      gradient_at(load_co + 2, p),
+      gradient_at(load_co + 3, p),
     );
     tile_b[load_p * 16 + lane / 16] = vec4(
-      pixel_at(load_k, p, end),
-      pixel_at(load_k + 1, p, end),
-      pixel_at(load_k + 2, p, end),
-      pixel_at(load_k + 3, p, end),
+      pixel_at(position0, p),
+      pixel_at(position1, p),
+      pixel_at(position2, p),
+      pixel_at(position3, p),
     );
     workgroupBarrier();
     var b0 = vec4(0.0);

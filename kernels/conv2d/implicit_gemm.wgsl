@@ -23,9 +23,6 @@ struct Params {
   co: u32,
   ho: u32,
   wo: u32,
-  kh: u32,
-  kw: u32,
-  stride: u32,
   top: i32,
   left: i32,
   wide: u32,
@@ -37,6 +34,10 @@ struct Params {
   part_size: u32,
 }
 
+// Constants, so that no position is divided by a number that only the run knows.
+override KH: u32 = 3;
+override KW: u32 = 3;
+override STRIDE: u32 = 1;
 const TILE: u32 = 64;
 const DEPTH: u32 = 16;
 alias Stored = f32; // @specialize
@@ -54,42 +55,71 @@ alias StoredX = f32; // @specialize
 var<workgroup> tile_a: array<vec4<f32>, 256>;
 var<workgroup> tile_b: array<vec4<f32>, 256>;
 
+/// Of a pixel of the output that meets pixels of x: where its image begins, and its place there at
+/// the kernel's first position.
+struct Pixel {
+  image: u32,
+  y: i32,
+  x: i32,
+}
+
+/// Of a row of both tiles: input channel, position in the kernel, and that as steps in x.
+struct Depth {
+  ci: u32,
+  tap: u32,
+  dy: i32,
+  dx: i32,
+}
+
+fn depth_of(k: u32) -> Depth {
+  let tap = k % (KH * KW);
+  let dy = i32(tap / KW);
+  let dx = i32(tap % KW);
+  let sign = select(1, -1, params.transposed != 0);
+  return Depth(k / (KH * KW), tap, sign * dy, sign * dx);
+}
+
 /// Of the weight that begins at `first`.
-fn weight_at(first: u32, co: u32, k: u32) -> f32 {
-  let area = params.kh * params.kw;
-  if (co >= params.co || k >= params.ci * area) {
+fn weight_at(first: u32, co: u32, k: Depth) -> f32 {
+  if (co >= params.co || k.ci >= params.ci) {
     return 0.0;
   }
-  if (params.transposed != 0) {
-    return weight[first + (k / area * params.co + co) * area + k % area];
-  }
-  return weight[first + co * params.ci * area + k];
+  let kernel = select(co * params.ci + k.ci, k.ci * params.co + co, params.transposed != 0);
+  return weight[first + kernel * KH * KW + k.tap];
 }
 
-/// Position along one axis of x that output position `o` meets at kernel position `k`, or -1.
-fn position(o: u32, k: u32, padding: i32, size: u32) -> i32 {
-  var at: i32;
-  if (params.transposed != 0) {
-    let scaled = i32(o) + padding - i32(k);
-    at = select(-1, scaled / i32(params.stride), scaled >= 0 && scaled % i32(params.stride) == 0);
-  } else {
-    at = i32(o * params.stride + k) - padding;
-  }
-  return select(-1, at, at < i32(size));
-}
-
-fn pixel_at(top: i32, left: i32, k: u32, p: u32) -> f32 {
+fn pixel_of(p: u32, top: i32, left: i32) -> Pixel {
   let area = params.ho * params.wo;
-  if (k >= params.ci * params.kh * params.kw || p >= params.batch * area) {
+  let oy = i32(p % area / params.wo);
+  let ox = i32(p % params.wo);
+  let image = p / area * params.ci * params.h * params.w;
+  if (p >= params.batch * area) {
+    // Above the image, whatever the position in the kernel.
+    return Pixel(0, -1000000, 0);
+  }
+  if (params.transposed != 0) {
+    return Pixel(image, oy + top, ox + left);
+  }
+  return Pixel(image, oy * i32(STRIDE) - top, ox * i32(STRIDE) - left);
+}
+
+fn pixel_at(p: Pixel, k: Depth) -> f32 {
+  var iy = p.y + k.dy;
+  var ix = p.x + k.dx;
+  if (iy < 0 || ix < 0 || k.ci >= params.ci) {
     return 0.0;
   }
-  let ci = k / (params.kh * params.kw);
-  let iy = position(p % area / params.wo, k / params.kw % params.kh, top, params.h);
-  let ix = position(p % params.wo, k % params.kw, left, params.w);
-  if (iy < 0 || ix < 0) {
+  if (STRIDE > 1 && params.transposed != 0) {
+    if (u32(iy) % STRIDE != 0 || u32(ix) % STRIDE != 0) {
+      return 0.0;
+    }
+    iy /= i32(STRIDE);
+    ix /= i32(STRIDE);
+  }
+  if (u32(iy) >= params.h || u32(ix) >= params.w) {
     return 0.0;
   }
-  return f32(x[((p / area * params.ci + ci) * params.h + u32(iy)) * params.w + u32(ix)]);
+  return f32(x[p.image + (k.ci * params.h + u32(iy)) * params.w + u32(ix)]);
 }
 
 fn store_one(v: f32, part: u32, co: u32, p: u32) {
@@ -140,13 +170,17 @@ fn main(
   let load_k = lane / 16;
   let load_co = first_co + lane % 16 * 4;
   let load_p = (wid.z * params.wide + wid.x) * TILE + lane % 16 * 4;
-  let depth = params.ci * params.kh * params.kw;
+  let pixel0 = pixel_of(load_p, top, left);
+  let pixel1 = pixel_of(load_p + 1, top, left);
+  let pixel2 = pixel_of(load_p + 2, top, left);
+  let pixel3 = pixel_of(load_p + 3, top, left);
+  let depth = params.ci * KH * KW;
   var s0 = vec4(0.0);
   var s1 = vec4(0.0);
   var s2 = vec4(0.0);
   var s3 = vec4(0.0);
   for (var k0 = 0u; k0 < depth; k0 += DEPTH) {
-    let k = k0 + load_k;
+    let k = depth_of(k0 + load_k);
     tile_a[lane] = vec4(
       weight_at(first_weight, load_co, k),
       weight_at(first_weight, load_co + 1, k),
@@ -154,10 +188,10 @@ fn main(
       weight_at(first_weight, load_co + 3, k),
     );
     tile_b[lane] = vec4(
-      pixel_at(top, left, k, load_p),
-      pixel_at(top, left, k, load_p + 1),
-      pixel_at(top, left, k, load_p + 2),
-      pixel_at(top, left, k, load_p + 3),
+      pixel_at(pixel0, k),
+      pixel_at(pixel1, k),
+      pixel_at(pixel2, k),
+      pixel_at(pixel3, k),
     );
     workgroupBarrier();
     var b0 = vec4(0.0);

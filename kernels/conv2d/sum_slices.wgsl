@@ -1,8 +1,8 @@
-// Equation: dw[co,k] = sum over slices of partial[slice,co,k], k < Ci*T
+// Equation: dw[co,k] = sum over slices of x[slice,co,k], k < Ci*T
 // Source: second step of the weight gradients that sum over slices of the image first.
-// Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/read_x_vec4.wgsl
 // Bindings:
-//   partial: f32 [slices, co8, row] staged, a row being Ci*T floats and padding to a multiple of 4
+//   x: f32 [slices, co8, row], a row being Ci*T floats and padding to a multiple of 4
 //   dw: f32 [Co,Ci*T]
 // Grid: one invocation per 4 elements of a row.
 // Numerics: f32; sums of 16 neighbours, then a sum of those sums.
@@ -20,7 +20,6 @@ struct Params {
 override WORKGROUP: u32 = 32;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var partial: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -35,12 +34,19 @@ fn main(
   }
   var sum = vec4(0.0);
   var block = vec4(0.0);
-  for (var s = 0u; s < params.slices; s++) {
-    block += staged(partial, s * params.slice4 + index);
-    if (s % 16 == 15) {
+  let whole = params.slices / 4 * 4;
+  for (var s = 0u; s < whole; s += 4) {
+    // Four reads that do not wait for each other.
+    let at = s * params.slice4 + index;
+    let pair = x_at(at) + x_at(at + params.slice4);
+    block += pair + (x_at(at + 2 * params.slice4) + x_at(at + 3 * params.slice4));
+    if (s % 16 == 12) {
       sum += block;
       block = vec4(0.0);
     }
+  }
+  for (var s = whole; s < params.slices; s++) {
+    block += x_at(s * params.slice4 + index);
   }
   sum += block;
   let k = index % params.row4 * 4;

@@ -31,6 +31,7 @@ import {
   backwardWeightReference,
   forwardReference,
 } from "./conv2d/reference.ts";
+import { backwardDataTiled, backwardWeightTiled, fitsTiles, forwardTiled } from "./conv2d/tiled.ts";
 import { backwardDataWinograd, fitsWinograd, forwardWinograd } from "./conv2d/winograd.ts";
 import { backwardWeightWinograd } from "./conv2d/winograd_weight.ts";
 import { backwardWeightByLanes, backwardWeightDirect } from "./conv2d/weight.ts";
@@ -144,7 +145,10 @@ export const conv2dOp: OpDef = {
         winogradWins(g, winogradThresholds(device).images),
       ),
       forwardDirect(g, "any", epilogue),
-    ], [forwardGemm(g, x.dtype, epilogue)]);
+    ], [
+      ...fitsTiles(g, device) ? forwardTiled(g, x.dtype, epilogue) : [],
+      forwardGemm(g, x.dtype, epilogue),
+    ]);
   },
   cost: (inputs, outputs, { stride, padding }) => ({
     flops: convolutionFlops(geometry(inputs[0].shape, inputs[1].shape, stride, padding)) +
@@ -188,7 +192,10 @@ export const conv2dBackwardDataOp: OpDef = {
         winogradWins(g, winogradThresholds(device).images),
       ),
       backwardDataGeneric(g, epilogue),
-    ], [backwardDataGemm(g, dy.dtype, epilogue)]);
+    ], [
+      ...fitsTiles(g, device) ? backwardDataTiled(g, dy.dtype, epilogue) : [],
+      backwardDataGemm(g, dy.dtype, epilogue),
+    ]);
   },
   cost: (inputs, outputs, { stride, padding, inputShape }) => ({
     flops: convolutionFlops(geometry(inputShape, inputs[1].shape, stride, padding)) +
@@ -230,7 +237,10 @@ export const conv2dBackwardWeightOp: OpDef = {
         winogradWins(g, winogradThresholds(device).weights),
       ),
       backwardWeightGeneric(g),
-    ], [backwardWeightGemm(g, x.dtype, dy.dtype)]);
+    ], [
+      ...fitsTiles(g, device) ? backwardWeightTiled(g, x.dtype, dy.dtype, device) : [],
+      backwardWeightGemm(g, x.dtype, dy.dtype),
+    ]);
   },
   cost: (inputs, outputs, { stride, padding, weightShape }) => ({
     flops: convolutionFlops(geometry(inputs[0].shape, weightShape, stride, padding)),

@@ -1,13 +1,14 @@
 /** Convolution of an image that is normalised and goes through SiLU as it is read. */
 
-import { input, type Lowering, scratch } from "../graph/kernel_call.ts";
-import { type DeviceKind, type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
+import { input, scratch } from "../graph/kernel_call.ts";
+import { type DeviceKind, type OpCase, type OpDef, trafficOf, type Variant } from "../graph/op.ts";
 import { bytesOf, type Node, sizeOf } from "../graph/tensor.ts";
 import { f32, subgroupLanes } from "./common.ts";
 import { conv2dOp } from "./conv2d.ts";
 import { fastShapes, forwardNormalised, LANES_WIDTH } from "./conv2d/direct.ts";
 import { epilogueOf, extrasOf, halfTensors } from "./conv2d/extras.ts";
 import { convolutionFlops, geometry } from "./conv2d/geometry.ts";
+import { isTileable, normalisedTiled } from "./conv2d/tiled.ts";
 import { rebound } from "./conv2d/upsampled.ts";
 import { groupNormApplyOp } from "./group_norm.ts";
 import { positive, requireParts } from "./group_norm_shared.ts";
@@ -17,12 +18,14 @@ const NORM = 3;
 const SILU = { silu: true };
 
 /**
- * Whether a conv2d is faster so, by measurement: if few invocations read a pixel, for each computes
- * SiLU for itself. Kernels by lanes read x once for a panel.
+ * Whether a conv2d is faster so: if few invocations read a pixel, for each computes SiLU for itself.
+ * Kernels by lanes read x once for a panel, and what that saves was measured; those of GPUs take a
+ * pixel into workgroup memory once for 32 channels, and spare a dispatch.
  */
 export function normalisesInLoad({ inputs, attrs }: Node, device: DeviceKind): boolean {
   const [x, weight] = inputs;
   const g = geometry(x.shape, weight.shape, attrs.stride, attrs.padding);
+  if (!device.software) return isTileable(g);
   const lanes = subgroupLanes(device);
   return lanes !== undefined && g.co <= LANES_WIDTH &&
     fastShapes(g, g.co, device)[0] === `3×3 by ${lanes} lanes`;
@@ -55,26 +58,23 @@ export const conv2dNormalisedOp: OpDef = {
     const first = 2 + extrasOf(attrs).length;
     const g = geometry(x.shape, weight.shape, attrs.stride, attrs.padding);
     const lanes = subgroupLanes(device);
-    const shapes = fastShapes(g, g.co, device);
-    const fused = lanes && shapes.includes(`3×3 by ${lanes} lanes`)
+    const byLanes = lanes && fastShapes(g, g.co, device).includes(`3×3 by ${lanes} lanes`);
+    const epilogue = epilogueOf(attrs);
+    const norm = {
+      groups: stats.shape[1],
+      stats: input(first),
+      weight: input(first + 1),
+      bias: input(first + 2),
+    };
+    const shared = byLanes
       ? [{
         name: "direct_lanes",
         exact: true,
-        build: (): Lowering =>
-          forwardNormalised(
-            g,
-            {
-              groups: stats.shape[1],
-              stats: input(first),
-              weight: input(first + 1),
-              bias: input(first + 2),
-            },
-            lanes,
-            epilogueOf(attrs),
-          ),
+        build: () => forwardNormalised(g, norm, lanes, epilogue),
       }]
       : [];
-    return [...fused, {
+    const tiled = normalisedTiled(g, x.dtype, epilogue, norm, device);
+    const apart: Variant = {
       name: "one after the other",
       exact: true,
       build() {
@@ -105,7 +105,8 @@ export const conv2dNormalisedOp: OpDef = {
           ],
         };
       },
-    }];
+    };
+    return device.software ? [...shared, apart, ...tiled] : [...tiled, apart];
   },
   cost(inputs, outputs, { stride, padding }) {
     const [x, weight] = inputs;

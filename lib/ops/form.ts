@@ -21,7 +21,9 @@ export function formOf(graph: Graph, options: FormOptions): Graph {
   const { precision, device } = options;
   let form = fuse(graph, OPS).graph;
   if (options.recompute) form = recompute(form, OPS);
-  // With f16 more memory: x would have to be f32 for it, and where it is normalised before it is f16.
-  if (precision !== "f16") form = normaliseInLoads(form, OPS, (c) => normalisesInLoad(c, device));
+  // With f16 more memory on software: x would have to be f32, and where it is normalised before it is f16.
+  if (precision !== "f16" || !device.software) {
+    form = normaliseInLoads(form, OPS, (c) => normalisesInLoad(c, device));
+  }
   return withPrecision(form, OPS, precision, device);
 }

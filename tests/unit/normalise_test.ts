@@ -9,6 +9,7 @@ import { groupNorm } from "../../lib/ops/group_norm.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 
 const LAVAPIPE: DeviceKind = { software: true, lanes: 16, features: ["subgroups"] };
+const GPU: DeviceKind = { software: false, lanes: 8, features: ["shader-f16"] };
 const f32 = (...shape: number[]) => ({ shape, dtype: "f32" as const });
 
 interface Block {
@@ -73,8 +74,16 @@ Deno.test("only where few read a pixel: 3×3 kernels by lanes, of one panel", ()
   assert.ok(!isNormalised(block({ kernel: 1 })));
   assert.ok(isNormalised(block(), { ...LAVAPIPE, lanes: 8 }));
   assert.ok(!isNormalised(block(), { ...LAVAPIPE, features: [] }));
-  assert.ok(!isNormalised(block(), { ...LAVAPIPE, software: false }));
 });
 
-Deno.test("with f16 it would take more memory: x could not be f16", () =>
+Deno.test("on GPUs all 3×3 kernels in tiles, whatever the precision", () => {
+  assert.ok(isNormalised(block(), GPU));
+  assert.ok(isNormalised(block({ channels: 64 }), GPU));
+  assert.ok(isNormalised(block({ channels: 8 }), GPU));
+  assert.ok(isNormalised(block(), GPU, "f16"));
+  assert.ok(!isNormalised(block({ kernel: 1 }), GPU));
+  assert.ok(!isNormalised(block({ read: "node" }), GPU));
+});
+
+Deno.test("with f16 software would take more memory: x could not be f16", () =>
   assert.ok(!isNormalised(block(), LAVAPIPE, "f16")));

@@ -106,6 +106,8 @@ const CONVOLUTIONS: readonly Convolution[] = [
   { name: "large", x: [8, 1, 128, 128], weight: [2, 1, 3, 3], padding: 1, large: true },
   // More images than Winograd's variants transform at a time.
   { name: "chunks", x: [3, 40, 128, 128], weight: [2, 40, 3, 3], padding: 1, large: true },
+  // So many channels that workgroups sum the weights of several images up; the last has one.
+  { name: "many images", x: [41, 128, 2, 4], weight: [128, 128, 3, 3], padding: 1, large: true },
   // More input channels than a uniform buffer holds of the weights: several passes.
   { name: "deep", x: [1, 256, 8, 8], weight: [32, 256, 3, 3], padding: 1, large: true },
 ];

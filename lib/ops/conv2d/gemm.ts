@@ -22,6 +22,12 @@ const BACKWARD_WEIGHT = kernel("conv2d/backward_weight_gemm.wgsl", weightText);
 
 const TILE = 64;
 
+/** Of the sizes those that the kernels learn when they run. */
+function runParams(g: Geometry): Record<string, number> {
+  const { kh: _kh, kw: _kw, stride: _stride, ...params } = geometryParams(g);
+  return params;
+}
+
 /** y from x (input 0) and the weight (input 1). */
 export const forwardGemm = (g: Geometry, x: DType, epilogue: Epilogue): Variant => ({
   name: "implicit_gemm",
@@ -62,9 +68,10 @@ export function gemmCall(
   const wide = Math.min(tiles, 32768);
   return {
     kernel: GEMM,
+    constants: { KH: g.kh, KW: g.kw, STRIDE: g.stride },
     specialize: { StoredX: x, ...storedAs(dtype, 1) },
     params: {
-      ...geometryParams(g),
+      ...runParams(g),
       wide,
       transposed: transposed ? 1 : 0,
       has_bias: bias ? 1 : 0,
@@ -121,12 +128,13 @@ export function weightGemm(
       {
         kernel: BACKWARD_WEIGHT,
         specialize: { StoredX: x[1], StoredDy: dy[1] },
-        params: { ...geometryParams(g), row: row4 * 4, pixels },
+        constants: { KH: g.kh, KW: g.kw, STRIDE: g.stride },
+        params: { ...runParams(g), row: row4 * 4, pixels },
         bindings: { x: x[0], dy: dy[0], partial: scratch() },
         workgroups: [Math.ceil(length / TILE), Math.ceil(g.co / TILE), used],
         note: "partial sums",
       },
-      sumSlices({ co: g.co, length, row4, slice4, slices: used }, scratch(), dw),
+      sumSlices({ co: g.co, length, row4, slice4, slices: used }, scratch(), dw, "storage"),
     ],
   };
 }

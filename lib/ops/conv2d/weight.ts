@@ -33,6 +33,8 @@ import pointText from "../../../kernels/conv2d/backward_weight_pointwise.wgsl" w
 import pointLanesText from "../../../kernels/conv2d/backward_weight_pointwise_lanes.wgsl" with {
   type: "text",
 };
+import readStaged from "../../../kernels/lib/read_x_staged.wgsl" with { type: "text" };
+import readVec4 from "../../../kernels/lib/read_x_vec4.wgsl" with { type: "text" };
 import sumText from "../../../kernels/conv2d/sum_slices.wgsl" with { type: "text" };
 
 const ROWS_TEXT = { 8: rowsText, 16: rows16Text };
@@ -49,7 +51,10 @@ const POINTWISE_BY_LANES = byLanes(
   pointLanesText,
   (lanes) => [STAGED, ...EIGHTS_ALIKE[lanes], ...LANE_DOTS],
 );
-const SUM_SLICES = kernel("conv2d/sum_slices.wgsl", sumText, STAGED);
+const SUM_SLICES = {
+  texture: kernel("conv2d/sum_slices.wgsl", sumText, STAGED, readStaged),
+  storage: kernel("conv2d/sum_slices.wgsl", sumText, readVec4),
+};
 
 /** Rows that one invocation sums up: more of them cost accuracy, fewer cost memory. */
 const ROWS = 128;
@@ -210,7 +215,10 @@ export function sliced(spec: {
   } satisfies Lowering;
 }
 
-/** Adds up the slices of `partial`, a slice being rows of `length` floats padded to `row4` vec4. */
+/**
+ * Adds up the slices of `partial`, a slice being rows of `length` floats padded to `row4` vec4. Read as
+ * software Vulkan likes it, or as GPUs do.
+ */
 export function sumSlices(
   params: {
     co: number;
@@ -221,11 +229,12 @@ export function sumSlices(
   },
   partial = scratch(),
   target = output(),
+  from: keyof typeof SUM_SLICES = "texture",
 ): KernelCall {
   return {
-    kernel: SUM_SLICES,
+    kernel: SUM_SLICES[from],
     params,
-    bindings: { partial, dw: target },
+    bindings: { x: partial, dw: target },
     workgroups: gridFor(params.co * params.row4, 32),
     note: "sum",
   };
