@@ -7,6 +7,9 @@
  */
 
 import { join } from "node:path";
+import { newCommand } from "../lib/cli/command.ts";
+import { parseArguments } from "../lib/cli/main.ts";
+import { EXIT } from "../lib/errors.ts";
 
 const FLAGS = [
   "--quiet",
@@ -60,7 +63,28 @@ async function run(file: string): Promise<Outcome> {
   };
 }
 
-const folders = Deno.args.length ? Deno.args : ["tests"];
+const program = newCommand(
+  "test",
+  "Runs the tests, each file in a process of its own. Exit code: 0 all passed, 1 one failed or none " +
+    "ran, 2 wrong use.",
+)
+  .argument("[paths...]", "test files, and folders of them", ["tests"])
+  .addHelpText(
+    "after",
+    `
+Examples:
+  deno task test                            all, some ten minutes on two cores
+  deno task test tests/unit                 a folder
+  OP=conv2d deno task test tests/ops/ops_test.ts`,
+  );
+parseArguments(program);
+const folders: string[] = program.processedArgs[0];
+for (const folder of folders) {
+  const isThere = await Deno.stat(folder).then(() => true, () => false);
+  if (isThere) continue;
+  console.error(`error: Cannot test "${folder}": there is no such file or folder`);
+  Deno.exit(EXIT.usage);
+}
 const started = performance.now();
 const total = { passed: 0, steps: 0, failed: 0 };
 const bad: string[] = [];

@@ -145,7 +145,10 @@ fn store(v: vec4<f32>, part: u32, co: u32, p: u32) {
   if (co >= params.co) {
     return;
   }
-  let sum = v + select(0.0, bias[min(co, params.co - 1)], params.has_bias != 0);
+  var sum = v;
+  if (params.has_bias != 0) {
+    sum += bias[co];
+  }
   store_one(sum.x, part, co, p);
   store_one(sum.y, part, co, p + 1);
   store_one(sum.z, part, co, p + 2);

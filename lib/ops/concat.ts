@@ -8,14 +8,16 @@ import {
   trafficOf,
   type Variant,
 } from "../graph/op.ts";
-import { show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
+import { type DType, show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
 import { ELEMENTWISE, f32, i32, kernel } from "./common.ts";
 import { rowGrid, storageOrStaged } from "./rows.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import text from "../../kernels/copy/rows.wgsl" with { type: "text" };
+import joinText from "../../kernels/copy/join.wgsl" with { type: "text" };
 import stagedText from "../../kernels/copy/rows_staged.wgsl" with { type: "text" };
 
 const COPY = kernel("copy/rows.wgsl", text);
+const JOIN = kernel("copy/join.wgsl", joinText);
 const COPY_STAGED = kernel("copy/rows_staged.wgsl", stagedText, stagedLibrary);
 
 /** Tensors of one dtype, of one shape but for `axis`, one after the other along it. */
@@ -62,6 +64,32 @@ const HALF_UNITS: readonly [number, string][] = [
   [1, "f16"],
 ];
 
+/** The largest unit that all lengths are multiples of. */
+const unitOf = (dtype: DType, lengths: readonly number[]) =>
+  (dtype === "f16" ? HALF_UNITS : UNITS).find(([elements]) =>
+    lengths.every((n) => n % elements === 0)
+  )!;
+
+/** Two to four inputs in one dispatch; `lengths` are those of their rows. */
+function joins(rows: number, lengths: readonly number[], { dtype }: TensorType): Variant[] {
+  if (lengths.length < 2 || lengths.length > 4) return [];
+  const [width, Value] = unitOf(dtype, lengths);
+  const units = lengths.map((n) => n / width);
+  const end = (parts: number) => units.slice(0, parts).reduce((a, b) => a + b, 0);
+  const length = end(4);
+  const x = (i: number) => input(i < lengths.length ? i : 0);
+  const build = () => ({
+    calls: [{
+      kernel: JOIN,
+      specialize: { Value },
+      params: { end0: end(1), end1: end(2), end2: end(3), length },
+      bindings: { x0: x(0), x1: x(1), x2: x(2), x3: x(3), y: output() },
+      workgroups: [Math.ceil(length / (8 * ELEMENTWISE)), rows, 1] as [number, number, number],
+    }],
+  });
+  return [{ name: "joined", exact: true, build }];
+}
+
 /** The copies of some inputs, `rows` rows each; lengths in elements. */
 function copies(
   rows: number,
@@ -70,9 +98,7 @@ function copies(
   device: DeviceProfile,
 ): Variant[] {
   const { dtype } = tensors[0];
-  const [width, Value] = (dtype === "f16" ? HALF_UNITS : UNITS).find(([elements]) =>
-    all.every((p) => Object.values(p).every((n) => n % elements === 0))
-  )!;
+  const [width, Value] = unitOf(dtype, all.flatMap((p) => Object.values(p)));
   const wide = Value === "vec4<u32>";
   const params = (p: CopyParams) =>
     Object.fromEntries(Object.entries(p).map(([name, n]) => [name, n / width]));
@@ -162,7 +188,9 @@ export const concatOp: OpDef = {
         y_offset: offset - count,
       };
     });
-    return copies(rows, all, inputs, device);
+    const apart = copies(rows, all, inputs, device);
+    const together = joins(rows, all.map((p) => p.count), y);
+    return device.software ? [...apart, ...together] : [...together, ...apart];
   },
   pieces(inputs, [y], { axis }) {
     const { rows, unit } = split(y, axis);
@@ -192,6 +220,19 @@ export const concatOp: OpDef = {
     },
     { name: "batch", inputs: [f32(1, 6, 17), f32(3, 6, 17)], attrs: { axis: 0 }, tolerance: 0 },
     { name: "one", inputs: [f32(2, 3)], attrs: { axis: 1 }, tolerance: 0 },
+    {
+      // More than a workgroup takes of a row.
+      name: "four, long rows",
+      inputs: [f32(2, 3, 7, 11), f32(2, 2, 7, 11), f32(2, 1, 7, 11), f32(2, 4, 7, 11)],
+      attrs: { axis: 1 },
+      tolerance: 0,
+    },
+    {
+      name: "five",
+      inputs: [f32(2, 3), f32(2, 1), f32(2, 2), f32(2, 3), f32(2, 1)],
+      attrs: { axis: 1 },
+      tolerance: 0,
+    },
     {
       name: "integers",
       inputs: [i32(3), i32(2)],
