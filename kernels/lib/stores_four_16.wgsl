@@ -11,7 +11,8 @@ fn put_all(
   c: vec4<f32>,
   d: vec4<f32>,
 ) {
-  let other = subgroupShuffleXor(select(NOWHERE, at, inside), 8u);
+  let own = select(NOWHERE, at, inside);
+  let other = subgroupShuffleXor(own, 8u);
   let other_a = subgroupShuffleXor(a, 8u);
   let other_b = subgroupShuffleXor(b, 8u);
   let other_c = subgroupShuffleXor(c, 8u);
@@ -19,8 +20,8 @@ fn put_all(
   if ((lane & 8) != 0) {
     return;
   }
-  if (inside) {
-    put(at, a, b, c, d);
+  if (own != NOWHERE) {
+    put(own, a, b, c, d);
   }
   if (other != NOWHERE) {
     put(other, other_a, other_b, other_c, other_d);
