@@ -4,8 +4,11 @@
 // Source: as backward_query.wgsl, for heads of 8 channels.
 // Joins: kernels/lib/staged.wgsl
 // Joins: kernels/lib/head_8.wgsl
+// Joins: kernels/lib/head_8_staged.wgsl
 // Joins: kernels/lib/walk_8.wgsl
 // Joins: kernels/lib/head_8_backward.wgsl
+// Joins: kernels/lib/dy_8_staged.wgsl
+// Joins: kernels/lib/query_gradient_8.wgsl
 // Bindings:
 //   q, k, v, dy: f32 or f16 [heads, 8, tokens], staged
 //   logsumexp: f32 [heads, tokens]; delta: f32 [heads, tokens] of backward_delta.wgsl
@@ -30,36 +33,6 @@ alias Stored = vec4<f32>; // @specialize
 @group(0) @binding(5) var<storage, read> logsumexp: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> delta: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> dq: array<Stored>;
-
-fn load(at: u32, token: u32) -> Queries {
-  let q = scaled(load_q(at, params.stride4), LOG2_E * params.scale);
-  return Queries(q, load_dy(at, params.stride4), LOG2_E * logsumexp[token], delta[token]);
-}
-
-/// Takes in four keys and their values.
-fn add_keys(sum: ptr<function, Head>, own: Queries, keys: Head, values: Head) {
-  let s = products(own.q, keys);
-  let dp = products(own.dy, values);
-  let ds = mat4x4<f32>(
-    exp2(s[0] - own.total) * (dp[0] - own.mean),
-    exp2(s[1] - own.total) * (dp[1] - own.mean),
-    exp2(s[2] - own.total) * (dp[2] - own.mean),
-    exp2(s[3] - own.total) * (dp[3] - own.mean),
-  );
-  add_weighted(sum, ds, keys);
-}
-
-fn store(h: Head, at: u32) {
-  let n = params.stride4;
-  dq[at] = Stored(h.c0);
-  dq[at + n] = Stored(h.c1);
-  dq[at + 2 * n] = Stored(h.c2);
-  dq[at + 3 * n] = Stored(h.c3);
-  dq[at + 4 * n] = Stored(h.c4);
-  dq[at + 5 * n] = Stored(h.c5);
-  dq[at + 6 * n] = Stored(h.c6);
-  dq[at + 7 * n] = Stored(h.c7);
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(

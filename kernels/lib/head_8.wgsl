@@ -1,12 +1,7 @@
-// Library: attention of heads of 8 channels, four tokens of its own by four that it walks over;
-// joined after staged.wgsl. `n` is a channel's length in vec4.
+// Library: attention of heads of 8 channels, four tokens of its own by four that it walks over.
 
 /// Scores are taken for powers of 2: exp(s) = exp2(LOG2_E * s).
 const LOG2_E: f32 = 1.4426950408889634;
-
-@group(0) @binding(1) var q: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var k: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(3) var v: texture_storage_2d<rgba32float, read>;
 
 /// Eight channels of four tokens.
 struct Head {
@@ -18,45 +13,6 @@ struct Head {
   c5: vec4<f32>,
   c6: vec4<f32>,
   c7: vec4<f32>,
-}
-
-fn load_q(at: u32, n: u32) -> Head {
-  return Head(
-    staged(q, at),
-    staged(q, at + n),
-    staged(q, at + 2 * n),
-    staged(q, at + 3 * n),
-    staged(q, at + 4 * n),
-    staged(q, at + 5 * n),
-    staged(q, at + 6 * n),
-    staged(q, at + 7 * n),
-  );
-}
-
-fn load_k(at: u32, n: u32) -> Head {
-  return Head(
-    staged(k, at),
-    staged(k, at + n),
-    staged(k, at + 2 * n),
-    staged(k, at + 3 * n),
-    staged(k, at + 4 * n),
-    staged(k, at + 5 * n),
-    staged(k, at + 6 * n),
-    staged(k, at + 7 * n),
-  );
-}
-
-fn load_v(at: u32, n: u32) -> Head {
-  return Head(
-    staged(v, at),
-    staged(v, at + n),
-    staged(v, at + 2 * n),
-    staged(v, at + 3 * n),
-    staged(v, at + 4 * n),
-    staged(v, at + 5 * n),
-    staged(v, at + 6 * n),
-    staged(v, at + 7 * n),
-  );
 }
 
 /// Of the four own tokens with one, whose channels are a and b.

@@ -12,6 +12,8 @@ import {
   copiesOf,
   dimensions,
   HEAD_8,
+  HEAD_8_PARTS,
+  partsCall,
   requireAttention,
   requireIterations,
   SHAPES,
@@ -21,10 +23,19 @@ import { type Reading, readingKernels } from "./rows.ts";
 import { ELEMENTWISE, f32, kernel, storedAs } from "./common.ts";
 import text from "../../kernels/attention/forward.wgsl" with { type: "text" };
 import eightText from "../../kernels/attention/forward_8.wgsl" with { type: "text" };
+import partsText from "../../kernels/attention/forward_parts.wgsl" with { type: "text" };
+import softmaxText from "../../kernels/lib/softmax_8.wgsl" with { type: "text" };
 
 const FORWARD = readingKernels("attention/forward.wgsl", text, "qkv");
-const forward8 = (walk: Walk) => kernel("attention/forward_8.wgsl", eightText, ...HEAD_8[walk]);
+const forward8 = (walk: Walk) =>
+  kernel("attention/forward_8.wgsl", eightText, ...HEAD_8[walk], softmaxText);
 const FORWARD_8 = { alone: forward8("alone"), "by lanes": forward8("by lanes") };
+const FORWARD_PARTS = kernel(
+  "attention/forward_parts.wgsl",
+  partsText,
+  ...HEAD_8_PARTS,
+  softmaxText,
+);
 
 export interface AttentionOptions {
   /** Head h owns channels h·C/heads to (h + 1)·C/heads. */
@@ -143,6 +154,13 @@ export const attentionOp: OpDef = {
       q,
       (reading) => lowerGeneral(shape, scale, reading),
       (walk) => lowerEight(shape, scale, walk),
+      () => ({
+        calls: [{
+          kernel: FORWARD_PARTS,
+          ...partsCall(shape, scale),
+          bindings: { q: input(0), k: input(1), v: input(2), y: output(0), logsumexp: output(1) },
+        }],
+      }),
     );
   },
   cost(inputs, outputs) {

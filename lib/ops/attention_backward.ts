@@ -18,6 +18,8 @@ import {
   copiesOf,
   dimensions,
   HEAD_8,
+  HEAD_8_PARTS,
+  partsCall,
   requireAttention,
   requireIterations,
   SHAPES,
@@ -26,6 +28,17 @@ import {
 import { type Reading, readingKernels } from "./rows.ts";
 import { ELEMENTWISE, f32, kernel, requireSame, storedAs } from "./common.ts";
 import queriesText from "../../kernels/lib/head_8_backward.wgsl" with { type: "text" };
+import dyStaged from "../../kernels/lib/dy_8_staged.wgsl" with { type: "text" };
+import dyStored from "../../kernels/lib/dy_8_stored.wgsl" with { type: "text" };
+import queryGradient from "../../kernels/lib/query_gradient_8.wgsl" with { type: "text" };
+import keyGradients from "../../kernels/lib/key_gradients_8.wgsl" with { type: "text" };
+import partsLibrary from "../../kernels/lib/parts_8.wgsl" with { type: "text" };
+import queryPartsText from "../../kernels/attention/backward_query_parts.wgsl" with {
+  type: "text",
+};
+import keyValuePartsText from "../../kernels/attention/backward_key_value_parts.wgsl" with {
+  type: "text",
+};
 import deltaText from "../../kernels/attention/backward_delta.wgsl" with { type: "text" };
 import queryText from "../../kernels/attention/backward_query.wgsl" with { type: "text" };
 import keyValueText from "../../kernels/attention/backward_key_value.wgsl" with { type: "text" };
@@ -44,16 +57,39 @@ const KEY_VALUE = readingKernels(
   "qkv",
   "dy",
 );
-const eight = (walk: Walk) => ({
-  query: kernel("attention/backward_query_8.wgsl", queryEightText, ...HEAD_8[walk], queriesText),
-  keyValue: kernel(
-    "attention/backward_key_value_8.wgsl",
-    keyValueEightText,
-    ...HEAD_8[walk],
-    queriesText,
-  ),
-});
+const eight = (walk: Walk) => {
+  const libraries = [...HEAD_8[walk], queriesText, dyStaged];
+  return {
+    query: kernel(
+      "attention/backward_query_8.wgsl",
+      queryEightText,
+      ...libraries,
+      queryGradient,
+    ),
+    keyValue: kernel(
+      "attention/backward_key_value_8.wgsl",
+      keyValueEightText,
+      ...libraries,
+      keyGradients,
+    ),
+  };
+};
 const EIGHT = { alone: eight("alone"), "by lanes": eight("by lanes") };
+const PARTS_LIBRARIES = [...HEAD_8_PARTS, queriesText, dyStored];
+const QUERY_PARTS = kernel(
+  "attention/backward_query_parts.wgsl",
+  queryPartsText,
+  ...PARTS_LIBRARIES,
+  queryGradient,
+  partsLibrary,
+);
+const KEY_VALUE_PARTS = kernel(
+  "attention/backward_key_value_parts.wgsl",
+  keyValuePartsText,
+  ...PARTS_LIBRARIES,
+  keyGradients,
+  partsLibrary,
+);
 
 /** Reference: p[i·tokens + j] and logsumexp[i] of head `h` (over the whole batch). */
 export function probabilities(
@@ -181,6 +217,31 @@ function lowerEight(shape: AttentionShape, scale: number, walk: Walk): Lowering 
   };
 }
 
+/** … as GPUs do it. */
+function lowerParts(shape: AttentionShape, scale: number): Lowering {
+  const [q, k, v, y, logsumexp, dy] = [0, 1, 2, 3, 4, 5].map((i) => input(i));
+  const delta = scratch();
+  const common = partsCall(shape, scale);
+  const read = { q, k, v, dy, logsumexp, delta };
+  const { StoredX } = common.specialize;
+  return {
+    scratch: [4 * shape.all * shape.tokens],
+    calls: [
+      {
+        ...deltaCall(shape, shape.tokens, "vec4", { x: y, dy, delta }),
+        specialize: { StoredX, StoredDy: StoredX },
+      },
+      { kernel: QUERY_PARTS, ...common, bindings: { ...read, dq: output(0) }, note: "dq" },
+      {
+        kernel: KEY_VALUE_PARTS,
+        ...common,
+        bindings: { ...read, dk: output(1), dv: output(2) },
+        note: "dk, dv",
+      },
+    ],
+  };
+}
+
 /** (q, k, v, y, logsumexp, dy) → (dq, dk, dv). */
 export const attentionBackwardOp: OpDef = {
   name: "attention_backward",
@@ -232,6 +293,7 @@ export const attentionBackwardOp: OpDef = {
       q,
       (reading) => lowerGeneral(shape, scale, reading),
       (walk) => lowerEight(shape, scale, walk),
+      () => lowerParts(shape, scale),
     );
   },
   cost(inputs, outputs) {

@@ -17,6 +17,8 @@ import convertText from "../../kernels/convert/forward_staged.wgsl" with { type:
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import text from "../../kernels/attention/resize_rows.wgsl" with { type: "text" };
 import headText from "../../kernels/lib/head_8.wgsl" with { type: "text" };
+import headStaged from "../../kernels/lib/head_8_staged.wgsl" with { type: "text" };
+import headStored from "../../kernels/lib/head_8_stored.wgsl" with { type: "text" };
 import walkText from "../../kernels/lib/walk_8.wgsl" with { type: "text" };
 import walkLanesText from "../../kernels/lib/walk_8_lanes.wgsl" with { type: "text" };
 
@@ -78,26 +80,41 @@ export type Walk = "alone" | "by lanes";
 
 /** What the unrolled kernels join, by {@link Walk}. */
 export const HEAD_8: Readonly<Record<Walk, readonly string[]>> = {
-  alone: [stagedLibrary, headText, walkText],
-  "by lanes": [stagedLibrary, headText, FIRST_EIGHT, walkLanesText],
+  alone: [stagedLibrary, headText, headStaged, walkText],
+  "by lanes": [stagedLibrary, headText, headStaged, FIRST_EIGHT, walkLanesText],
 };
 
-/** The general kernel with each reading and, for heads of 8 channels, the unrolled one. */
+/** … and on GPUs, where 16 invocations of a workgroup walk over a fourth each. */
+export const HEAD_8_PARTS = [headText, headStored] as const;
+
+/** What differs from call to call of the kernels that walk in parts. */
+export const partsCall = ({ all, tokens, dtype }: AttentionShape, scale: number) => ({
+  specialize: { StoredX: storedAs(dtype, 4).Stored, ...storedAs(dtype, 4) },
+  params: { stride4: tokens / 4, scale },
+  workgroups: attentionGrid(all, tokens, 16),
+});
+
+/** The general kernel with each reading and, for heads of 8 channels, the unrolled ones. */
 export function attentionVariants(
   { headDim, tokens, device }: AttentionShape,
   q: TensorType,
   general: (reading: Reading["name"]) => Lowering,
   eight: (walk: Walk) => Lowering,
+  parts: () => Lowering,
 ): Variant[] {
   const storage = { name: "general", exact: true, build: () => general("vec4") };
   const staged = { name: "general_staged", exact: true, build: () => general("staged") };
   const all = storageOrStaged<Variant>(device, [q], storage, staged);
+  if (headDim !== 8 || tokens % 4) return all;
+  const inParts = { name: "eight_parts", exact: true, build: parts };
   const textures = device.limits.maxStorageTexturesPerShaderStage;
-  if (headDim !== 8 || tokens % 4 || !stageable(q) || textures < 6) return all;
-  const alone = { name: "eight", exact: true, build: () => eight("alone") };
-  if (!device.software) return [...all, alone];
+  const alone = stageable(q) && textures >= 6
+    ? [{ name: "eight", exact: true, build: () => eight("alone") }]
+    : [];
+  if (!device.software) return [inParts, ...all, ...alone];
   const byLanes = { name: "eight_lanes", exact: true, build: () => eight("by lanes") };
-  return [...subgroupLanes(device) ? [byLanes] : [], alone, ...all];
+  const shared = alone.length && subgroupLanes(device) ? [byLanes] : [];
+  return [...shared, ...alone, ...all, inParts];
 }
 
 /** An invocation of the general kernels walks over all tokens, and over its channels within. */
