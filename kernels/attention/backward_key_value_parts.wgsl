@@ -21,6 +21,7 @@ struct Params {
   scale: f32,
 }
 
+const SUMS: u32 = 2;
 alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -52,10 +53,11 @@ fn main(
     );
     add_queries(&key_sum, &value_sum, own, others);
   }
-  let dk_all = summed_parts(lane, key_sum);
-  let dv_all = summed_parts(lane, value_sum);
+  parts[lane] = key_sum;
+  parts[64 + lane] = value_sum;
+  workgroupBarrier();
   if (lane < OWN && j < n) {
-    store_dk(scaled(dk_all, params.scale), begin + j);
-    store_dv(dv_all, begin + j);
+    store_dk(scaled(summed_parts(lane, 0), params.scale), begin + j);
+    store_dv(summed_parts(lane, 1), begin + j);
   }
 }

@@ -21,6 +21,7 @@ struct Params {
   scale: f32,
 }
 
+const SUMS: u32 = 1;
 alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -44,8 +45,9 @@ fn main(
   for (var at = first; at < min(first + size, n); at++) {
     add_keys(&sum, own, load_k(begin + at, n), load_v(begin + at, n));
   }
-  let all = summed_parts(lane, sum);
+  parts[lane] = sum;
+  workgroupBarrier();
   if (lane < OWN && i < n) {
-    store(scaled(all, params.scale), begin + i);
+    store(scaled(summed_parts(lane, 0), params.scale), begin + i);
   }
 }

@@ -1,10 +1,11 @@
-// Library: sums of a head that four invocations have a part of each; joined after head_8.wgsl, for
-// workgroups of 64.
+// Library: sums of a head that four invocations have a part of each; joined after head_8.wgsl in
+// front of kernels with workgroups of 64, which say how many sums there are in SUMS and put their
+// parts at sum * 64 + lane.
 
 const OWN: u32 = 16;
 const PARTS: u32 = 4;
 
-var<workgroup> parts: array<Head, 64>;
+var<workgroup> parts: array<Head, 64 * SUMS>;
 
 fn both(a: Head, b: Head) -> Head {
   return Head(
@@ -19,11 +20,8 @@ fn both(a: Head, b: Head) -> Head {
   );
 }
 
-/// Of the parts that invocations OWN apart have, for the first OWN. All must call it.
-fn summed_parts(lane: u32, part: Head) -> Head {
-  workgroupBarrier();
-  parts[lane] = part;
-  workgroupBarrier();
-  let own = lane % OWN;
-  return both(both(parts[own], parts[OWN + own]), both(parts[2 * OWN + own], parts[3 * OWN + own]));
+/// Of the parts that invocations OWN apart have of a sum, for one of the first OWN.
+fn summed_parts(lane: u32, sum: u32) -> Head {
+  let i = sum * 64 + lane;
+  return both(both(parts[i], parts[i + OWN]), both(parts[i + 2 * OWN], parts[i + 3 * OWN]));
 }
