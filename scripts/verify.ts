@@ -1,10 +1,11 @@
 /** `deno task verify FILE…`: compares this program with reference cases of PyTorch and diffusers. */
 
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { precisionOption } from "../lib/cli/command.ts";
 import { main, parseArguments } from "../lib/cli/main.ts";
 import { CheckFailedError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
+import { tunedChoice } from "../lib/tune/choice_files.ts";
 import { readCase } from "../lib/verify/case.ts";
 import { verifyCase } from "../lib/verify/mod.ts";
 
@@ -14,9 +15,13 @@ const program = new Command("verify")
       "GPU and prints the errors against their tolerances.",
   )
   .argument("<files...>", "reference cases of kind unet, scheduler, sample, train or metrics")
+  .addOption(
+    new Option("--exact", "use kernels that sum as written (the default)").conflicts("fast"),
+  )
   .option(
     "--fast",
-    "use the kernels that training uses, also those that round differently (Winograd)",
+    "use the kernels that training uses: those that were tuned, also such as round differently " +
+      "(Winograd)",
   )
   .addOption(precisionOption("in models and training"))
   .option("--all", "print every tensor, not only the worst")
@@ -26,6 +31,7 @@ const program = new Command("verify")
 Examples:
   deno task verify tests/fixtures/reference/*.safetensors
   deno task verify --all cases/unet-seed.safetensors
+  deno task verify --fast cases/*                        with the kernels of training
 
 Exit code: 0 all within tolerance, 1 some exceeded, 2 a file cannot be read, 3 no usable GPU.`,
   );
@@ -35,10 +41,11 @@ await main(async () => {
   const { fast = false, all = false, precision } = program.opts();
   const cases = await Promise.all(program.args.map(readCase));
   const gpu = await openGpu();
-  console.log(`adapter: ${gpu.name}`);
+  const choose = fast ? await tunedChoice(gpu) : undefined;
+  console.log(`adapter: ${gpu.name}${choose ? ", kernels as tuned here" : ""}`);
   const failed: string[] = [];
   for (const reference of cases) {
-    const checks = await verifyCase(gpu, reference, { exact: !fast, precision });
+    const checks = await verifyCase(gpu, reference, { exact: !fast, choose, precision });
     const bad = checks.filter((c) => !(c.error <= c.tolerance));
     const byShare = checks.toSorted((a, b) => b.error / b.tolerance - a.error / a.tolerance);
     console.log(

@@ -1,6 +1,7 @@
 /** Reference cases: one safetensors file each, with `kind` and `config` in its metadata. */
 
 import { InputError } from "../errors.ts";
+import type { PlanOptions } from "../gpu/planner.ts";
 import type { Precision } from "../graph/precision.ts";
 import { type SafeTensor, toFloat32 } from "../io/safetensors.ts";
 import { readSafetensors } from "../io/safetensors_file.ts";
@@ -24,6 +25,8 @@ export interface Check {
 export interface VerifyOptions {
   /** Leave out kernels that round differently from the plain sum. */
   readonly exact: boolean;
+  /** The tuner's choice among kernels; the order shipped by default. */
+  readonly choose?: PlanOptions["choose"];
   /** How activations are stored; f32 by default. */
   readonly precision?: Precision;
 }

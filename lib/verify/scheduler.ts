@@ -111,7 +111,7 @@ export async function verifyScheduler(gpu: Gpu, reference: ReferenceCase): Promi
 export async function verifySample(
   gpu: Gpu,
   reference: ReferenceCase,
-  { exact, precision }: VerifyOptions,
+  { exact, choose, precision }: VerifyOptions,
 ): Promise<Check[]> {
   const { unet, num_inference_steps, cfg_scale, scheduler = "DDPMScheduler" } = reference.config;
   const config = unet2DConfig(unet, reference.file);
@@ -133,9 +133,11 @@ export async function verifySample(
     precision,
     device: gpu.profile,
   });
-  const exe = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact }), {
-    poison: true,
-  });
+  const exe = await Executable.load(
+    gpu,
+    plan(graph, OPS, { device: gpu.profile, exact, choose }),
+    { poison: true },
+  );
   exe.write("params", params);
   exe.write("x", floats(reference, "x_T"));
   exe.write("lung_mask", floats(reference, "lung_mask"));

@@ -31,7 +31,7 @@ import { PARAMETERS, tolerances } from "./tolerances.ts";
 export async function verifyTrain(
   gpu: Gpu,
   reference: ReferenceCase,
-  { exact, precision }: VerifyOptions,
+  { exact, choose, precision }: VerifyOptions,
 ): Promise<Check[]> {
   const options = reference.config as {
     unet: unknown;
@@ -72,9 +72,11 @@ export async function verifyTrain(
     precision,
     device: gpu.profile,
   });
-  const exe = await Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact }), {
-    poison: true,
-  });
+  const exe = await Executable.load(
+    gpu,
+    plan(graph, OPS, { device: gpu.profile, exact, choose }),
+    { poison: true },
+  );
   exe.write("params", start);
   exe.write("ema", start);
   exe.write("table", qSampleTable(alphas));

@@ -29,7 +29,7 @@ import { PARAMETERS, tolerances } from "./tolerances.ts";
 export async function verifyUnet(
   gpu: Gpu,
   reference: ReferenceCase,
-  { exact, precision = "f32" }: VerifyOptions,
+  { exact, choose, precision = "f32" }: VerifyOptions,
 ): Promise<Check[]> {
   const allowed = tolerances(precision);
   const config = unet2DConfig(reference.config, reference.file);
@@ -57,9 +57,11 @@ export async function verifyUnet(
   graph.output("grads", pack(ofParameters, layout.specs.map((s) => s.offset), layout.size));
 
   const stored = withPrecision(graph, OPS, precision, gpu.profile);
-  const executable = await Executable.load(gpu, plan(stored, OPS, { device: gpu.profile, exact }), {
-    poison: true,
-  });
+  const executable = await Executable.load(
+    gpu,
+    plan(stored, OPS, { device: gpu.profile, exact, choose }),
+    { poison: true },
+  );
   executable.write("params", params);
   executable.write("sample", floats(reference, "input.sample"));
   executable.write("timestep", ints(reference, "input.timestep"));

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { openGpu } from "../../lib/gpu/device.ts";
+import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import type { Precision } from "../../lib/graph/precision.ts";
 import { readCase } from "../../lib/verify/case.ts";
 import { verifyCase } from "../../lib/verify/mod.ts";
@@ -16,8 +16,9 @@ async function check(
   names: readonly string[],
   t: Deno.TestContext,
   precision: Precision = "f32",
+  as: (gpu: Gpu) => Gpu = (gpu) => gpu,
 ) {
-  const gpu = await openGpu();
+  const gpu = as(await openGpu());
   for (const name of names) {
     await t.step(name, async () => {
       const reference = await readCase(join(folder, `${name}.safetensors`));
@@ -49,6 +50,40 @@ Deno.test("models, samplers and training agree with diffusers", async (t) => {
 Deno.test("with f16 too, as close as rounding what is stored allows", async (t) => {
   const names = ["unet-attention", "unet-odd", "sample", "train-options"];
   await check(join(ROOT, "tests", "fixtures", "reference"), names, t, "f16");
+});
+
+/** The device, taken for a GPU: other kernels, and other forms of the graphs. */
+const asHardware = (gpu: Gpu): Gpu => ({
+  ...gpu,
+  profile: {
+    ...gpu.profile,
+    software: false,
+    features: gpu.profile.features.filter((f) => f !== "subgroups"),
+  },
+});
+
+Deno.test("with the kernels of GPUs too", async (t) => {
+  const folder = join(ROOT, "tests", "fixtures", "reference");
+  await check(folder, ["unet-attention", "unet-odd", "sample", "train"], t, "f32", asHardware);
+  await check(folder, ["unet-attention", "sample"], t, "f16", asHardware);
+});
+
+Deno.test("the choice among kernels is asked for each node, and may be another", async () => {
+  const gpu = await openGpu();
+  const reference = await readCase(
+    join(ROOT, "tests", "fixtures", "reference", "unet-odd.safetensors"),
+  );
+  const asked = new Set<string>();
+  const checks = await verifyCase(gpu, reference, {
+    exact: true,
+    choose({ op }, variants) {
+      asked.add(op);
+      return variants.at(-1)!;
+    },
+  });
+  assert.ok(asked.has("conv2d") && asked.has("conv2d_backward_weight"), [...asked].join());
+  assert.deepEqual(checks.filter((c) => !(c.error <= c.tolerance)), []);
+  gpu.destroy();
 });
 
 Deno.test("the larger reference cases", async (t) => {
