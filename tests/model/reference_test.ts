@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import type { Precision } from "../../lib/graph/precision.ts";
-import { readCase } from "../../lib/verify/case.ts";
+import { readCase, type VerifyOptions } from "../../lib/verify/case.ts";
 import { verifyCase } from "../../lib/verify/mod.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -17,12 +17,13 @@ async function check(
   t: Deno.TestContext,
   precision: Precision = "f32",
   as: (gpu: Gpu) => Gpu = (gpu) => gpu,
+  choose?: VerifyOptions["choose"],
 ) {
   const gpu = as(await openGpu());
   for (const name of names) {
     await t.step(name, async () => {
       const reference = await readCase(join(folder, `${name}.safetensors`));
-      const checks = await verifyCase(gpu, reference, { exact: true, precision });
+      const checks = await verifyCase(gpu, reference, { exact: true, choose, precision });
       assert.ok(checks.length > 0);
       for (const { name, error, tolerance } of checks) {
         assert.ok(error <= tolerance, `${name}: ${error} exceeds ${tolerance}`);
@@ -62,27 +63,52 @@ const asHardware = (gpu: Gpu): Gpu => ({
   },
 });
 
+/** Takes the first kernel of each op, and notes which. */
+function watched() {
+  const ran = new Set<string>();
+  const choose: VerifyOptions["choose"] = ({ op }, [variant]) => {
+    ran.add(`${op} ${variant.name}`);
+    return variant;
+  };
+  const requireAll = (kernels: readonly string[]) => {
+    for (const kernel of kernels) {
+      assert.ok(ran.has(kernel), `${kernel} did not run: ${[...ran].join(", ")}`);
+    }
+  };
+  return { choose, requireAll };
+}
+
 Deno.test("with the kernels of GPUs too", async (t) => {
   const folder = join(ROOT, "tests", "fixtures", "reference");
-  await check(folder, ["unet-attention", "unet-odd", "sample", "train"], t, "f32", asHardware);
-  await check(folder, ["unet-attention", "sample"], t, "f16", asHardware);
+  const { choose, requireAll } = watched();
+  const names = ["unet-attention", "unet-odd", "sample", "train"];
+  await check(folder, names, t, "f32", asHardware, choose);
+  await check(folder, ["unet-attention", "sample"], t, "f16", asHardware, choose);
+  requireAll([
+    "conv2d small_tiles",
+    "conv2d_normalised small_tiles",
+    "conv2d_backward_data small_tiles",
+    "conv2d_backward_weight tiled",
+    "conv2d implicit_gemm",
+    "attention eight_parts",
+    "concat joined",
+  ]);
 });
 
-Deno.test("the choice among kernels is asked for each node, and may be another", async () => {
+Deno.test("what is chosen among the kernels runs: others agree too, and one that does nothing shows", async () => {
   const gpu = await openGpu();
   const reference = await readCase(
     join(ROOT, "tests", "fixtures", "reference", "unet-odd.safetensors"),
   );
-  const asked = new Set<string>();
-  const checks = await verifyCase(gpu, reference, {
-    exact: true,
-    choose({ op }, variants) {
-      asked.add(op);
-      return variants.at(-1)!;
-    },
-  });
-  assert.ok(asked.has("conv2d") && asked.has("conv2d_backward_weight"), [...asked].join());
-  assert.deepEqual(checks.filter((c) => !(c.error <= c.tolerance)), []);
+  const exceeded = async (choose: VerifyOptions["choose"]) =>
+    (await verifyCase(gpu, reference, { exact: true, choose })).filter((c) =>
+      !(c.error <= c.tolerance)
+    );
+  assert.deepEqual(await exceeded((_, variants) => variants.at(-1)!), []);
+  const bad = await exceeded(({ op }, [variant]) =>
+    op === "conv2d" ? { ...variant, build: () => ({ calls: [] }) } : variant
+  );
+  assert.ok(bad.length > 100, `${bad.length} exceeded`);
   gpu.destroy();
 });
 
@@ -91,6 +117,9 @@ Deno.test("the larger reference cases", async (t) => {
   const there = await Deno.stat(folder).then(() => true, () => false);
   if (!there) return console.log("skipped: reference cases not found");
   await check(folder, ["unet-tiny", "unet-seed", "sample-tiny", "train-tiny"], t);
+  const { choose, requireAll } = watched();
+  await check(folder, ["unet-seed"], t, "f32", asHardware, choose);
+  requireAll(["attention_backward eight_parts", "conv2d_backward_weight tiled"]);
 });
 
 Deno.test("a planted error in a case is found and named", async () => {

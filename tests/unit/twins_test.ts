@@ -22,8 +22,9 @@ for (const [name, device] of Object.entries(AUDIT_PROFILES)) {
         const nodes = liveNodes(step.graph).filter((n) =>
           n.op in OPS && n.op !== "view" && !/^parts?\b/.test(n.scope)
         );
-        // On GPUs convolutions normalise as they read: fewer nodes.
-        assert.ok(nodes.length > 75, `${nodes.length} nodes`);
+        // On GPUs convolutions normalise as they read in sampling: fewer nodes.
+        const least = kind === "sample" && !device.software ? 75 : 100;
+        assert.ok(nodes.length > least, `${nodes.length} nodes`);
         for (const node of nodes) {
           const twin = twinOf.get(node);
           assert.ok(twin, `${node.op} ${node.scope}`);

@@ -45,10 +45,13 @@ const NARROW: Tile = { rows: 2, segments: 64, groups: 1 };
 /** Workgroups of the large tile that keep a large GPU, of some 130 multiprocessors, busy. */
 const ENOUGH = 256;
 
+/** Vec4s across a tile: no wider than rows of so many need. */
+const columnsOf = (w4: number) => w4 > 4 ? 8 : w4 > 2 ? 4 : 2;
+
 function gridOf({ n, h, w, co }: Geometry, { rows, segments, groups }: Tile) {
   const w4 = w / 4;
   // A tile of 64 segments two vec4s wide would be too high for 16 KiB of workgroup memory.
-  const columns = w4 > 4 ? 8 : w4 > 2 || segments > 32 ? 4 : 2;
+  const columns = Math.max(columnsOf(w4), segments > 32 ? 4 : 2);
   const height = segments / columns * rows;
   return {
     constants: { COLUMNS: columns, HEIGHT: height, GROUPS: groups },
@@ -178,7 +181,7 @@ export function backwardWeightTiled(
 ): Variant[] {
   const { n, ci, co, h, w } = g;
   const w4 = w / 4;
-  const columns = w4 > 4 ? 8 : w4 > 2 ? 4 : 2;
+  const columns = columnsOf(w4);
   // Of few channels a workgroup takes fewer, of the other kind more.
   const inputs = ci <= 4 ? 4 : 16;
   const groups = co <= 4 ? 1 : ci <= 4 ? 16 : 8;
