@@ -133,6 +133,22 @@ printf '<%s>' "$GLIBC_TUNABLES"`;
   }
 });
 
+Deno.test("run keeps wgpu from loading OpenGL, unless a backend is asked for already", async () => {
+  const deno = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
+printf '<%s>' "$DENO_WEBGPU_BACKEND"`;
+  for (
+    const [env, expected] of [
+      [{}, "<vulkan,metal,dx12>"],
+      [{ DENO_WEBGPU_BACKEND: "gl" }, "<gl>"],
+      [{ DENO_WEBGPU_BACKEND: "" }, "<>"],
+    ] as const
+  ) {
+    using machine = new Machine({ deno }).withDriver();
+    const { out, err } = await machine.run(["train"], env);
+    assert.equal(out, expected, err);
+  }
+});
+
 Deno.test("run asks Mesa for two threads a processor, up to eight processors", async () => {
   const deno = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
 printf '<%s>' "\${LP_NUM_THREADS-unset}"`;
