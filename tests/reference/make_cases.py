@@ -25,6 +25,8 @@ SMALL = {
     # Channel counts that divide by nothing handy, three levels, an odd lowest level, batch 3.
     "unet-odd": lambda o, n: unet(
         o, n, batch=3, channels=(3, 6, 9), size=(12, 20), groups=3, attention_head_dim=3),
+    # Heads of 8 channels, as the seed model has, with kernels of their own; 60 tokens.
+    "unet-heads": lambda o, n: unet(o, n, channels=(8, 16), size=(12, 20), groups=4),
     # Each option off its default; one group and one head.
     "unet-options": lambda o, n: unet(
         o, n, batch=1, channels=(4, 8), size=(8, 12), groups=1, attention=(0,),
