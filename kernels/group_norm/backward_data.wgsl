@@ -7,7 +7,7 @@
 // Bindings:
 //   x, dy: [N, C, H, W], f32 or f16, read as Value (vec4 where H * W is a multiple of 4)
 //   stats: f32 [N, G, 2], mean and rstd
-//   means: f32 [N, G, 2] of backward_means.wgsl
+//   means: f32 [N, G, 2] of backward_totals.wgsl
 //   weight, bias: f32 [C]
 //   dx: f32 or f16, the shape of x
 // Grid: a workgroup takes steps * WORKGROUP Values of one row (n, c); `chunks` workgroups a row.

@@ -1,8 +1,9 @@
-// Equation: dx[m, k] = sum over n of dy[m, n] * weight[n, k]
+// Equation: dx[m, k] = sum over n of dy[m, n] * weight[n, k] + added[m, k]
 // Source: derivative of torch.nn.Linear by its input.
 // Bindings:
 //   dy: f32 [M, N]
 //   weight: f32 [N, K], read as Value (vec4 where K is a multiple of 4)
+//   added: f32 [M, K], or something unread where has_added is 0
 //   dx: f32 [M, K]
 // Grid: one invocation per Value of k and 4 rows m, folded over x and y.
 // Numerics: chains of 16 terms, added up.
@@ -13,6 +14,7 @@ struct Params {
   m: u32,
   n: u32,
   k: u32,
+  has_added: u32,
 }
 
 override WORKGROUP: u32 = 64;
@@ -21,7 +23,20 @@ alias Value = vec4<f32>; // @specialize
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read> weight: array<Value>;
-@group(0) @binding(3) var<storage, read_write> dx: array<Value>;
+@group(0) @binding(3) var<storage, read> added: array<Value>;
+@group(0) @binding(4) var<storage, read_write> dx: array<Value>;
+
+fn write(m: u32, k: u32, sum: Value) {
+  if (m >= params.m) {
+    return;
+  }
+  let i = m * params.k + k;
+  var result = sum;
+  if (params.has_added != 0u) {
+    result += added[i];
+  }
+  dx[i] = result;
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -63,14 +78,8 @@ fn main(
     sum2 += block2;
     sum3 += block3;
   }
-  dx[m * params.k + k] = sum0;
-  if (m + 1u < params.m) {
-    dx[(m + 1u) * params.k + k] = sum1;
-  }
-  if (m + 2u < params.m) {
-    dx[(m + 2u) * params.k + k] = sum2;
-  }
-  if (m + 3u < params.m) {
-    dx[(m + 3u) * params.k + k] = sum3;
-  }
+  write(m, k, sum0);
+  write(m + 1u, k, sum1);
+  write(m + 2u, k, sum2);
+  write(m + 3u, k, sum3);
 }

@@ -1,5 +1,5 @@
 // Equation: y[c] = sum over n of x[n, c]
-// Source: torch.sum over the batch: gradient of a bias.
+// Source: second step of rows.wgsl, where a batch is summed in parts.
 // Bindings:
 //   x: f32 [N, C]
 //   y: f32 [C]

@@ -13,17 +13,17 @@ export interface Rewritten {
   readonly tensors: ReadonlyMap<string, Tensor>;
 }
 
-/** The addition `node` taken into the convolution that makes one of its inputs. */
+/** The addition `node` taken into the convolution or product that makes one of its inputs. */
 interface Fusion {
-  readonly convolution: Node;
+  readonly product: Node;
   readonly added: Tensor;
   readonly extra: "channel" | "residual";
 }
 
 /**
- * Merges equal sums, and a loss with the op that makes it and its gradient; and takes additions into the store of the convolution before them:
- * `add(conv2d(..), r)`, `addChannel(conv2d(..), v)` and `add(conv2d_backward_data(..), r)`, where
- * nothing else reads the convolution's output.
+ * Merges equal sums, and a loss with the op that makes it and its gradient; and takes additions into the store of what is before them:
+ * `add(conv2d(..), r)`, `addChannel(conv2d(..), v)`, `add(conv2d_backward_data(..), r)` and
+ * `add(linear_data_gradient(..), r)`, where nothing else reads that output.
  */
 export function fuse(graph: Graph, registry: Registry): Rewritten {
   const tensors = new Map<string, Tensor>();
@@ -33,7 +33,7 @@ export function fuse(graph: Graph, registry: Registry): Rewritten {
   let rewritten: Rewritten = { graph, tensors };
   for (;;) {
     const next = fuseOnce(rewritten.graph, registry);
-    if (next.graph.nodes.length === rewritten.graph.nodes.length) return rewritten;
+    if (!next) return rewritten;
     const chained = new Map<string, Tensor>();
     for (const [key, t] of rewritten.tensors) {
       const now = next.tensors.get(t.key);
@@ -52,7 +52,8 @@ export function readerCounts(graph: Graph): Map<string, number> {
   return readers;
 }
 
-function fuseOnce(graph: Graph, registry: Registry): Rewritten {
+/** Once through the graph; undefined where there is nothing to fuse. */
+function fuseOnce(graph: Graph, registry: Registry): Rewritten | undefined {
   const readers = readerCounts(graph);
   const fusions = new Map<Node, Fusion>();
   const absorbed = new Set<Node>();
@@ -60,14 +61,16 @@ function fuseOnce(graph: Graph, registry: Registry): Rewritten {
     const fusion = fusionOf(node, (t) => readers.get(t.key) === 1 && !absorbed.has(t.node));
     if (!fusion) continue;
     fusions.set(node, fusion);
-    absorbed.add(fusion.convolution);
+    absorbed.add(fusion.product);
   }
 
   const losses = lossesMadeTwice(graph);
+  const repeated = repeatedSums(graph);
+  if (!fusions.size && !losses.made.size && !repeated.size) return undefined;
 
   const result = new Graph();
   const tensors = new Map<string, Tensor>();
-  const sums = new Map<string, Tensor>();
+  const taken = new Set([...repeated.values()].filter((n) => readers.get(`${n.id}:1`)));
   const moved = (t: Tensor) => tensors.get(t.key)!;
   for (const node of graph.nodes) {
     if (absorbed.has(node) || losses.made.has(node)) continue;
@@ -77,17 +80,28 @@ function fuseOnce(graph: Graph, registry: Registry): Rewritten {
       tensors.set(`${node.id}:0`, source ?? result.state(name, node.outputs[0]));
       continue;
     }
-    if (node.op === "sum_spatial") {
-      // The gradients of a convolution's bias and of a value added per channel are the same sum.
-      const key = moved(node.inputs[0]).key;
-      const before = sums.get(key);
-      if (before) {
-        tensors.set(`${node.id}:0`, before);
-        continue;
+    const first = repeated.get(node);
+    if (first) {
+      const [y, total] = [0, 1].map((i) => tensors.get(`${first.id}:${i}`)!);
+      tensors.set(`${node.id}:0`, y);
+      tensors.set(`${node.id}:1`, total);
+      if (!readers.get(`${node.id}:1`)) continue;
+      if (taken.has(first)) {
+        // The gradients of two biases lie in two places: the images' sums are added once more.
+        const again = result.within(node.scope, node.phase, () => {
+          const [rows] = result.append(registry.view, [y], {
+            shape: [...y.shape, 1, 1],
+            offset: 0,
+          });
+          return result.append(registry.sum_spatial, [rows], {})[1];
+        });
+        tensors.set(`${node.id}:1`, again);
       }
+      taken.add(first);
+      continue;
     }
     const fusion = fusions.get(node);
-    const made = fusion?.convolution ?? node;
+    const made = fusion?.product ?? node;
     const inputs = fusion ? [...made.inputs, fusion.added] : made.inputs;
     const attrs = fusion
       ? { ...made.attrs, extras: [...(made.attrs.extras ?? []), fusion.extra] }
@@ -98,7 +112,6 @@ function fuseOnce(graph: Graph, registry: Registry): Rewritten {
       () => result.append(registry[made.op], inputs.map(moved), attrs),
     );
     outputs.forEach((t, i) => tensors.set(`${node.id}:${i}`, t));
-    if (node.op === "sum_spatial") sums.set(moved(node.inputs[0]).key, outputs[0]);
     const loss = losses.by.get(node);
     if (loss) tensors.set(`${loss.id}:0`, outputs[0]);
   }
@@ -107,16 +120,19 @@ function fuseOnce(graph: Graph, registry: Registry): Rewritten {
   return { graph: result, tensors };
 }
 
+/** Ops beside conv2d that add an input of their output's shape as they store. */
+const TAKE_RESIDUAL = ["conv2d_backward_data", "linear_data_gradient"];
+
 /** `alone(t)`: nothing else reads t, and its node is still there. */
 function fusionOf(node: Node, alone: (t: Tensor) => boolean): Fusion | undefined {
   const fits = (t: Tensor, extra: "channel" | "residual") => {
     const { op, attrs } = t.node;
     const extras: readonly string[] = attrs.extras ?? [];
     return alone(t) && !extras.includes("residual") && !extras.includes(extra) &&
-      (op === "conv2d" || (op === "conv2d_backward_data" && extra === "residual"));
+      (op === "conv2d" || (TAKE_RESIDUAL.includes(op) && extra === "residual"));
   };
   if (node.op === "add_channel" && fits(node.inputs[0], "channel")) {
-    return { convolution: node.inputs[0].node, added: node.inputs[1], extra: "channel" };
+    return { product: node.inputs[0].node, added: node.inputs[1], extra: "channel" };
   }
   if (node.op === "add" && (node.attrs.scaleA ?? 1) === 1 && (node.attrs.scaleB ?? 1) === 1) {
     // The later of two, so that its operands need not be kept for long.
@@ -124,11 +140,27 @@ function fusionOf(node: Node, alone: (t: Tensor) => boolean): Fusion | undefined
     const order = a.node.id > b.node.id ? [[a, b], [b, a]] : [[b, a], [a, b]];
     for (const [t, added] of order) {
       if (t !== added && t.key !== added.key && fits(t, "residual")) {
-        return { convolution: t.node, added, extra: "residual" };
+        return { product: t.node, added, extra: "residual" };
       }
     }
   }
   return undefined;
+}
+
+/**
+ * Sums that an earlier node makes too → that node: the gradients of a convolution's bias and of a value
+ * added per channel, and of the biases of a convolution and its shortcut.
+ */
+function repeatedSums({ nodes }: Graph): Map<Node, Node> {
+  const firsts = new Map<string, Node>();
+  const repeated = new Map<Node, Node>();
+  for (const node of nodes) {
+    if (node.op !== "sum_spatial") continue;
+    const first = firsts.get(node.inputs[0].key);
+    if (first) repeated.set(node, first);
+    else firsts.set(node.inputs[0].key, node);
+  }
+  return repeated;
 }
 
 /** Nodes `mse` whose loss an `mse_with_gradient` makes too, before anything reads it. */

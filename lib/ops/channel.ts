@@ -1,20 +1,13 @@
 /** A value per image and channel added to its pixels, and the sums that are its gradient. */
 
-import { gridFor, input, output } from "../graph/kernel_call.ts";
-import { type OpDef, trafficOf } from "../graph/op.ts";
+import { type BufferRef, gridFor, input, output, scratch } from "../graph/kernel_call.ts";
+import { type DeviceProfile, type OpDef, trafficOf } from "../graph/op.ts";
 import { sameShape, show, sizeOf, type Tensor } from "../graph/tensor.ts";
-import {
-  ELEMENTWISE,
-  f32,
-  kernel,
-  only,
-  requireFloat,
-  requireRank,
-  requireStored,
-} from "./common.ts";
+import { ELEMENTWISE, f32, kernel, requireFloat, requireRank, requireStored } from "./common.ts";
 import { SUMMED } from "./lanes.ts";
 import {
   foldGrid,
+  type Reading,
   readingKernels,
   readings,
   reducingKernels,
@@ -41,9 +34,9 @@ export function sumSpatial(x: Tensor): Tensor {
   return x.graph.append(sumSpatialOp, [x])[0];
 }
 
-/** [C]: the sum over the batch of x [N,C]. */
-export function sumBatch(x: Tensor): Tensor {
-  return x.graph.append(sumBatchOp, [x])[0];
+/** [C]: the sum of each channel of all images of x [N,C,H,W]. */
+export function sumChannels(x: Tensor): Tensor {
+  return x.graph.append(sumSpatialOp, [x])[1];
 }
 
 export const addChannelOp: OpDef = {
@@ -87,36 +80,61 @@ export const addChannelOp: OpDef = {
   ],
 };
 
+/** Whether a workgroup may sum a channel of all images: no chain nor loop of software Vulkan too long. */
+function fitsOnePass(device: DeviceProfile, batch: number, length: number): boolean {
+  const lane = length / reductionWorkgroup(device);
+  return batch <= 64 && batch * (Math.ceil(lane / 8 + lane / 128) + 9) <= 65535;
+}
+
+/** Of x [N,C,H,W]: the sums of each image's channels [N,C], and of the channels of all [C]. */
 export const sumSpatialOp: OpDef = {
   name: "sum_spatial",
   infer([x]) {
     requireStored("x", x);
     requireRank("x", x, 4);
-    return [f32(x.shape[0], x.shape[1])];
+    requireLoop("17/16 of the batch", Math.ceil(x.shape[0] * 17 / 16));
+    return [f32(x.shape[0], x.shape[1]), f32(x.shape[1])];
   },
   half: () => [{ inputs: [0] }],
   vjp: "non-differentiable",
   reference([x], _, [{ shape: [batch, channels, height, width] }]) {
-    const y = new Float64Array(batch * channels);
+    const [y, total] = [new Float64Array(batch * channels), new Float64Array(channels)];
     x.forEach((v, i) => y[Math.floor(i / (height * width))] += v);
-    return [y];
+    y.forEach((v, i) => total[i % channels] += v);
+    return [y, total];
   },
   lower({ inputs: [x], device }) {
     const [batch, channels, height, wide] = x.shape;
-    const rows = batch * channels;
-    return variantsOf(
-      readings(device, x, height * wide),
-      ({ name, width, value, lanes, ...r }) => ({
-        calls: [{
-          kernel: ROWS(name, device),
-          constants: { WORKGROUP: reductionWorkgroup(device) },
-          specialize: { ...value, ...lanes, ...r.x },
-          params: { rows, length: height * wide / width },
-          bindings: { x: input(0), y: output() },
-          workgroups: foldGrid(rows),
-        }],
-      }),
+    const ways = readings(device, x, height * wide);
+    const rows = (
+      { name, width, value, lanes, ...r }: Reading,
+      images: number,
+      total: BufferRef,
+    ) => ({
+      kernel: ROWS(name, device),
+      constants: { WORKGROUP: reductionWorkgroup(device) },
+      specialize: { ...value, ...lanes, ...r.x },
+      params: { batch, channels, length: height * wide / width, images },
+      bindings: { x: input(0), y: output(0), total },
+      workgroups: foldGrid(channels * Math.ceil(batch / images)),
+    });
+    const onePass = variantsOf(
+      ways.filter(({ width }) => fitsOnePass(device, batch, height * wide / width)),
+      (reading) => ({ calls: [rows(reading, batch, output(1))] }),
     );
+    const twoPasses = variantsOf(ways, (reading) => ({
+      scratch: [4 * batch * channels],
+      calls: [rows(reading, 1, scratch()), {
+        kernel: COLUMNS,
+        params: { batch, channels },
+        bindings: { x: scratch(), y: output(1) },
+        workgroups: gridFor(channels, ELEMENTWISE),
+        note: "batch",
+      }],
+    })).map((v) => ({ ...v, name: `${v.name}_two_passes` }));
+    // A real GPU wants more workgroups than there are channels.
+    const oneFirst = device.software || batch === 1;
+    return oneFirst ? [...onePass, ...twoPasses] : [...twoPasses, ...onePass];
   },
   cost: (inputs, outputs) => ({
     flops: sizeOf(inputs[0].shape),
@@ -127,7 +145,8 @@ export const sumSpatialOp: OpDef = {
   cases: [
     { name: "odd", inputs: [f32(3, 6, 5, 17)], attrs: {}, tolerance: 3e-7 },
     { name: "batch 1", inputs: [f32(1, 2, 40, 40)], attrs: {}, tolerance: 3e-7 },
-    { name: "one pixel", inputs: [f32(3, 6, 1, 1)], attrs: {}, tolerance: 0 },
+    { name: "one pixel", inputs: [f32(3, 6, 1, 1)], attrs: {}, tolerance: 3e-7 },
+    { name: "many images", inputs: [f32(70, 3, 4, 5)], attrs: {}, tolerance: 3e-7 },
     // Rows that end where eight vec4s of a lane do, and where its next would begin.
     { name: "whole chunks", inputs: [f32(1, 2, 32, 32)], attrs: {}, tolerance: 3e-7 },
     { name: "chunks and a half", inputs: [f32(1, 2, 16, 30)], attrs: {}, tolerance: 3e-7 },
@@ -144,41 +163,5 @@ export const sumSpatialOp: OpDef = {
       attrs: {},
       tolerance: 3e-7,
     },
-  ],
-};
-
-export const sumBatchOp: OpDef = {
-  name: "sum_batch",
-  infer([x]) {
-    requireFloat("x", x);
-    requireRank("x", x, 2);
-    requireLoop("17/16 of the batch", Math.ceil(x.shape[0] * 17 / 16));
-    return [f32(x.shape[1])];
-  },
-  vjp: "non-differentiable",
-  reference([x], _, [{ shape: [, channels] }]) {
-    const y = new Float64Array(channels);
-    x.forEach((v, i) => y[i % channels] += v);
-    return [y];
-  },
-  lower({ inputs: [{ shape: [batch, channels] }] }) {
-    return only("columns", () => ({
-      calls: [{
-        kernel: COLUMNS,
-        params: { batch, channels },
-        bindings: { x: input(0), y: output() },
-        workgroups: gridFor(channels, ELEMENTWISE),
-      }],
-    }));
-  },
-  cost: (inputs, outputs) => ({
-    flops: sizeOf(inputs[0].shape),
-    bytes: trafficOf(inputs, outputs),
-  }),
-  // As in sum_spatial.
-  cases: [
-    { name: "odd", inputs: [f32(3, 6)], attrs: {}, tolerance: 3e-7 },
-    { name: "batch 1", inputs: [f32(1, 6)], attrs: {}, tolerance: 0 },
-    { name: "many", inputs: [f32(1000, 70)], attrs: {}, tolerance: 4e-7 },
   ],
 };

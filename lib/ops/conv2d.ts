@@ -2,7 +2,7 @@
 
 import { type DeviceProfile, type OpDef, trafficOf, type Variant } from "../graph/op.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { sumBatch, sumSpatial } from "./channel.ts";
+import { sumChannels } from "./channel.ts";
 import { f32, storedType, subgroupLanes } from "./common.ts";
 import { BACKWARD_DATA_CASES, BACKWARD_WEIGHT_CASES, FORWARD_CASES } from "./conv2d/cases.ts";
 import { backwardDataDirect, fastShape, fastShapes, forwardDirect } from "./conv2d/direct.ts";
@@ -125,7 +125,7 @@ export const conv2dOp: OpDef = {
           weightShape: [...weight.shape],
         })[0]
         : undefined,
-      ...(bias ? [needs[2] ? sumBatch(sumSpatial(dy!)) : undefined] : []),
+      ...(bias ? [needs[2] ? sumChannels(dy!) : undefined] : []),
     ];
   },
   reference(inputs, attrs, [x, weight], [y]) {

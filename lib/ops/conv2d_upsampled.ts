@@ -12,7 +12,7 @@ import {
   type Variant,
 } from "../graph/op.ts";
 import { bytesOf, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
-import { sumBatch, sumSpatial } from "./channel.ts";
+import { sumChannels } from "./channel.ts";
 import { f32, storedType } from "./common.ts";
 import { conv2dBackwardDataOp, conv2dBackwardWeightOp, conv2dOp } from "./conv2d.ts";
 import { epilogueOf, requireExtras } from "./conv2d/extras.ts";
@@ -137,7 +137,7 @@ export const conv2dUpsampledOp: OpDef = {
     return [
       needs[0] ? graph.append(conv2dUpsampledBackwardDataOp, [dy!, weight])[0] : undefined,
       needs[1] ? graph.append(conv2dUpsampledBackwardWeightOp, [x, dy!])[0] : undefined,
-      ...(bias ? [needs[2] ? sumBatch(sumSpatial(dy!)) : undefined] : []),
+      ...(bias ? [needs[2] ? sumChannels(dy!) : undefined] : []),
     ];
   },
   reference([x, weight, ...extras], attrs, [xType, ...types], outputs) {

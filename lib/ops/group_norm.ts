@@ -6,8 +6,8 @@ import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { f32, storedType } from "./common.ts";
 import {
   groupNormDataGradientOp,
-  groupNormParameterGradientsOp,
   groupNormSumsOp,
+  groupNormTotalsOp,
 } from "./group_norm_backward.ts";
 import { dimensions, positive, requireGroups, requireParts } from "./group_norm_shared.ts";
 import {
@@ -132,11 +132,13 @@ export const groupNormApplyOp: OpDef = {
     const { graph } = x;
     const all = [x, dy!, stats, weight, bias];
     const sums = graph.append(groupNormSumsOp, all, { silu })[0];
-    const [dweight, dbias] = needs[2] || needs[3]
-      ? graph.append(groupNormParameterGradientsOp, [sums])
-      : [];
+    const [groups, pixels] = [stats.shape[1], x.shape[2] * x.shape[3]];
+    const [means, dweight, dbias] = graph.append(groupNormTotalsOp, [sums, weight], {
+      groups,
+      pixels,
+    });
     const dx = needs[0]
-      ? graph.append(groupNormDataGradientOp, [...all, sums], { silu })[0]
+      ? graph.append(groupNormDataGradientOp, [...all, means], { silu })[0]
       : undefined;
     return [dx, undefined, dweight, dbias];
   },

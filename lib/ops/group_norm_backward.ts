@@ -1,6 +1,6 @@
-/** The gradient of group normalisation: sums per channel, then parameters and input from them. */
+/** The gradient of group normalisation: sums per channel, totals of them, then the input's. */
 
-import { gridFor, input, type Lowering, output, scratch } from "../graph/kernel_call.ts";
+import { gridFor, input, type Lowering, output } from "../graph/kernel_call.ts";
 import { type OpCase, type OpDef, trafficOf } from "../graph/op.ts";
 import { sizeOf, type TensorType } from "../graph/tensor.ts";
 import {
@@ -13,7 +13,7 @@ import {
   requireStored,
   storedType,
 } from "./common.ts";
-import { dimensions, positive, requireParts } from "./group_norm_shared.ts";
+import { dimensions, positive, requireGroups, requireParts } from "./group_norm_shared.ts";
 import {
   foldGrid,
   readings,
@@ -24,15 +24,11 @@ import {
   variantsOf,
 } from "./rows.ts";
 import sumsText from "../../kernels/group_norm/backward_sums.wgsl" with { type: "text" };
-import parametersText from "../../kernels/group_norm/backward_parameters.wgsl" with {
-  type: "text",
-};
-import meansText from "../../kernels/group_norm/backward_means.wgsl" with { type: "text" };
+import totalsText from "../../kernels/group_norm/backward_totals.wgsl" with { type: "text" };
 import dataText from "../../kernels/group_norm/backward_data.wgsl" with { type: "text" };
 
 const SUMS = reducingKernels("group_norm/backward_sums.wgsl", sumsText, ["x", "dy"]);
-const PARAMETERS = kernel("group_norm/backward_parameters.wgsl", parametersText);
-const MEANS = kernel("group_norm/backward_means.wgsl", meansText);
+const TOTALS = kernel("group_norm/backward_totals.wgsl", totalsText);
 const DATA = storingKernels("group_norm/backward_data.wgsl", dataText, "x", "dy");
 
 /** x, dy, stats, weight, bias of the backward ops. */
@@ -65,7 +61,7 @@ function normalised(
 
 /** Cases of the two ops that read x, dy, stats, weight, bias (and `more`). */
 function backwardCases(
-  more: (batch: number, channels: number) => TensorType[],
+  more: (batch: number, groups: number) => TensorType[],
   tolerance: number,
 ): OpCase[] {
   const make = (name: string, shape: number[], groups: number, silu: boolean): OpCase => ({
@@ -76,7 +72,7 @@ function backwardCases(
       positive(shape[0], groups, 2),
       f32(shape[1]),
       f32(shape[1]),
-      ...more(shape[0], shape[1]),
+      ...more(shape[0], groups),
     ],
     attrs: { silu },
     tolerance,
@@ -144,61 +140,98 @@ export const groupNormSumsOp: OpDef = {
   cases: backwardCases(() => [], 1e-6),
 };
 
-export const groupNormParameterGradientsOp: OpDef = {
-  name: "group_norm_parameter_gradients",
-  infer([sums]) {
+/**
+ * From the sums [N,C,2] of `group_norm_sums`, weight [C] and attrs `groups` and `pixels` (of an image):
+ * means [N,G,2], which the input's gradient needs, and the gradients of weight and bias [C].
+ */
+export const groupNormTotalsOp: OpDef = {
+  name: "group_norm_totals",
+  infer([sums, weight], { groups, pixels }) {
     requireRank("sums", sums, 3);
-    return [f32(sums.shape[1]), f32(sums.shape[1])];
+    const [batch, channels] = sums.shape;
+    requireGroups(f32(batch, channels, pixels, 1), groups);
+    requireSame("sums", sums, "required", f32(batch, channels, 2));
+    requireSame("weight", weight, "required", f32(channels));
+    return [f32(batch, groups, 2), f32(channels), f32(channels)];
   },
   vjp: "non-differentiable",
-  reference([sums], _, [{ shape: [batch, channels] }]) {
+  reference([sums, weight], { groups, pixels }, [{ shape: [batch, channels] }]) {
+    const groupChannels = channels / groups;
+    const means = new Float64Array(2 * batch * groups);
     const [dweight, dbias] = [new Float64Array(channels), new Float64Array(channels)];
-    for (let i = 0; i < batch * channels; i++) {
-      dbias[i % channels] += sums[2 * i];
-      dweight[i % channels] += sums[2 * i + 1];
+    for (let row = 0; row < batch * channels; row++) {
+      const c = row % channels, group = Math.floor(row / groupChannels);
+      for (const k of [0, 1]) {
+        means[2 * group + k] += weight[c] * sums[2 * row + k] / (groupChannels * pixels);
+      }
+      dbias[c] += sums[2 * row];
+      dweight[c] += sums[2 * row + 1];
     }
-    return [dweight, dbias];
+    return [means, dweight, dbias];
   },
-  lower({ inputs: [{ shape: [batch, channels] }] }) {
+  lower({ inputs: [{ shape: [batch, channels] }], attrs: { groups, pixels } }) {
+    const groupChannels = channels / groups;
     return only("serial", () => ({
       calls: [{
-        kernel: PARAMETERS,
-        params: { batch, channels },
-        bindings: { sums: input(0), dweight: output(0), dbias: output(1) },
-        workgroups: gridFor(channels, ELEMENTWISE),
+        kernel: TOTALS,
+        params: {
+          groups: batch * groups,
+          batch,
+          channels,
+          group_channels: groupChannels,
+          factor: 1 / (groupChannels * pixels),
+        },
+        bindings: {
+          sums: input(0),
+          weight: input(1),
+          means: output(0),
+          dweight: output(1),
+          dbias: output(2),
+        },
+        workgroups: gridFor(Math.max(batch * groups, channels), ELEMENTWISE),
       }],
     }));
   },
   cost: (inputs, outputs) => ({
-    flops: sizeOf(inputs[0].shape),
+    flops: 3 * sizeOf(inputs[0].shape),
     bytes: trafficOf(inputs, outputs),
   }),
+  // Chains of three to five terms of both signs.
   cases: [
-    { name: "odd", inputs: [f32(3, 6, 2)], attrs: {}, tolerance: 3e-7 },
-    { name: "batch 1", inputs: [f32(1, 70, 2)], attrs: {}, tolerance: 0 },
+    {
+      name: "more channels than groups",
+      inputs: [f32(3, 6, 2), f32(6)],
+      attrs: { groups: 2, pixels: 35 },
+      tolerance: 3e-7,
+    },
+    {
+      name: "more groups than channels",
+      inputs: [f32(5, 70, 2), f32(70)],
+      attrs: { groups: 35, pixels: 3 },
+      tolerance: 3e-7,
+    },
+    {
+      name: "batch 1",
+      inputs: [f32(1, 70, 2), f32(70)],
+      attrs: { groups: 70, pixels: 1 },
+      tolerance: 3e-7,
+    },
   ],
 };
 
 export const groupNormDataGradientOp: OpDef = {
   name: "group_norm_data_gradient",
-  infer([x, dy, stats, weight, bias, sums], attrs) {
+  infer([x, dy, stats, weight, bias, means], attrs) {
     requireParts(x, stats, weight, bias);
     requireStored("dy", dy);
     requireSame("dy", dy, "x", x);
-    const required = f32(x.shape[0], x.shape[1], 2);
-    requireSame("sums", sums, "required", required);
+    requireSame("means", means, "stats", stats);
     return [{ shape: x.shape, dtype: storedType(attrs) }];
   },
   half: () => [{ inputs: [0] }, { inputs: [1] }, { outputs: [0], named: true }],
   vjp: "non-differentiable",
   reference(inputs, { silu }, [type, , { shape: [, groups] }]) {
-    const [weight, sums] = [inputs[3], inputs[5]];
-    const { batch, channels, groupChannels, size } = dimensions(type, groups);
-    const means = new Float64Array(2 * batch * groups);
-    for (let row = 0; row < batch * channels; row++) {
-      const g = Math.floor(row / groupChannels);
-      for (const k of [0, 1]) means[2 * g + k] += weight[row % channels] * sums[2 * row + k] / size;
-    }
+    const [weight, means] = [inputs[3], inputs[5]];
     const at = normalised(inputs, silu, type, groups);
     return [inputs[0].map((_, i) => {
       const { c, group, rstd, xhat, g } = at(i);
@@ -207,25 +240,13 @@ export const groupNormDataGradientOp: OpDef = {
   },
   lower({ inputs: [x, dy, stats], outputs: [dx], attrs: { silu }, device }) {
     const groups = stats.shape[1];
-    const { batch, channels, pixels, groupChannels, size } = dimensions(x, groups);
+    const { batch, channels, pixels, groupChannels } = dimensions(x, groups);
     const ways = readings(device, x, pixels, { stored: dx.dtype, dy: dy.dtype });
     return variantsOf(ways, (reading): Lowering => {
       const { name, width, value, stored } = reading;
       const grid = rowGrid(device, batch * channels, pixels / width);
       return {
-        scratch: [8 * batch * groups],
         calls: [{
-          kernel: MEANS,
-          params: {
-            rows: batch * groups,
-            channels,
-            group_channels: groupChannels,
-            factor: 1 / size,
-          },
-          bindings: { sums: input(5), weight: input(3), means: scratch() },
-          workgroups: gridFor(batch * groups, ELEMENTWISE),
-          note: "means",
-        }, {
           kernel: DATA(name, device),
           specialize: { ...value, ...reading.x, ...reading.dy, ...stored },
           ...grid,
@@ -235,7 +256,7 @@ export const groupNormDataGradientOp: OpDef = {
             group_channels: groupChannels,
             silu: Number(silu),
           },
-          bindings: { ...BACKWARD_INPUTS, means: scratch(), dx: output() },
+          bindings: { ...BACKWARD_INPUTS, means: input(5), dx: output() },
         }],
       };
     });
@@ -245,5 +266,5 @@ export const groupNormDataGradientOp: OpDef = {
     bytes: trafficOf(inputs, outputs),
   }),
   // About ten roundings, and exp's 3 + 2|z| ULP.
-  cases: backwardCases((batch, channels) => [f32(batch, channels, 2)], 1e-6),
+  cases: backwardCases((batch, groups) => [f32(batch, groups, 2)], 1e-6),
 };

@@ -3,8 +3,15 @@
 import { gridFor, input, output } from "../graph/kernel_call.ts";
 import { type OpDef, trafficOf } from "../graph/op.ts";
 import { sameShape, show, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
-import { sumBatch } from "./channel.ts";
-import { ELEMENTWISE, f32, kernel, only, requireFloat, requireRank } from "./common.ts";
+import {
+  ELEMENTWISE,
+  f32,
+  kernel,
+  only,
+  requireFloat,
+  requireRank,
+  requireSame,
+} from "./common.ts";
 import { requireLoop, storageReading } from "./rows.ts";
 import forwardText from "../../kernels/linear/forward.wgsl" with { type: "text" };
 import dataText from "../../kernels/linear/backward_data.wgsl" with { type: "text" };
@@ -64,8 +71,7 @@ export const linearOp: OpDef = {
   },
   vjp: ({ inputs: [x, weight] }, [dy], needs) => [
     needs[0] ? x.graph.append(linearDataGradientOp, [dy!, weight])[0] : undefined,
-    needs[1] ? x.graph.append(linearWeightGradientOp, [x, dy!])[0] : undefined,
-    needs[2] ? sumBatch(dy!) : undefined,
+    ...needs[1] || needs[2] ? x.graph.append(linearParameterGradientsOp, [x, dy!]) : [],
   ],
   reference([x, weight, bias], _, [{ shape: [, k] }], [{ shape: [m, n] }]) {
     const y = new Float64Array(m * n);
@@ -104,21 +110,26 @@ export const linearOp: OpDef = {
   })),
 };
 
-/** dx [M,K] = dy [M,N] · weight [N,K]. */
+/** dx [M,K] = dy [M,N] · weight [N,K], and with attrs.extras `["residual"]` + a third input [M,K]. */
 export const linearDataGradientOp: OpDef = {
   name: "linear_data_gradient",
-  infer([dy, weight]) {
+  infer([dy, weight, ...added], { extras = [] }) {
     for (const [name, t] of [["dy", dy], ["weight", weight]] as const) requireRank(name, t, 2);
     if (dy.shape[1] !== weight.shape[0]) {
       throw new Error(
         `${show("dy", dy)} must have as many columns as ${show("weight", weight)} rows`,
       );
     }
-    return [f32(dy.shape[0], weight.shape[1])];
+    const dx = f32(dy.shape[0], weight.shape[1]);
+    if (extras.join() !== added.map(() => "residual").join()) {
+      throw new Error(`${2 + added.length} inputs must be dy, weight and ${extras.join(", ")}`);
+    }
+    for (const t of added) requireSame("residual", t, "dx", dx);
+    return [dx];
   },
   vjp: "non-differentiable",
-  reference([dy, weight], _, [, { shape: [n, k] }], [{ shape: [m] }]) {
-    const dx = new Float64Array(m * k);
+  reference([dy, weight, added], _, [, { shape: [n, k] }], [{ shape: [m] }]) {
+    const dx = added ? added.slice() : new Float64Array(m * k);
     for (let i = 0; i < m; i++) {
       for (let j = 0; j < n; j++) {
         for (let l = 0; l < k; l++) dx[i * k + l] += dy[i * n + j] * weight[j * k + l];
@@ -126,7 +137,7 @@ export const linearDataGradientOp: OpDef = {
     }
     return [dx];
   },
-  lower({ inputs: [dy, weight] }) {
+  lower({ inputs: [dy, weight, added] }) {
     const [m, n] = dy.shape;
     const { name, width, value } = storageReading(weight.shape[1]);
     const k = weight.shape[1] / width;
@@ -134,8 +145,9 @@ export const linearDataGradientOp: OpDef = {
       calls: [{
         kernel: DATA,
         specialize: value,
-        params: { m, n, k },
-        bindings: { dy: input(0), weight: input(1), dx: output() },
+        params: { m, n, k, has_added: added ? 1 : 0 },
+        // Something must be bound where nothing is added.
+        bindings: { dy: input(0), weight: input(1), added: input(added ? 2 : 1), dx: output() },
         workgroups: gridFor(k * Math.ceil(m / 4), ELEMENTWISE),
       }],
     }));
@@ -144,30 +156,31 @@ export const linearDataGradientOp: OpDef = {
     flops: 2 * sizeOf(inputs[0].shape) * inputs[1].shape[1],
     bytes: trafficOf(inputs, outputs),
   }),
-  cases: SIZES.map(([name, m, k, n]) => ({
+  cases: SIZES.map(([name, m, k, n], i) => ({
     name,
-    inputs: [f32(m, n), f32(n, k)],
-    attrs: {},
+    inputs: [f32(m, n), f32(n, k), ...(i % 2 ? [] : [f32(m, k)])],
+    attrs: i % 2 ? {} : { extras: ["residual"] },
     tolerance: TOLERANCE,
   })),
 };
 
-/** dweight [N,K] = dyᵀ · x, for x [M,K] and dy [M,N]. */
-export const linearWeightGradientOp: OpDef = {
-  name: "linear_weight_gradient",
+/** dweight [N,K] = dyᵀ · x and dbias [N], the sums of dy's columns, for x [M,K] and dy [M,N]. */
+export const linearParameterGradientsOp: OpDef = {
+  name: "linear_parameter_gradients",
   infer([x, dy]) {
     requireMatrices(x, "x", dy, "dy", 0);
-    return [f32(dy.shape[1], x.shape[1])];
+    return [f32(dy.shape[1], x.shape[1]), f32(dy.shape[1])];
   },
   vjp: "non-differentiable",
   reference([x, dy], _, [{ shape: [m, k] }, { shape: [, n] }]) {
-    const dweight = new Float64Array(n * k);
+    const [dweight, dbias] = [new Float64Array(n * k), new Float64Array(n)];
     for (let i = 0; i < m; i++) {
       for (let j = 0; j < n; j++) {
+        dbias[j] += dy[i * n + j];
         for (let l = 0; l < k; l++) dweight[j * k + l] += dy[i * n + j] * x[i * k + l];
       }
     }
-    return [dweight];
+    return [dweight, dbias];
   },
   lower({ inputs: [x, dy] }) {
     const [m, n] = dy.shape;
@@ -178,7 +191,7 @@ export const linearWeightGradientOp: OpDef = {
         kernel: WEIGHT,
         specialize: value,
         params: { m, n, k },
-        bindings: { x: input(0), dy: input(1), dweight: output() },
+        bindings: { x: input(0), dy: input(1), dweight: output(0), dbias: output(1) },
         workgroups: gridFor(k * Math.ceil(n / 4), ELEMENTWISE),
       }],
     }));

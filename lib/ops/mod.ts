@@ -20,16 +20,16 @@ import { packOp, viewOp } from "./view.ts";
 import { groupNormApplyOp, groupNormStatsOp } from "./group_norm.ts";
 import {
   groupNormDataGradientOp,
-  groupNormParameterGradientsOp,
   groupNormSumsOp,
+  groupNormTotalsOp,
 } from "./group_norm_backward.ts";
 import { upsampleNearest2xBackwardOp, upsampleNearest2xOp } from "./upsample.ts";
 import { concatOp, sliceBackwardOp, sliceOp } from "./concat.ts";
-import { addChannelOp, sumBatchOp, sumSpatialOp } from "./channel.ts";
+import { addChannelOp, sumSpatialOp } from "./channel.ts";
 import { averagePool2dOp, maxPool2dOp } from "./pool2d.ts";
 import { reluOp } from "./relu.ts";
 import { unfold2dOp } from "./unfold2d.ts";
-import { linearDataGradientOp, linearOp, linearWeightGradientOp } from "./linear.ts";
+import { linearDataGradientOp, linearOp, linearParameterGradientsOp } from "./linear.ts";
 import { timestepEmbeddingOp } from "./embedding.ts";
 import { mseOp, mseWithGradientOp } from "./mse.ts";
 import { scaleImagesOp } from "./scale_images.ts";
@@ -66,7 +66,7 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   group_norm_stats: groupNormStatsOp,
   group_norm_apply: groupNormApplyOp,
   group_norm_sums: groupNormSumsOp,
-  group_norm_parameter_gradients: groupNormParameterGradientsOp,
+  group_norm_totals: groupNormTotalsOp,
   group_norm_data_gradient: groupNormDataGradientOp,
   upsample_nearest_2x: upsampleNearest2xOp,
   upsample_nearest_2x_backward: upsampleNearest2xBackwardOp,
@@ -75,14 +75,13 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   slice_backward: sliceBackwardOp,
   add_channel: addChannelOp,
   sum_spatial: sumSpatialOp,
-  sum_batch: sumBatchOp,
   average_pool2d: averagePool2dOp,
   max_pool2d: maxPool2dOp,
   relu: reluOp,
   unfold2d: unfold2dOp,
   linear: linearOp,
   linear_data_gradient: linearDataGradientOp,
-  linear_weight_gradient: linearWeightGradientOp,
+  linear_parameter_gradients: linearParameterGradientsOp,
   timestep_embedding: timestepEmbeddingOp,
   mse: mseOp,
   mse_with_gradient: mseWithGradientOp,
