@@ -24,8 +24,3 @@ fn reduce(lane: u32, own: Reduced) -> Reduced {
   }
   return all;
 }
-
-/// To be called between two reductions.
-fn free_partials() {
-  workgroupBarrier();
-}

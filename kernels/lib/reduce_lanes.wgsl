@@ -6,5 +6,3 @@ fn reduce(_lane: u32, own: Reduced) -> Reduced {
   let four = join(two, subgroupShuffleXor(two, 2u));
   return join(four, subgroupShuffleXor(four, 1u));
 }
-
-fn free_partials() {}

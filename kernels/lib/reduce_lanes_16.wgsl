@@ -6,5 +6,3 @@ fn reduce(_lane: u32, own: Reduced) -> Reduced {
   let eight = join(four, subgroupShuffleXor(four, 2u));
   return join(eight, subgroupShuffleXor(eight, 1u));
 }
-
-fn free_partials() {}

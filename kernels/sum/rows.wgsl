@@ -64,6 +64,7 @@ fn main(
     return;
   }
   var sum = 0.0;
+  // More than one image only where `reduce` takes no workgroup memory, which would have to be free.
   for (var n = first; n < min(first + params.images, params.batch); n++) {
     let row = n * params.channels + index % params.channels;
     let all = reduce(lane, row_sum(row, lane));
@@ -71,7 +72,6 @@ fn main(
       y[row] = all;
     }
     sum += all;
-    free_partials();
   }
   if (lane == 0u) {
     total[index] = sum;

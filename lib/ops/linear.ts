@@ -51,6 +51,7 @@ const SIZES = [
   ["vec4", 8, 32, 384],
   ["small blocks", 8, 20, 7],
   ["deep", 5, 512, 10],
+  ["one column", 3, 1, 5],
 ] as const;
 
 export const linearOp: OpDef = {
