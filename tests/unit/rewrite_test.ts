@@ -3,9 +3,11 @@ import { gradients } from "../../lib/graph/autograd.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import { fuse } from "../../lib/graph/rewrite.ts";
+import type { Tensor } from "../../lib/graph/tensor.ts";
 import { add } from "../../lib/ops/add.ts";
 import { addChannel } from "../../lib/ops/channel.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
+import { linear } from "../../lib/ops/linear.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { mse } from "../../lib/ops/mse.ts";
 import { silu } from "../../lib/ops/silu.ts";
@@ -48,6 +50,53 @@ Deno.test("fusing changes no value and takes every addition into a convolution",
   assert.ok(!ops.includes("add") && !ops.includes("add_channel"), ops.join());
   assert.equal(ops.filter((op) => op === "sum_spatial").length, 1);
   for (const [name, t] of graph.outputs) assert.equal(tensors.get(t.key), fused.outputs.get(name));
+});
+
+/** Counts of the ops of a graph with the gradients of two biases that are the same sum, fused. */
+function twoBiases(wrt: (a: Tensor, b: Tensor, v: Tensor) => Tensor[]) {
+  const graph = new Graph();
+  const x = graph.input("x", f32(2, 2, 4, 4));
+  const w = graph.input("w", f32(3, 2, 1, 1));
+  const [a, b] = ["a", "b"].map((name) => graph.input(name, f32(3)));
+  const v = graph.input("v", f32(2, 3));
+  const y = add(addChannel(conv2d(x, w, { bias: a }), v), conv2d(x, w, { bias: b }));
+  const seed = graph.input("seed", f32(2, 3, 4, 4));
+  const wanted = gradients(graph, OPS, y, seed, wrt(a, b, v));
+  wanted.forEach((g, i) => graph.output(`g${i}`, g));
+  const fused = fuse(graph, OPS).graph;
+  fused.verify(OPS);
+  const feeds: Record<string, number[]> = {};
+  for (const [name, t] of graph.inputs) {
+    feeds[name] = Array.from({ length: t.size }, (_, i) => Math.sin(1.7 * i + name.length));
+  }
+  const [before, after] = [interpret(graph, OPS, feeds), interpret(fused, OPS, feeds)];
+  for (const [name, values] of before.outputs) {
+    const got = after.outputs.get(name)!;
+    values.forEach((v, i) => assert.ok(Math.abs(v - got[i]) < 1e-12, `${name}[${i}]`));
+  }
+  const places = new Set(wanted.map((_, i) => fused.outputs.get(`g${i}`)!.key));
+  assert.equal(places.size, wanted.length, "two gradients in one place");
+  return fused.nodes.filter(({ op }) => op === "sum_spatial").map(({ inputs }) => inputs[0].size);
+}
+
+Deno.test("equal sums are made once; what two biases take of them lies in two places", () => {
+  assert.deepEqual(twoBiases((a, _, v) => [a, v]), [96]);
+  // The second adds up the images' sums, 2 × 3 of them, and reads no image again.
+  assert.deepEqual(twoBiases((a, b) => [a, b]), [96, 6]);
+  assert.deepEqual(twoBiases((a, b, v) => [a, b, v]), [96, 6]);
+});
+
+Deno.test("the gradients that several layers hand to one input are added as they are stored", () => {
+  const graph = new Graph();
+  const x = graph.input("x", f32(2, 5));
+  const y = ["a", "b", "c"].map((name) => linear(x, graph.input(name, f32(4, 5))))
+    .reduce((sum, t) => add(sum, t));
+  const seed = graph.input("seed", f32(2, 4));
+  graph.output("dx", gradients(graph, OPS, y, seed, [x])[0]);
+  const ops = fuse(graph, OPS).graph.nodes.map(({ op, inputs }) => `${op} ${inputs.length}`);
+  const count = (op: string) => ops.filter((o) => o === op).length;
+  assert.equal(count("linear_data_gradient 2"), 1, ops.join());
+  assert.equal(count("linear_data_gradient 3"), 2, ops.join());
 });
 
 Deno.test("a convolution that something else reads is left alone", () => {
