@@ -21,9 +21,10 @@ interface Fusion {
 }
 
 /**
- * Merges equal sums, and a loss with the op that makes it and its gradient; and takes additions into the store of what is before them:
- * `add(conv2d(..), r)`, `addChannel(conv2d(..), v)`, `add(conv2d_backward_data(..), r)` and
- * `add(linear_data_gradient(..), r)`, where nothing else reads that output.
+ * Merges equal sums, and a loss with the op that makes it and its gradient; and takes additions into
+ * the store of what is before them: `add(conv2d(..), r)`, `addChannel(conv2d(..), v)`,
+ * `add(conv2d_backward_data(..), r)` and `add(linear_data_gradient(..), r)`, where nothing else reads
+ * that output.
  */
 export function fuse(graph: Graph, registry: Registry): Rewritten {
   const tensors = new Map<string, Tensor>();
