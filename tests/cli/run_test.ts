@@ -117,37 +117,28 @@ printf '<%s>' "\${LP_NATIVE_VECTOR_WIDTH-unset}" "\${MESA_SHADER_CACHE_DIR-}"
   assert.equal((await other.run(["train"])).out, "<unset><>");
 });
 
-Deno.test("run asks glibc for huge pages, unless something is asked of it already", async () => {
-  const deno = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
-printf '<%s>' "$GLIBC_TUNABLES"`;
-  for (
-    const [env, expected] of [
-      [{}, "<glibc.malloc.hugetlb=1>"],
-      [{ GLIBC_TUNABLES: "glibc.malloc.check=3" }, "<glibc.malloc.check=3>"],
-      [{ GLIBC_TUNABLES: "" }, "<>"],
-    ] as const
-  ) {
-    using machine = new Machine({ deno }).withDriver();
-    const { out, err } = await machine.run(["train"], env);
-    assert.equal(out, expected, err);
-  }
-});
-
-Deno.test("run keeps wgpu from loading OpenGL, unless a backend is asked for already", async () => {
-  const deno = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
-printf '<%s>' "$DENO_WEBGPU_BACKEND"`;
-  for (
-    const [env, expected] of [
-      [{}, "<vulkan,metal,dx12>"],
-      [{ DENO_WEBGPU_BACKEND: "gl" }, "<gl>"],
-      [{ DENO_WEBGPU_BACKEND: "" }, "<>"],
-    ] as const
-  ) {
-    using machine = new Machine({ deno }).withDriver();
-    const { out, err } = await machine.run(["train"], env);
-    assert.equal(out, expected, err);
-  }
-});
+for (
+  const [title, name, expected, own] of [
+    [
+      "asks glibc for huge pages",
+      "GLIBC_TUNABLES",
+      "glibc.malloc.hugetlb=1",
+      "glibc.malloc.check=3",
+    ],
+    ["keeps wgpu from loading OpenGL", "DENO_WEBGPU_BACKEND", "vulkan,metal,dx12", "gl"],
+  ]
+) {
+  Deno.test(`run ${title}, unless something is asked for already`, async () => {
+    const deno = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
+printf '<%s>' "$${name}"`;
+    for (const asked of [undefined, own, ""]) {
+      using machine = new Machine({ deno }).withDriver();
+      const env: Record<string, string> = asked === undefined ? {} : { [name]: asked };
+      const { out, err } = await machine.run(["train"], env);
+      assert.equal(out, `<${asked ?? expected}>`, err);
+    }
+  });
+}
 
 Deno.test("run asks Mesa for two threads a processor, up to eight processors", async () => {
   const deno = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
