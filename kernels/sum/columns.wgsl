@@ -1,5 +1,5 @@
 // Equation: y[c] = sum over n of x[n, c]
-// Source: second step of rows.wgsl, where a batch is summed in parts.
+// Source: torch.sum over the batch: gradient of a bias, from the sums of rows.wgsl.
 // Bindings:
 //   x: f32 [N, C]
 //   y: f32 [C]

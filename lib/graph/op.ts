@@ -108,6 +108,7 @@ export type OpName =
   | "slice_backward"
   | "add_channel"
   | "sum_spatial"
+  | "sum_batch"
   | "average_pool2d"
   | "max_pool2d"
   | "unfold2d"

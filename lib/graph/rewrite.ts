@@ -89,13 +89,11 @@ function fuseOnce(graph: Graph, registry: Registry): Rewritten | undefined {
       if (!readers.get(`${node.id}:1`)) continue;
       if (taken.has(first)) {
         // The gradients of two biases lie in two places: the images' sums are added once more.
-        const again = result.within(node.scope, node.phase, () => {
-          const [rows] = result.append(registry.view, [y], {
-            shape: [...y.shape, 1, 1],
-            offset: 0,
-          });
-          return result.append(registry.sum_spatial, [rows], {})[1];
-        });
+        const again = result.within(
+          node.scope,
+          node.phase,
+          () => result.append(registry.sum_batch, [y], {})[0],
+        );
         tensors.set(`${node.id}:1`, again);
       }
       taken.add(first);

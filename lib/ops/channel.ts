@@ -3,7 +3,15 @@
 import { type BufferRef, gridFor, input, output, scratch } from "../graph/kernel_call.ts";
 import { type DeviceProfile, type OpDef, trafficOf } from "../graph/op.ts";
 import { sameShape, show, sizeOf, type Tensor } from "../graph/tensor.ts";
-import { ELEMENTWISE, f32, kernel, requireFloat, requireRank, requireStored } from "./common.ts";
+import {
+  ELEMENTWISE,
+  f32,
+  kernel,
+  only,
+  requireFloat,
+  requireRank,
+  requireStored,
+} from "./common.ts";
 import { storingOn, SUMMED } from "./lanes.ts";
 import {
   foldGrid,
@@ -90,6 +98,13 @@ function fitsOnePass(device: DeviceProfile, batch: number, length: number): bool
   return batch <= 64 && batch * (Math.ceil(lane / 8 + lane / 128) + 9) <= 65535;
 }
 
+const columns = (batch: number, channels: number, x: BufferRef, y: BufferRef) => ({
+  kernel: COLUMNS,
+  params: { batch, channels },
+  bindings: { x, y },
+  workgroups: gridFor(channels, ELEMENTWISE),
+});
+
 /** Of x [N,C,H,W]: the sums of each image's channels [N,C], and of the channels of all [C]. */
 export const sumSpatialOp: OpDef = {
   name: "sum_spatial",
@@ -128,13 +143,7 @@ export const sumSpatialOp: OpDef = {
     );
     const twoPasses = variantsOf(ways, (reading) => ({
       scratch: [4 * batch * channels],
-      calls: [rows(reading, 1, scratch()), {
-        kernel: COLUMNS,
-        params: { batch, channels },
-        bindings: { x: scratch(), y: output(1) },
-        workgroups: gridFor(channels, ELEMENTWISE),
-        note: "batch",
-      }],
+      calls: [rows(reading, 1, scratch()), columns(batch, channels, scratch(), output(1))],
     })).map((v) => ({ ...v, name: `${v.name}_two_passes` }));
     return [...onePass, ...twoPasses];
   },
@@ -147,7 +156,8 @@ export const sumSpatialOp: OpDef = {
   cases: [
     { name: "odd", inputs: [f32(3, 6, 5, 17)], attrs: {}, tolerance: 3e-7 },
     { name: "batch 1", inputs: [f32(1, 2, 40, 40)], attrs: {}, tolerance: 3e-7 },
-    { name: "one pixel", inputs: [f32(3, 6, 1, 1)], attrs: {}, tolerance: 3e-7 },
+    { name: "one pixel", inputs: [f32(1, 6, 1, 1)], attrs: {}, tolerance: 0 },
+    { name: "one pixel an image", inputs: [f32(3, 6, 1, 1)], attrs: {}, tolerance: 3e-7 },
     { name: "some images", inputs: [f32(37, 3, 4, 5)], attrs: {}, tolerance: 3e-7 },
     { name: "many images", inputs: [f32(1000, 70, 1, 1)], attrs: {}, tolerance: 4e-7 },
     // Rows that end where eight vec4s of a lane do, and where its next would begin.
@@ -166,5 +176,35 @@ export const sumSpatialOp: OpDef = {
       attrs: {},
       tolerance: 3e-7,
     },
+  ],
+};
+
+/** [C]: the sum over the batch of x [N,C]. */
+export const sumBatchOp: OpDef = {
+  name: "sum_batch",
+  infer([x]) {
+    requireFloat("x", x);
+    requireRank("x", x, 2);
+    requireLoop("17/16 of the batch", Math.ceil(x.shape[0] * 17 / 16));
+    return [f32(x.shape[1])];
+  },
+  vjp: "non-differentiable",
+  reference([x], _, [{ shape: [, channels] }]) {
+    const y = new Float64Array(channels);
+    x.forEach((v, i) => y[i % channels] += v);
+    return [y];
+  },
+  lower({ inputs: [{ shape: [batch, channels] }] }) {
+    return only("columns", () => ({ calls: [columns(batch, channels, input(0), output())] }));
+  },
+  cost: (inputs, outputs) => ({
+    flops: sizeOf(inputs[0].shape),
+    bytes: trafficOf(inputs, outputs),
+  }),
+  // As in sum_spatial.
+  cases: [
+    { name: "odd", inputs: [f32(3, 6)], attrs: {}, tolerance: 3e-7 },
+    { name: "batch 1", inputs: [f32(1, 6)], attrs: {}, tolerance: 0 },
+    { name: "many", inputs: [f32(1000, 70)], attrs: {}, tolerance: 4e-7 },
   ],
 };

@@ -25,7 +25,7 @@ import {
 } from "./group_norm_backward.ts";
 import { upsampleNearest2xBackwardOp, upsampleNearest2xOp } from "./upsample.ts";
 import { concatOp, sliceBackwardOp, sliceOp } from "./concat.ts";
-import { addChannelOp, sumSpatialOp } from "./channel.ts";
+import { addChannelOp, sumBatchOp, sumSpatialOp } from "./channel.ts";
 import { averagePool2dOp, maxPool2dOp } from "./pool2d.ts";
 import { reluOp } from "./relu.ts";
 import { unfold2dOp } from "./unfold2d.ts";
@@ -75,6 +75,7 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   slice_backward: sliceBackwardOp,
   add_channel: addChannelOp,
   sum_spatial: sumSpatialOp,
+  sum_batch: sumBatchOp,
   average_pool2d: averagePool2dOp,
   max_pool2d: maxPool2dOp,
   relu: reluOp,
