@@ -1,8 +1,8 @@
-/** `deno task test`: every test file in a process of its own, one after the other. */
+/** `deno task test`: every test file in a process of its own, two of them at a time. */
 
 import { join } from "node:path";
-import { newCommand } from "../lib/cli/command.ts";
-import { parseArguments } from "../lib/cli/main.ts";
+import { newCommand, wholeIn } from "../lib/cli/command.ts";
+import { parseArguments, progressBar } from "../lib/cli/main.ts";
 import { EXIT } from "../lib/errors.ts";
 
 const FLAGS = [
@@ -20,6 +20,8 @@ interface Outcome {
   readonly passed: number;
   readonly steps: number;
   readonly failed: number;
+  /** What it printed. */
+  readonly text: string;
 }
 
 async function* testFiles(folder: string): AsyncGenerator<string> {
@@ -32,23 +34,16 @@ async function* testFiles(folder: string): AsyncGenerator<string> {
 }
 
 async function run(file: string): Promise<Outcome> {
-  const child = new Deno.Command("deno", {
+  const { code, signal, stdout, stderr } = await new Deno.Command("deno", {
     args: ["test", ...FLAGS, file],
     // As `./run` has it, which says why; without, a process may abort after its tests have passed.
     env: { DENO_WEBGPU_BACKEND: "vulkan,metal,dx12" },
     stdin: "null",
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of child.stdout) {
-    chunks.push(chunk);
-    await Deno.stdout.write(chunk);
-  }
-  const { code, signal } = await child.status;
-  const text = new TextDecoder().decode(await new Blob(chunks as BlobPart[]).arrayBuffer());
+  }).output();
+  const decoder = new TextDecoder();
+  const said = decoder.decode(stdout);
   // deno-lint-ignore no-control-regex
-  const plain = text.replace(/\x1b\[[\d;]*m/g, "");
+  const plain = said.replace(/\x1b\[[\d;]*m/g, "");
   const count = (pattern: RegExp) => Number(plain.match(pattern)?.[1] ?? 0);
   return {
     code,
@@ -56,6 +51,7 @@ async function run(file: string): Promise<Outcome> {
     passed: count(/^(?:ok|FAILED) \| (\d+) passed/m),
     steps: count(/^(?:ok|FAILED) \| \d+ passed \((\d+) step/m),
     failed: count(/^(?:ok|FAILED) \|.* (\d+) failed/m),
+    text: said + decoder.decode(stderr),
   };
 }
 
@@ -65,6 +61,12 @@ const program = newCommand(
     "ran, 2 wrong use.",
 )
   .argument("[paths...]", "test files, and folders of them", ["tests"])
+  .option(
+    "--jobs <n>",
+    "files at once: a kernel that runs first is compiled on one core",
+    wholeIn(1, 64),
+    Math.min(2, navigator.hardwareConcurrency),
+  )
   .addHelpText(
     "after",
     `
@@ -81,13 +83,25 @@ for (const folder of folders) {
   console.error(`error: Cannot test "${folder}": there is no such file or folder`);
   Deno.exit(EXIT.usage);
 }
+const found = await Promise.all(
+  folders.map((path) => path.endsWith(".ts") ? [path] : Array.fromAsync(testFiles(path))),
+);
+const files = found.flat();
 const started = performance.now();
 const total = { passed: 0, steps: 0, failed: 0 };
 const bad: string[] = [];
-for (const folder of folders) {
-  const files = folder.endsWith(".ts") ? [folder] : testFiles(folder);
-  for await (const file of files) {
+const running = new Set<string>();
+const progress = progressBar("test files", files.length, "{running}");
+let next = 0, ended = 0;
+
+/** Runs file after file until none is left; each one's output comes whole, when it has ended. */
+async function work() {
+  while (next < files.length) {
+    const file = files[next++];
+    const begun = performance.now();
+    running.add(file);
     const outcome = await run(file);
+    running.delete(file);
     total.passed += outcome.passed;
     total.steps += outcome.steps;
     total.failed += outcome.failed;
@@ -95,8 +109,15 @@ for (const folder of folders) {
       if (outcome.failed === 0) total.failed++;
       bad.push(outcome.signal ? `${file} (${outcome.signal})` : file);
     }
+    if (Deno.stderr.isTerminal()) console.error("\r\x1b[2K\x1b[A"); // the bar, drawn again below
+    const seconds = ((performance.now() - begun) / 1000).toFixed(1);
+    console.log(`${outcome.text.trim()}\n${file}: ${seconds} s\n`);
+    progress.update(++ended, { running: [...running].join(", ") });
   }
 }
+
+await Promise.all(Array.from({ length: program.opts().jobs }, work));
+progress.stop();
 const seconds = Math.round((performance.now() - started) / 1000);
 if (bad.length) console.log(`failed: ${bad.join(", ")}`);
 console.log(
