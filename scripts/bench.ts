@@ -123,7 +123,7 @@ await main(async () => {
       benchModel(gpu, planOptions, budget, {
         batches: options.batches,
         sizes: options.sizes,
-        onProgress: (done, total) => show("model   ", done, total),
+        onProgress: show,
       })
     )
     : undefined;

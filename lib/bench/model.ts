@@ -4,6 +4,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { PlanOptions } from "../gpu/planner.ts";
 import type { Precision } from "../graph/precision.ts";
 import { OPS } from "../ops/mod.ts";
+import { type Growth, growthPairs, measureGrowth } from "./growth.ts";
 import { type Budget, stepsInRow, type Timing, timing } from "./statistics.ts";
 import { benchConfig, type BenchStep, benchStep, LoadedStep } from "./steps.ts";
 
@@ -20,13 +21,6 @@ export interface ModelRow {
   /** The same with precision f16, taking turns; absent where the device or the time does not do. */
   readonly half?: { readonly time: Timing; readonly bytes: number };
   readonly skipped?: string;
-}
-
-/** How steps grow: time of the largest against the smallest, beside the same of the work. */
-export interface Growth {
-  readonly what: string;
-  readonly time: number;
-  readonly work: number;
 }
 
 export interface ModelReport {
@@ -70,7 +64,7 @@ export async function benchModel(
   { batches, sizes, onProgress = () => {} }: {
     readonly batches: readonly number[];
     readonly sizes: readonly number[];
-    readonly onProgress?: (done: number, total: number) => void;
+    readonly onProgress?: (what: string, done: number, total: number) => void;
   },
 ): Promise<ModelReport> {
   const jobs = batches.flatMap((batch) =>
@@ -82,15 +76,24 @@ export async function benchModel(
   jobs.sort((a, b) => cost(a) - cost(b));
   const rates = { train: new Rate(), sample: new Rate() };
   const rows: ModelRow[] = [];
+  const forRows = budget.part(0.8);
   for (const [i, job] of jobs.entries()) {
-    onProgress(i, jobs.length);
-    rows.push(await benchJob(gpu, options, budget, job, rates[job.kind]));
+    onProgress("model   ", i, jobs.length);
+    rows.push(await benchJob(gpu, options, forRows, job, rates[job.kind]));
   }
-  onProgress(jobs.length, jobs.length);
+  onProgress("model   ", jobs.length, jobs.length);
   rows.sort((a, b) =>
     a.kind < b.kind ? 1 : a.kind > b.kind ? -1 : a.size - b.size || a.batch - b.batch
   );
-  return { rows, growth: growthOf(rows) };
+  const growth: Growth[] = [];
+  const pairs = growthPairs(rows);
+  for (const [i, pair] of pairs.entries()) {
+    onProgress("growth  ", i, pairs.length);
+    const shares = { all: budget, part: budget.part(1 / (pairs.length - i)) };
+    growth.push(await measureGrowth(gpu, options, shares, pair));
+  }
+  onProgress("growth  ", pairs.length, pairs.length);
+  return { rows, growth };
 }
 
 const isCentral = ({ batch, size }: { batch: number; size: number }) =>
@@ -159,25 +162,3 @@ async function withinLimits<T>(make: () => T | Promise<T>): Promise<T | undefine
 /** Milliseconds that one row of the table may take. */
 const share = (budget: Budget) => 1000 * budget.left / 6;
 const sum = (times: readonly number[], each: number) => each * times.reduce((a, b) => a + b, 0);
-
-function growthOf(rows: readonly ModelRow[]): Growth[] {
-  const find = (kind: string, batch: number, size: number) =>
-    rows.find((r) => r.kind === kind && r.batch === batch && r.size === size)?.time?.median;
-  return (["train", "sample"] as const).flatMap((kind) => {
-    const measured = rows.filter((r) => r.kind === kind && r.time);
-    const batches = measured.filter((r) => r.size === 128).map((r) => r.batch);
-    const sizes = measured.filter((r) => r.batch === 1).map((r) => r.size);
-    const result: Growth[] = [];
-    const [b0, b1] = [Math.min(...batches), Math.max(...batches)];
-    if (batches.length > 1) {
-      const time = find(kind, b1, 128)! / find(kind, b0, 128)!;
-      result.push({ what: `${kind} @128, batch ${b0} → ${b1}`, time, work: b1 / b0 });
-    }
-    const [s0, s1] = [Math.min(...sizes), Math.max(...sizes)];
-    if (sizes.length > 1) {
-      const time = find(kind, 1, s1)! / find(kind, 1, s0)!;
-      result.push({ what: `${kind} batch 1, size ${s0} → ${s1}`, time, work: (s1 / s0) ** 2 });
-    }
-    return result;
-  });
-}

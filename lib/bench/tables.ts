@@ -191,7 +191,13 @@ function growthTable({ growth }: ModelReport): Table {
   return {
     title: "How steps grow",
     head: ["from, to", "time ×", "pixels ×"],
-    rows: growth.map((g) => [g.what, fixed(g.time, 2), fixed(g.work, 0)]),
+    rows: growth.map((g) => [
+      g.what,
+      g.time === undefined ? "no time left" : fixed(g.time, 2),
+      fixed(g.work, 0),
+    ]),
+    note:
+      "The two take turns, each for about as long as the larger takes; the median of their ratios.",
   };
 }
 

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { abovePeak } from "../../lib/bench/kernels.ts";
+import { growthPairs, type GrowthRow } from "../../lib/bench/growth.ts";
 import type { FeatureReport } from "../../lib/bench/features.ts";
 import { benchPage } from "../../lib/bench/page.ts";
 import { Peer } from "../../lib/bench/peers.ts";
@@ -45,6 +46,29 @@ Deno.test("bench: faster than the device is an error; Winograd may save multipli
   assert.match(abovePeak("a", 101, true, { gflops: 100 }).join(), /above the measured peak/);
   assert.deepEqual(abovePeak("a", 399, false, { gflops: 100 }), []);
   assert.match(abovePeak("a", 401, false, { gflops: 100 }).join(), /above/);
+});
+
+Deno.test("bench: growth is from the smallest to the largest that was measured", () => {
+  const row = (kind: "train" | "sample", batch: number, size: number, ms?: number): GrowthRow => ({
+    kind,
+    batch,
+    size,
+    time: ms === undefined ? undefined : { median: ms },
+  });
+  const pairs = growthPairs([
+    row("train", 16, 128, 9000),
+    row("train", 1, 128, 700),
+    row("train", 2, 128, 1300),
+    row("train", 1, 64, 300),
+    row("train", 1, 256),
+    row("sample", 1, 128, 400),
+    row("sample", 8, 64, 700),
+  ]);
+  assert.deepEqual(pairs.map(({ what, work }) => [what, work]), [
+    ["train @128, batch 1 → 16", 16],
+    ["train batch 1, size 64 → 128", 4],
+  ]);
+  assert.deepEqual(pairs[0].steps.map((s) => [s.batch, s.time!.median]), [[1, 700], [16, 9000]]);
 });
 
 Deno.test("bench: numbers keep three figures", () => {
@@ -115,7 +139,10 @@ const REPORT: BenchReport = {
       },
       { kind: "train", batch: 16, size: 256, skipped: "no time left" },
     ],
-    growth: [{ what: "train @128, batch 1 → 8", time: 7, work: 8 }],
+    growth: [
+      { what: "train @128, batch 1 → 8", time: 7, work: 8 },
+      { what: "train batch 1, size 32 → 256", work: 64 },
+    ],
   },
   firstSteps: [{
     preset: "demo",
