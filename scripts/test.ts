@@ -93,6 +93,7 @@ const bad: string[] = [];
 const running = new Set<string>();
 const progress = progressBar("test files", files.length, "{running}");
 let next = 0, ended = 0;
+const show = () => progress.update(ended, { running: [...running].join(", ") });
 
 /** Runs file after file until none is left; each one's output comes whole, when it has ended. */
 async function work() {
@@ -100,6 +101,7 @@ async function work() {
     const file = files[next++];
     const begun = performance.now();
     running.add(file);
+    show();
     const outcome = await run(file);
     running.delete(file);
     total.passed += outcome.passed;
@@ -112,7 +114,8 @@ async function work() {
     if (Deno.stderr.isTerminal()) console.error("\r\x1b[2K\x1b[A"); // the bar, drawn again below
     const seconds = ((performance.now() - begun) / 1000).toFixed(1);
     console.log(`${outcome.text.trim()}\n${file}: ${seconds} s\n`);
-    progress.update(++ended, { running: [...running].join(", ") });
+    ended++;
+    show();
   }
 }
 

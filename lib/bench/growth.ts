@@ -35,28 +35,25 @@ const FEWEST = 3;
 
 /** Smallest and largest batch of 128², and smallest and largest size of batch 1, of what was measured. */
 export function growthPairs(rows: readonly GrowthRow[]): GrowthPair[] {
-  const kinds = ["train", "sample"] as const;
-  const ends = (kind: string, of: (r: GrowthRow) => number, of128: boolean) => {
-    const sorted = rows
-      .filter((r) => r.kind === kind && r.time && (of128 ? r.size === 128 : r.batch === 1))
-      .toSorted((a, b) => of(a) - of(b));
-    return sorted.length > 1 ? [[sorted[0], sorted.at(-1)!] as const] : [];
-  };
+  const pairs = (
+    by: "batch" | "size",
+    where: string,
+    isThere: (r: GrowthRow) => boolean,
+  ): GrowthPair[] =>
+    (["train", "sample"] as const).flatMap((kind) => {
+      const measured = rows.filter((r) => r.kind === kind && r.time && isThere(r));
+      if (measured.length < 2) return [];
+      const sorted = measured.toSorted((a, b) => a[by] - b[by]);
+      const [small, large] = [sorted[0], sorted.at(-1)!];
+      return [{
+        what: `${kind} ${where}, ${by} ${small[by]} → ${large[by]}`,
+        steps: [small, large],
+        work: (large.batch * large.size ** 2) / (small.batch * small.size ** 2),
+      }];
+    });
   return [
-    ...kinds.flatMap((kind) =>
-      ends(kind, (r) => r.batch, true).map((steps) => ({
-        what: `${kind} @128, batch ${steps[0].batch} → ${steps[1].batch}`,
-        steps,
-        work: steps[1].batch / steps[0].batch,
-      }))
-    ),
-    ...kinds.flatMap((kind) =>
-      ends(kind, (r) => r.size, false).map((steps) => ({
-        what: `${kind} batch 1, size ${steps[0].size} → ${steps[1].size}`,
-        steps,
-        work: (steps[1].size / steps[0].size) ** 2,
-      }))
-    ),
+    ...pairs("batch", "@128", (r) => r.size === 128),
+    ...pairs("size", "batch 1", (r) => r.batch === 1),
   ];
 }
 
