@@ -63,7 +63,7 @@ const program = newCommand(
   .argument("[paths...]", "test files, and folders of them", ["tests"])
   .option(
     "--jobs <n>",
-    "files at once: a kernel that runs first is compiled on one core",
+    "files at once; most of a file's time is compiling kernels, on one core",
     wholeIn(1, 64),
     Math.min(2, navigator.hardwareConcurrency),
   )

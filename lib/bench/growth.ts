@@ -2,22 +2,22 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { PlanOptions } from "../gpu/planner.ts";
-import { type Budget, median } from "./statistics.ts";
+import { type Budget, median, stepsInRow, type Timing } from "./statistics.ts";
 import { benchConfig, benchStep, LoadedStep } from "./steps.ts";
 
-/** A row of the model's table, as far as it matters here. */
-export interface GrowthRow {
+/** A step of the model's table. */
+export interface StepRow {
   readonly kind: "train" | "sample";
   readonly batch: number;
   readonly size: number;
-  /** Milliseconds; absent where it was not measured. */
-  readonly time?: { readonly median: number };
+  /** Absent where it was not measured. */
+  readonly time?: Timing;
 }
 
 /** Two steps, the smaller first. */
 export interface GrowthPair {
   readonly what: string;
-  readonly steps: readonly [GrowthRow, GrowthRow];
+  readonly steps: readonly [StepRow, StepRow];
   /** Pixels of the larger for one of the smaller. */
   readonly work: number;
 }
@@ -25,20 +25,21 @@ export interface GrowthPair {
 /** Time of the larger for one of the smaller, beside the same of the work. */
 export interface Growth {
   readonly what: string;
-  /** The median of the turns' ratios; absent where there was no time left. */
-  readonly time?: number;
+  readonly time: number;
   readonly work: number;
+  /** How often the two were measured one after the other; 0: of their two rows, which may be minutes apart. */
+  readonly turns: number;
 }
 
 const TURNS = 5;
 const FEWEST = 3;
 
 /** Smallest and largest batch of 128², and smallest and largest size of batch 1, of what was measured. */
-export function growthPairs(rows: readonly GrowthRow[]): GrowthPair[] {
+export function growthPairs(rows: readonly StepRow[]): GrowthPair[] {
   const pairs = (
     by: "batch" | "size",
     where: string,
-    isThere: (r: GrowthRow) => boolean,
+    isThere: (r: StepRow) => boolean,
   ): GrowthPair[] =>
     (["train", "sample"] as const).flatMap((kind) => {
       const measured = rows.filter((r) => r.kind === kind && r.time && isThere(r));
@@ -57,37 +58,62 @@ export function growthPairs(rows: readonly GrowthRow[]): GrowthPair[] {
   ];
 }
 
+/** What can be timed: milliseconds of a step, so many in a row. */
+interface Timed {
+  time(count: number): Promise<number>;
+}
+
 /**
  * A machine whose speed changes from minute to minute would pass for growth if the two were measured
- * minutes apart. So each turn measures both, for about as long as the larger takes, and gives a ratio.
+ * minutes apart. So each turn measures both, for about equally long, and gives a ratio.
+ *
+ * @param times what a step of each takes, about.
+ * @param goesOn whether there is time for a turn more, after so many.
+ * @returns each turn's time of the larger for one of the smaller.
  */
+export async function ratiosInTurns(
+  [small, large]: readonly [Timed, Timed],
+  times: readonly [number, number],
+  goesOn: (turns: number) => boolean,
+): Promise<number[]> {
+  const [few, many] = [stepsInRow(times[1]), stepsInRow(times[0], times[1])];
+  const ratios: number[] = [];
+  while (goesOn(ratios.length)) {
+    const each = await small.time(many);
+    ratios.push(await large.time(few) / each);
+  }
+  return ratios;
+}
+
+/** Of the two rows, which may have been measured minutes apart. */
+export const growthOfRows = ({ what, steps: [small, large], work }: GrowthPair): Growth => ({
+  what,
+  time: large.time!.median / small.time!.median,
+  work,
+  turns: 0,
+});
+
+/** In turns; nothing where the time does not allow three. */
 export async function measureGrowth(
   gpu: Gpu,
   options: PlanOptions,
   { all, part }: { readonly all: Budget; readonly part: Budget },
   { what, steps, work }: GrowthPair,
-): Promise<Growth> {
+): Promise<Growth | undefined> {
   const [small, large] = steps.map((r) => r.time!.median);
-  const turn = 2 * large / 1000;
+  const turn = 2 * stepsInRow(large) * large / 1000;
   // One more for the first steps, which may compile.
-  if (all.left < (FEWEST + 1) * turn) return { what, work };
-  const count = Math.max(1, Math.min(50, Math.round(large / small)));
+  if (all.left < (FEWEST + 1) * turn) return;
   const loaded: LoadedStep[] = [];
   try {
     for (const { kind, batch, size } of steps) {
-      const step = await LoadedStep.load(
-        gpu,
-        benchStep(kind, benchConfig(batch, size), options),
-      );
+      const step = await LoadedStep.load(gpu, benchStep(kind, benchConfig(batch, size), options));
       loaded.push(step);
       await step.time();
     }
-    const ratios: number[] = [];
-    while (ratios.length < FEWEST || (ratios.length < TURNS && part.left > turn)) {
-      const each = await loaded[0].time(count);
-      ratios.push(await loaded[1].time() / each);
-    }
-    return { what, time: median(ratios), work };
+    const goesOn = (turns: number) => turns < FEWEST || (turns < TURNS && part.left > turn);
+    const ratios = await ratiosInTurns([loaded[0], loaded[1]], [small, large], goesOn);
+    return { what, time: median(ratios), work, turns: ratios.length };
   } finally {
     for (const step of loaded) step.destroy();
   }

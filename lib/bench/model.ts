@@ -4,16 +4,12 @@ import type { Gpu } from "../gpu/device.ts";
 import type { PlanOptions } from "../gpu/planner.ts";
 import type { Precision } from "../graph/precision.ts";
 import { OPS } from "../ops/mod.ts";
-import { type Growth, growthPairs, measureGrowth } from "./growth.ts";
+import { type Growth, growthOfRows, growthPairs, measureGrowth, type StepRow } from "./growth.ts";
 import { type Budget, stepsInRow, type Timing, timing } from "./statistics.ts";
 import { benchConfig, type BenchStep, benchStep, LoadedStep } from "./steps.ts";
 
-export interface ModelRow {
-  readonly kind: "train" | "sample";
-  readonly batch: number;
-  readonly size: number;
-  /** Absent where it was left out, for the reason in `skipped`. */
-  readonly time?: Timing;
+/** Without a time where it was left out, for the reason in `skipped`. */
+export interface ModelRow extends StepRow {
   readonly imagesPerSecond?: number;
   readonly gflops?: number;
   /** Planned memory on the device. */
@@ -90,7 +86,8 @@ export async function benchModel(
   for (const [i, pair] of pairs.entries()) {
     onProgress("growth  ", i, pairs.length);
     const shares = { all: budget, part: budget.part(1 / (pairs.length - i)) };
-    growth.push(await measureGrowth(gpu, options, shares, pair));
+    const inTurns = await withinLimits(() => measureGrowth(gpu, options, shares, pair));
+    growth.push(inTurns ?? growthOfRows(pair));
   }
   onProgress("growth  ", pairs.length, pairs.length);
   return { rows, growth };

@@ -54,6 +54,6 @@ export class Budget {
  */
 const ROW_MS = 1200;
 
-/** Steps in a row, from what one takes. */
-export const stepsInRow = (milliseconds: number): number =>
-  Math.max(1, Math.min(50, Math.floor(ROW_MS / milliseconds)));
+/** Steps in a row, from what one takes: about so many milliseconds, 50 steps at most. */
+export const stepsInRow = (milliseconds: number, row = ROW_MS): number =>
+  Math.max(1, Math.min(50, Math.floor(Math.max(row, ROW_MS) / milliseconds)));

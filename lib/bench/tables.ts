@@ -190,14 +190,11 @@ function modelTable({ rows }: ModelReport, kind: ModelRow["kind"]): Table {
 function growthTable({ growth }: ModelReport): Table {
   return {
     title: "How steps grow",
-    head: ["from, to", "time ×", "pixels ×"],
-    rows: growth.map((g) => [
-      g.what,
-      g.time === undefined ? "no time left" : fixed(g.time, 2),
-      fixed(g.work, 0),
-    ]),
+    head: ["from, to", "time ×", "pixels ×", "turns"],
+    rows: growth.map((g) => [g.what, fixed(g.time, 2), fixed(g.work, 0), String(g.turns)]),
     note:
-      "The two take turns, each for about as long as the larger takes; the median of their ratios.",
+      "The two take turns, each for about equally long; the median of their ratios. No turns: there was " +
+      "no time, and it is the quotient of two rows above, which may be minutes apart.",
   };
 }
 

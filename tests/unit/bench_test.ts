@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { abovePeak } from "../../lib/bench/kernels.ts";
-import { growthPairs, type GrowthRow } from "../../lib/bench/growth.ts";
+import { growthOfRows, growthPairs, ratiosInTurns, type StepRow } from "../../lib/bench/growth.ts";
 import type { FeatureReport } from "../../lib/bench/features.ts";
 import { benchPage } from "../../lib/bench/page.ts";
 import { Peer } from "../../lib/bench/peers.ts";
@@ -49,11 +49,11 @@ Deno.test("bench: faster than the device is an error; Winograd may save multipli
 });
 
 Deno.test("bench: growth is from the smallest to the largest that was measured", () => {
-  const row = (kind: "train" | "sample", batch: number, size: number, ms?: number): GrowthRow => ({
+  const row = (kind: "train" | "sample", batch: number, size: number, ms?: number): StepRow => ({
     kind,
     batch,
     size,
-    time: ms === undefined ? undefined : { median: ms },
+    time: ms === undefined ? undefined : { ...time, median: ms },
   });
   const pairs = growthPairs([
     row("train", 16, 128, 9000),
@@ -69,6 +69,35 @@ Deno.test("bench: growth is from the smallest to the largest that was measured",
     ["train batch 1, size 64 → 128", 4],
   ]);
   assert.deepEqual(pairs[0].steps.map((s) => [s.batch, s.time!.median]), [[1, 700], [16, 9000]]);
+  assert.deepEqual(growthOfRows(pairs[0]), {
+    what: "train @128, batch 1 → 16",
+    time: 9000 / 700,
+    work: 16,
+    turns: 0,
+  });
+});
+
+Deno.test("bench: growth in turns does not take a machine that slows down for growth", async () => {
+  const log: string[] = [];
+  let slowness = 1;
+  const step = (name: string, ms: number) => ({
+    time(count: number) {
+      log.push(`${count} ${name}`);
+      return Promise.resolve(ms * slowness);
+    },
+  });
+  const steps = [step("small", 300), step("large", 4000)] as const;
+  const ratios = await ratiosInTurns(steps, [300, 4000], (turns) => {
+    slowness = 1 + turns;
+    return turns < 3;
+  });
+  assert.deepEqual(ratios, [4000 / 300, 4000 / 300, 4000 / 300]);
+  assert.deepEqual(log.slice(0, 2), ["13 small", "1 large"]);
+  log.length = 0;
+  // Short steps go in rows: finding out that one is done takes 10 ms.
+  const short = [step("small", 100), step("large", 400)] as const;
+  assert.deepEqual(await ratiosInTurns(short, [100, 400], (turns) => turns < 1), [4]);
+  assert.deepEqual(log, ["12 small", "3 large"]);
 });
 
 Deno.test("bench: numbers keep three figures", () => {
@@ -140,8 +169,8 @@ const REPORT: BenchReport = {
       { kind: "train", batch: 16, size: 256, skipped: "no time left" },
     ],
     growth: [
-      { what: "train @128, batch 1 → 8", time: 7, work: 8 },
-      { what: "train batch 1, size 32 → 256", work: 64 },
+      { what: "train @128, batch 1 → 8", time: 7, work: 8, turns: 3 },
+      { what: "train batch 1, size 32 → 256", time: 50, work: 64, turns: 0 },
     ],
   },
   firstSteps: [{
