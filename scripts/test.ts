@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { newCommand, wholeIn } from "../lib/cli/command.ts";
-import { parseArguments, progressBar } from "../lib/cli/main.ts";
+import { parseArguments, progressLines } from "../lib/cli/main.ts";
 import { EXIT } from "../lib/errors.ts";
 
 const FLAGS = [
@@ -91,7 +91,7 @@ const started = performance.now();
 const total = { passed: 0, steps: 0, failed: 0 };
 const bad: string[] = [];
 const running = new Set<string>();
-const progress = progressBar("test files", files.length, "{running}");
+const progress = progressLines("test files", files.length, "{running}");
 let next = 0, ended = 0;
 const show = () => progress.update(ended, { running: [...running].join(", ") });
 
@@ -111,7 +111,6 @@ async function work() {
       if (outcome.failed === 0) total.failed++;
       bad.push(outcome.signal ? `${file} (${outcome.signal})` : file);
     }
-    if (Deno.stderr.isTerminal()) console.error("\r\x1b[2K\x1b[A"); // the bar, drawn again below
     const seconds = ((performance.now() - begun) / 1000).toFixed(1);
     console.log(`${outcome.text.trim()}\n${file}: ${seconds} s\n`);
     ended++;

@@ -57,7 +57,7 @@ export interface Progress {
  * @param from what was done before, which took no time now.
  */
 export function progressBar(label: string, total: number, format = "", from = 0): Progress {
-  if (!Deno.stderr.isTerminal()) return plainProgress(label, total, format, from);
+  if (!Deno.stderr.isTerminal()) return progressLines(label, total, format, from);
   const bar = new cliProgress.SingleBar({
     format: `${label} {bar} {value}/{total} ETA {eta_formatted} ${format}`,
     etaBuffer: 30,
@@ -74,7 +74,8 @@ export function progressBar(label: string, total: number, format = "", from = 0)
   };
 }
 
-function plainProgress(label: string, total: number, format: string, from: number): Progress {
+/** The same as lines, for a terminal too on which other output goes by. */
+export function progressLines(label: string, total: number, format = "", from = 0): Progress {
   const start = performance.now();
   let last = start;
   let fields: Record<string, string | number> = {};

@@ -1,7 +1,7 @@
 /** Progress where standard error is no terminal, as in logs; time and the log are the test's own. */
 
 import assert from "node:assert/strict";
-import { progressBar } from "../../lib/cli/main.ts";
+import { progressBar, progressLines } from "../../lib/cli/main.ts";
 
 /** What `body` prints, with a clock that it sets to so many seconds. */
 function printed(body: (setClock: (seconds: number) => void) => void): string[] {
@@ -42,4 +42,14 @@ Deno.test("ETA counts the time since the start, for what was done since then", {
 
 Deno.test("a bar that is stopped where it began says so", { ignore }, () => {
   assert.deepEqual(printed(() => progressBar("training", 9, "", 9).stop()), ["training 9/9 ETA …"]);
+});
+
+Deno.test("lines are lines on a terminal too: a bar would be drawn over other output", () => {
+  const { isTerminal } = Deno.stderr;
+  Deno.stderr.isTerminal = () => true;
+  try {
+    assert.deepEqual(printed(() => progressLines("files", 2).stop()), ["files 0/2 ETA …"]);
+  } finally {
+    Deno.stderr.isTerminal = isTerminal;
+  }
 });
