@@ -1,6 +1,7 @@
 // Equation: partial[slice,co,k] = sum over the pixels p of the slice of dy[co,p] * B[k,p] where
 //   k = (ci*Kh + kh)*Kw + kw and B is the pixel (oy*stride + kh - top, ox*stride + kw - left) of x
 // Source: gradient of implicit_gemm.wgsl; sum_slices.wgsl adds up.
+// Joins: kernels/lib/read_x_scalar.wgsl
 // Bindings:
 //   x: [N,Ci,H,W]; dy: [N,Co,Ho,Wo]; each f32 or f16
 //   partial: f32 [slices, Co, row], a row being Ci*Kh*Kw floats and padding to a multiple of 4
@@ -31,10 +32,8 @@ override STRIDE: u32 = 1;
 const TILE: u32 = 64;
 const DEPTH: u32 = 16;
 alias StoredDy = f32; // @specialize
-alias StoredX = f32; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<StoredX>;
 @group(0) @binding(2) var<storage, read> dy: array<StoredDy>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
 
@@ -90,7 +89,7 @@ fn pixel_at(k: Position, p: Pixel) -> f32 {
   if (!k.inside || !p.inside || iy >= params.h || ix >= params.w) {
     return 0.0;
   }
-  return f32(x[((p.n * params.ci + k.ci) * params.h + iy) * params.w + ix]);
+  return x_at(((p.n * params.ci + k.ci) * params.h + iy) * params.w + ix);
 }
 
 fn store(v: vec4<f32>, slice: u32, co: u32, k: u32) {

@@ -2,6 +2,7 @@
 //   dy[n,co,oy,ox] * x[n, ci, oy + kh - 1, ox + kw - 1]
 // Source: gradient of tiled_3x3.wgsl; sum_slices.wgsl adds up.
 // Joins: kernels/lib/taps_3x3.wgsl
+// Joins: kernels/lib/read_x_vec4.wgsl
 // Bindings:
 //   x: [N,Ci,H,W]; dy: [N,Co,H,W]; each f32 or f16, as vec4
 //   partial: f32 [slices, Co, row], a row being Ci*9 floats and padding to a multiple of 4
@@ -36,11 +37,9 @@ override PLANE: u32 = 3 * PITCH + 1;
 override PIXELS: u32 = INPUTS * PLANE;
 override SPAN: u32 = COLUMNS + 1;
 override GRADIENTS: u32 = 4 * GROUPS * SPAN;
-alias StoredX = vec4<f32>; // @specialize
 alias StoredDy = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<StoredX>;
 @group(0) @binding(2) var<storage, read> dy: array<StoredDy>;
 @group(0) @binding(3) var<storage, read_write> partial: array<f32>;
 
@@ -78,7 +77,7 @@ fn load_pixels(lane: u32, n: u32, first_ci: u32, iy: i32, left: i32) {
     var v = vec4(0.0);
     // As u32 what lies above or left of the image is large.
     if (ci < params.ci && u32(iy) < params.h && u32(column) < params.w4) {
-      v = vec4<f32>(x[((n * params.ci + ci) * params.h + u32(iy)) * params.w4 + u32(column)]);
+      v = x_at(((n * params.ci + ci) * params.h + u32(iy)) * params.w4 + u32(column));
     }
     pixels[i / PITCH * PLANE + place * PITCH + i % PITCH] = v;
   }

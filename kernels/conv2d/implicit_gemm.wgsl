@@ -3,6 +3,7 @@
 //   (oy*stride + kh - top, ox*stride + kw - left) of x[n,ci]; transposed (the input gradient):
 //   A = weight[ci,co,kh,kw] and B the pixel ((oy + top - kh)/stride, (ox + left - kw)/stride)
 // Source: implicit matrix multiplication, as in cuDNN (Chetlur et al. 2014, arXiv:1410.0759).
+// Joins: kernels/lib/read_x_scalar.wgsl
 // Bindings:
 //   x: [N,Ci,H,W], f32 or f16; weight: f32 [Co,Ci,Kh,Kw], transposed [Ci,Co,Kh,Kw]
 //   bias: f32 [Co]; channel: f32 [N,Co]; any buffer where not used
@@ -41,10 +42,8 @@ override STRIDE: u32 = 1;
 const TILE: u32 = 64;
 const DEPTH: u32 = 16;
 alias Stored = f32; // @specialize
-alias StoredX = f32; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<StoredX>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> channel: array<f32>;
@@ -119,7 +118,7 @@ fn pixel_at(p: Pixel, k: Depth) -> f32 {
   if (u32(iy) >= params.h || u32(ix) >= params.w) {
     return 0.0;
   }
-  return f32(x[p.image + (k.ci * params.h + u32(iy)) * params.w + u32(ix)]);
+  return x_at(p.image + (k.ci * params.h + u32(iy)) * params.w + u32(ix));
 }
 
 fn store_one(v: f32, part: u32, co: u32, p: u32) {

@@ -3,6 +3,7 @@
 //   transposed (the input gradient): weight[ci,co,2-kh,2-kw] in its place
 // Source: torch.nn.functional.conv2d with a 3×3 kernel, stride 1 and padding 1.
 // Joins: kernels/lib/taps_3x3.wgsl
+// Joins: kernels/lib/read_x_vec4.wgsl
 // Joins: kernels/lib/pixels_as_stored.wgsl
 // Joins: kernels/lib/tile_4x2.wgsl
 // Bindings:
@@ -45,10 +46,8 @@ override KERNELS: u32 = DEPTH * GROUPS;
 // Input times output channels whose nine weights each are loaded at a time.
 override SPAN: u32 = WORKGROUP / 9;
 alias Stored = vec4<f32>; // @specialize
-alias StoredX = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<StoredX>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> channel: array<f32>;

@@ -1,11 +1,11 @@
 // Equation: D[xi] = (A e A^T)[xi] for each of the 36 positions xi, e being a tile of 4×4 pixels of
 //   dy
 // Source: Winograd F(4×4, 3×3), see kernels/lib/winograd.wgsl.
-// Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/read_dy_vec4.wgsl
 // Joins: kernels/lib/winograd.wgsl
 // Joins: kernels/lib/stores.wgsl
 // Bindings:
-//   dy: f32 [N,channels,H,W] staged
+//   dy: [N,channels,H,W], f32 or f16, read as vec4
 //   v: f32 [36, plane] as vec4, a plane being [groups, channels, 16] and padding, a group
 //     being 4 quads of 4 tiles in a row
 // Grid: x: one invocation per quad of the images from first_image on; y: channels.
@@ -29,17 +29,16 @@ override WORKGROUP: u32 = 32;
 alias Stored = vec4<f32>;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var dy: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var<storage, read_write> v: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> v: array<vec4<f32>>;
 
 /// A along a row of the four tiles' pixels.
 fn load_row(plane: u32, oy: u32, column: u32, used: bool) -> Six {
   let inside = used && oy < params.h;
   let at = plane + min(oy, params.h - 1) * params.w4 + column;
-  let a = select(vec4(0.0), staged(dy, at), inside);
-  let b = select(vec4(0.0), staged(dy, at + 1), inside && column + 1 < params.w4);
-  let c = select(vec4(0.0), staged(dy, at + 2), inside && column + 2 < params.w4);
-  let d = select(vec4(0.0), staged(dy, at + 3), inside && column + 3 < params.w4);
+  let a = select(vec4(0.0), dy_at(at), inside);
+  let b = select(vec4(0.0), dy_at(at + 1), inside && column + 1 < params.w4);
+  let c = select(vec4(0.0), dy_at(at + 2), inside && column + 2 < params.w4);
+  let d = select(vec4(0.0), dy_at(at + 3), inside && column + 3 < params.w4);
   return transform_gradient(
     Four(
       vec4(a.x, b.x, c.x, d.x),

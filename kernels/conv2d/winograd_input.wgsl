@@ -1,11 +1,11 @@
 // Equation: V[xi] = (B^T d B)[xi] for each of the 36 positions xi, d being the 6×6 pixels of x that
 //   a tile of 4×4 output pixels meets
 // Source: Winograd F(4×4, 3×3), see kernels/lib/winograd.wgsl.
-// Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/read_x_vec4.wgsl
 // Joins: kernels/lib/winograd.wgsl
 // Joins: kernels/lib/stores.wgsl
 // Bindings:
-//   x: f32 [N,channels,H,W] staged
+//   x: [N,channels,H,W], f32 or f16, read as vec4
 //   v: f32 [36, plane] as vec4, a plane being [groups, channels, 16] and padding, a group
 //     being 4 quads of 4 tiles in a row
 // Grid: x: one invocation per quad of the images from first_image on; y: channels.
@@ -29,19 +29,18 @@ override WORKGROUP: u32 = 32;
 alias Stored = vec4<f32>;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var<storage, read_write> v: array<vec4<f32>>;
 
 /// B^T along a row of the four tiles' pixels.
 fn load_row(plane: u32, iy: i32, column: u32, used: bool) -> Six {
   let inside = used && iy >= 0 && iy < i32(params.h);
   let at = plane + u32(clamp(iy, 0, i32(params.h) - 1)) * params.w4 + column;
-  let left = select(0.0, staged(x, max(at, 1) - 1).w, inside && column > 0);
-  let a = select(vec4(0.0), staged(x, at), inside);
-  let b = select(vec4(0.0), staged(x, at + 1), inside && column + 1 < params.w4);
-  let c = select(vec4(0.0), staged(x, at + 2), inside && column + 2 < params.w4);
-  let d = select(vec4(0.0), staged(x, at + 3), inside && column + 3 < params.w4);
-  let right = select(0.0, staged(x, at + 4).x, inside && column + 4 < params.w4);
+  let left = select(0.0, x_at(max(at, 1) - 1).w, inside && column > 0);
+  let a = select(vec4(0.0), x_at(at), inside);
+  let b = select(vec4(0.0), x_at(at + 1), inside && column + 1 < params.w4);
+  let c = select(vec4(0.0), x_at(at + 2), inside && column + 2 < params.w4);
+  let d = select(vec4(0.0), x_at(at + 3), inside && column + 3 < params.w4);
+  let right = select(0.0, x_at(at + 4).x, inside && column + 4 < params.w4);
   return transform_input(
     Six(
       vec4(left, a.w, b.w, c.w),

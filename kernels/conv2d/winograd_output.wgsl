@@ -1,13 +1,13 @@
 // Equation: y[n,co] = (A^T M A)[tile] + bias[co] + channel[n,co] + extra[n,co], a tile of 4×4
 //   pixels from the 36 positions of M
 // Source: Winograd F(4×4, 3×3), see kernels/lib/winograd.wgsl.
-// Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/products_stored.wgsl
 // Joins: kernels/lib/winograd.wgsl
 // Joins: kernels/lib/stores.wgsl
 // Bindings:
-//   m: f32 [36, plane] staged, a plane being [groups, channels, 16] and padding, a group
+//   m: f32 [36, plane] as vec4, a plane being [groups, channels, 16] and padding, a group
 //     being 4 quads of 4 tiles in a row
-//   extra: f32 [N,channels,H,W] staged; any if unused
+//   extra: [N,channels,H,W] as y; any if unused
 //   bias: f32 [channels]; channel: f32 [N,channels]; any if unused
 //   y: [N,channels,H,W], f32 or f16, as vec4
 // Grid: x: one invocation per quad of the images from first_image on; y: channels.
@@ -34,8 +34,6 @@ override WORKGROUP: u32 = 32;
 alias Stored = vec4<f32>; // @specialize
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var m: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var extra: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> channel: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<Stored>;
@@ -45,12 +43,12 @@ fn load_column(column: u32, at: u32) -> Four {
   let first = at + column * size;
   return transform_output(
     Six(
-      staged(m, first),
-      staged(m, first + 6 * size),
-      staged(m, first + 12 * size),
-      staged(m, first + 18 * size),
-      staged(m, first + 24 * size),
-      staged(m, first + 30 * size),
+      product_at(first),
+      product_at(first + 6 * size),
+      product_at(first + 12 * size),
+      product_at(first + 18 * size),
+      product_at(first + 24 * size),
+      product_at(first + 30 * size),
     ),
   );
 }
@@ -62,7 +60,7 @@ fn put(at: u32, value: Stored) {
 fn store_pixels(lane: u32, inside: bool, sum: vec4<f32>, at: u32) {
   var v = sum;
   if (params.has_extra != 0) {
-    v += staged(extra, at);
+    v += extra_at(at);
   }
   put_all(lane, inside, at, Stored(v));
 }

@@ -1,9 +1,9 @@
-// Equation: dw[co,ci] = G^T U[:,co,ci] G
+// Equation: dw[co,ci] = G^T x[:,co,ci] G
 // Source: weight gradient of Winograd F(4×4, 3×3), see kernels/lib/winograd.wgsl.
-// Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/read_x_vec4.wgsl
 // Joins: kernels/lib/winograd.wgsl
 // Bindings:
-//   u: f32 [36, co16, ci16] staged, the sums of winograd_weight_gemm.wgsl over all slices
+//   x: f32 [36, co16, ci16] as vec4, the sums over all slices of what the products make
 //   dw: f32 [Co,Ci,3,3]
 // Grid: one invocation per output channel and 4 input channels.
 // Numerics: f32.
@@ -20,12 +20,11 @@ struct Params {
 override WORKGROUP: u32 = 32;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var u: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
 
 /// Position xi of 4 input channels.
 fn position(xi: u32, at: u32) -> vec4<f32> {
-  return staged(u, xi * params.co_blocks * 16 * params.ci_blocks * 4 + at);
+  return x_at(xi * params.co_blocks * 16 * params.ci_blocks * 4 + at);
 }
 
 fn column(c: u32, at: u32) -> Three {

@@ -1,11 +1,11 @@
-// Equation: U[xi] = (G w G^T)[xi] for each of the 36 positions xi, w = weight[co,ci], or transposed
-//   weight[ci,co] with the kernel flipped
+// Equation: U[xi] = (G w G^T)[xi] for each of the 36 positions xi, w = x[co,ci], or transposed
+//   x[ci,co] with the kernel flipped
 // Source: Winograd F(4×4, 3×3), see kernels/lib/winograd.wgsl.
-// Joins: kernels/lib/staged.wgsl
+// Joins: kernels/lib/read_x_scalar.wgsl
 // Joins: kernels/lib/winograd.wgsl
 // Bindings:
-//   weight: f32 [weight_co,weight_ci,3,3] staged
-//   u: f32 [36, co/16, ci4, 16] as vec4, co rounded up to 16 and ci4 being ci rounded up to 4
+//   x: f32 [weight_co,weight_ci,3,3], the weight
+//   u: f32 [36, co_panels, ci4, 16] as vec4, ci4 being ci rounded up to what products take together
 // Grid: one invocation per 4 output channels and input channel.
 // Numerics: f32.
 // Shapes: any; channels past the last are zeros.
@@ -22,7 +22,6 @@ struct Params {
 override WORKGROUP: u32 = 32;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var weight: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var<storage, read_write> u: array<vec4<f32>>;
 
 // Selections, not a branch: Mesa would compile a branch on a parameter anew at every dispatch.
@@ -32,7 +31,7 @@ fn weight_at(co: u32, ci: u32, t: u32) -> f32 {
   let column = select(ci, co, flipped);
   let at = (row * params.weight_ci + column) * 9 + select(t, 8 - t, flipped);
   let inside = row < params.weight_co && column < params.weight_ci;
-  return select(0.0, staged_float(weight, at), inside);
+  return select(0.0, x_at(at), inside);
 }
 
 /// One kernel position of 4 output channels.

@@ -2,5 +2,5 @@
 
 /// Vec4 `at` of x, in channel ci; row = n * Ci + ci.
 fn pixels_at(_row: u32, _ci: u32, at: u32) -> vec4<f32> {
-  return vec4<f32>(x[at]);
+  return x_at(at);
 }

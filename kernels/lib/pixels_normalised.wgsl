@@ -10,6 +10,6 @@ override GROUP_CHANNELS: u32 = 1;
 /// Vec4 `at` of x, in channel ci; row = n * Ci + ci.
 fn pixels_at(row: u32, ci: u32, at: u32) -> vec4<f32> {
   let s = stats[row / GROUP_CHANNELS];
-  let z = (vec4<f32>(x[at]) - s.x) * (s.y * norm_weight[ci]) + norm_bias[ci];
+  let z = (x_at(at) - s.x) * (s.y * norm_weight[ci]) + norm_bias[ci];
   return z / (1.0 + exp(-z));
 }

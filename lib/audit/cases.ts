@@ -12,7 +12,8 @@ import { Executable } from "../gpu/runtime.ts";
 import { Graph } from "../graph/graph.ts";
 import { interpret } from "../graph/interpret.ts";
 import type { DeviceProfile, Fill, OpCase, OpDef, Variant } from "../graph/op.ts";
-import { sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
+import { type Node, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
+import { concat } from "../ops/concat.ts";
 import { OPS } from "../ops/mod.ts";
 import { allowedError } from "../tune/check.ts";
 import { compare } from "./values.ts";
@@ -104,11 +105,48 @@ export function caseGraph(def: OpDef, test: OpCase) {
   return { graph, inputs, outputs };
 }
 
+/** Channels of the first of two tensors that an image of so many is cut into: not half of them. */
+const cutAt = (channels: number) => Math.ceil(channels / 3);
+
+/** The case with its first input as two tensors, joined along the channels; undefined where it has none. */
+function twoGraph(def: OpDef, test: OpCase): Graph | undefined {
+  const [{ shape, dtype }, ...others] = test.inputs;
+  if (shape.length !== 4 || shape[1] < 2 || def.inPlace) return undefined;
+  const graph = new Graph();
+  const cut = cutAt(shape[1]);
+  const parts = [cut, shape[1] - cut].map((channels, i) =>
+    graph.input(["in0 first", "in0 rest"][i], { shape: shape.with(1, channels), dtype })
+  );
+  const inputs = others.map((type, i) => graph.input(`in${i + 1}`, type));
+  graph.append(def, [concat(parts, 1), ...inputs], test.attrs).forEach((t, i) =>
+    graph.output(`out${i}`, t)
+  );
+  return graph;
+}
+
+/** Its values. */
+function twoFeeds({ shape }: TensorType, values: Float64Array): Record<string, Float64Array> {
+  if (shape.length !== 4) return {};
+  const [images, channels, ...size] = shape;
+  const plane = sizeOf(size);
+  const cut = cutAt(channels) * plane;
+  const all = Array.from(
+    { length: images },
+    (_, i) => values.subarray(i * channels * plane, (i + 1) * channels * plane),
+  );
+  const join = (parts: Float64Array[]) => Float64Array.from(parts.flatMap((p) => [...p]));
+  return {
+    "in0 first": join(all.map((image) => image.subarray(0, cut))),
+    "in0 rest": join(all.map((image) => image.subarray(cut))),
+  };
+}
+
 export interface PreparedCase {
   readonly def: OpDef;
   readonly test: OpCase;
   readonly graph: Graph;
   readonly outputs: readonly Tensor[];
+  /** By the names of inputs and states; of the first input also as two tensors. */
   readonly feeds: Readonly<Record<string, Float64Array>>;
   /** Float64 results, computed when first asked for. */
   expected(): readonly Float64Array[];
@@ -119,6 +157,7 @@ export function prepareCase(def: OpDef, test: OpCase): PreparedCase {
   const rng = random(7);
   const feeds: Record<string, Float64Array> = {};
   test.inputs.forEach((type, i) => feeds[`in${i}`] = fillInput(type, rng));
+  Object.assign(feeds, twoFeeds(test.inputs[0], feeds.in0));
   let expected: readonly Float64Array[] | undefined;
   return {
     def,
@@ -138,7 +177,8 @@ export function prepareCase(def: OpDef, test: OpCase): PreparedCase {
 
 /**
  * A guarded plan for each variant that the profile allows, and the same with its grids folded where
- * a kernel folds them (see `gridFor`), as it else would for large tensors only.
+ * a kernel folds them (see `gridFor`), as it else would for large tensors only; and where kernels can
+ * read their image from two buffers, one in which they do.
  */
 export function casePlans(
   { def, test, graph, outputs }: PreparedCase,
@@ -152,15 +192,26 @@ export function casePlans(
   });
   return variants.flatMap(({ name: variant, exact }) => {
     const tolerance = exact ? test.tolerance : test.inexactTolerance ?? test.tolerance;
-    const choose = (_: unknown, all: readonly Variant[]) => all.find((v) => v.name === variant)!;
+    const choose = ({ op }: Node, all: readonly Variant[]) =>
+      op === def.name ? all.find((v) => v.name === variant)! : all[0];
     const whole = guarded(plan(graph, OPS, { device, choose }));
     const twofold = small(test) ? folded(whole) : undefined;
+    const two = readsTwo(variants.find((v) => v.name === variant)!) && twoGraph(def, test);
+    const ofTwo = two ? plan(two, OPS, { device, choose }) : undefined;
+    // Where vec4s lie across both, they are joined first.
+    const apart = ofTwo?.dispatches.every((d) => d.op !== "concat");
     return [
       { variant, tolerance, plan: whole },
+      ...(apart ? [{ variant: `${variant}, of two`, tolerance, plan: guarded(ofTwo!) }] : []),
       ...(twofold ? [{ variant: `${variant}, folded`, tolerance, plan: twofold }] : []),
     ];
   });
 }
+
+const readsTwo = (variant: Variant) =>
+  variant.build().calls.some(({ kernel, bindings: { x } }) =>
+    kernel.ofTwo && x?.kind === "input" && x.index === 0
+  );
 
 /** Folding the large cases would only cost time. */
 const small = (test: OpCase) => elements(test) < 20_000;
@@ -282,7 +333,7 @@ export async function runCasePlan(
   plan: Plan,
   tolerance: number,
 ): Promise<OutputError[]> {
-  const { def, test, feeds, outputs } = prepared;
+  const { def, feeds, outputs } = prepared;
   const exe = await Executable.load(gpu, plan, { poison: true });
   try {
     const guards = Object.keys(plan.tensors).filter((key) => key.startsWith("guard:"));
@@ -290,7 +341,9 @@ export async function runCasePlan(
     guards.forEach((key, i) =>
       exe.write(key, new Uint32Array(plan.tensors[key].bytes / 4).fill(POISON + i))
     );
-    test.inputs.forEach((type, i) => exe.write(`in${i}`, encode(feeds[`in${i}`], type.dtype)));
+    for (const [name, { dtype }] of Object.entries({ ...plan.inputs, ...plan.states })) {
+      exe.write(name, encode(feeds[name], dtype));
+    }
     exe.run();
     const results = await Promise.all(outputs.map((_, i) => {
       const j = def.inPlace?.[i];

@@ -61,7 +61,7 @@ export function shaderId(
 
 export function bind(
   call: KernelCall,
-  resolve: (ref: BufferRef) => Range,
+  resolve: (ref: BufferRef, name: string) => Range,
   placeParams: () => Range,
 ): PlanBinding[] {
   const unused = new Set(Object.keys(call.bindings));
@@ -70,7 +70,7 @@ export function bind(
     const ref = call.bindings[name];
     if (!ref) throw new Error(`${call.kernel.file}: nothing is bound to "${name}"`);
     unused.delete(name);
-    return { binding, name, ...resolve(ref) };
+    return { binding, name, ...resolve(ref, name) };
   });
   if (unused.size) throw new Error(`${call.kernel.file}: no variable ${[...unused].join(", ")}`);
   return result;

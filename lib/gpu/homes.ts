@@ -6,7 +6,7 @@
 
 import type { Registry } from "../graph/op.ts";
 import { bytesOf, type Node } from "../graph/tensor.ts";
-import { FEWEST_BYTES, type JoinedPiece, readersOf, readsAsTexture } from "./joined.ts";
+import { FEWEST_BYTES, type Joined, readersOf, readsAsTexture } from "./joined.ts";
 import type { Lowered } from "./once.ts";
 import { isStagedType, type StagedType, stagingRowBytes } from "./staging.ts";
 
@@ -23,7 +23,7 @@ export function textureHomes(
   nodes: readonly Node[],
   registry: Registry,
   lowered: ReadonlyMap<Node, Lowered>,
-  joined: ReadonlyMap<string, readonly JoinedPiece[]>,
+  joined: ReadonlyMap<string, Joined>,
 ): Map<string, Home> {
   const readers = readersOf(nodes);
   const indexOf = new Map(nodes.map((node, i) => [node, i]));

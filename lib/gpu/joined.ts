@@ -1,11 +1,13 @@
 /**
  * Tensors without memory of their own: inputs joined end to end (concat), or a part of one (slice),
  * where all that reads the result reads it from a staging texture. That is filled from the inputs.
+ * Or two inputs joined, where all that reads them is kernels that can read two buffers.
  */
 
 import type { Graph } from "../graph/graph.ts";
-import type { Registry } from "../graph/op.ts";
-import { bytesOf, bytesPer, type Node } from "../graph/tensor.ts";
+import type { KernelCall } from "../graph/kernel_call.ts";
+import type { DeviceProfile, Registry } from "../graph/op.ts";
+import { bytesOf, bytesPer, type Node, type Tensor } from "../graph/tensor.ts";
 import type { Lowered } from "./once.ts";
 import type { Place } from "./storage.ts";
 import { shaderInterface } from "./wgsl.ts";
@@ -16,6 +18,19 @@ export interface JoinedPiece {
   readonly offset: number;
   readonly size: number;
   readonly at: number;
+}
+
+/** Two tensors, one after the other in each image, whose readers read both. */
+export interface TwoTensors {
+  readonly sources: readonly [Tensor, Tensor];
+  /** Elements of an image. */
+  readonly sizes: readonly [number, number];
+}
+
+export interface Joined {
+  readonly pieces: readonly JoinedPiece[];
+  /** Where it is not copied to a texture, but read from both buffers. */
+  readonly two?: TwoTensors;
 }
 
 /** Smaller ones are not worth the commands: a copy for each input and image. */
@@ -33,7 +48,7 @@ export function readersOf(nodes: readonly Node[]): Map<string, Node[]> {
 }
 
 /**
- * Key → pieces of the tensors that need no memory.
+ * Key → what it is made of, of the tensors that need no memory.
  *
  * @param own roots that have buffers of their own (inputs and states).
  */
@@ -44,7 +59,8 @@ export function joinedTensors(
   lowered: ReadonlyMap<Node, Lowered>,
   places: ReadonlyMap<string, Place>,
   own: ReadonlySet<string>,
-): Map<string, JoinedPiece[]> {
+  { limits }: Pick<DeviceProfile, "limits">,
+): Map<string, Joined> {
   const readers = readersOf(nodes);
   const handedOut = new Set(
     [...graph.outputs.values(), ...graph.updates.values()].map((t) => t.key),
@@ -54,11 +70,11 @@ export function joinedTensors(
       Object.keys(registry[node.op]?.inPlace ?? {}).map((i) => places.get(`${node.id}:${i}`)!.root)
     ),
   );
-  const joined = new Map<string, JoinedPiece[]>();
+  const joined = new Map<string, Joined>();
   for (const node of nodes) {
     const key = `${node.id}:0`;
     const made = registry[node.op]?.pieces?.(node.inputs, node.outputs, node.attrs);
-    if (!made || handedOut.has(key) || bytesOf(node.outputs[0]) < FEWEST_BYTES) continue;
+    if (!made || handedOut.has(key)) continue;
     const { root } = places.get(key)!;
     if (root !== key || inPlace.has(root)) continue;
     const scale = bytesPer(node.outputs[0].dtype);
@@ -68,15 +84,74 @@ export function joinedTensors(
       size: size * scale,
       at: at * scale,
     }));
-    const isWhole = (p: JoinedPiece) => {
+    const stays = ({ source }: JoinedPiece) =>
+      !joined.has(source) && !inPlace.has(places.get(source)!.root);
+    const isCopied = (p: JoinedPiece) => {
       const place = places.get(p.source)!;
-      return !joined.has(p.source) && !own.has(place.root) && !inPlace.has(place.root) &&
+      return !own.has(place.root) &&
         [place.offset, p.offset, p.size, p.at].every((n) => n % 16 === 0);
     };
     const isTexture = (reader: Node) => readsAsTexture(reader, key, registry, lowered);
-    if (pieces.every(isWhole) && (readers.get(key) ?? []).every(isTexture)) joined.set(key, pieces);
+    const reading = readers.get(key) ?? [];
+    if (!pieces.every(stays)) continue;
+    const isLarge = bytesOf(node.outputs[0]) >= FEWEST_BYTES;
+    if (isLarge && pieces.every(isCopied) && reading.every(isTexture)) {
+      joined.set(key, { pieces });
+      continue;
+    }
+    const two = twoOf(node, pieces);
+    const isOfTwo = (reader: Node) =>
+      readsEach(
+        reader,
+        key,
+        registry,
+        lowered,
+        ({ kernel }, name) =>
+          name === "x" && kernel.ofTwo !== undefined &&
+          two!.sizes.every((n) => n % kernel.ofTwo!.width === 0) &&
+          shaderInterface(kernel.ofTwo.source).bindings.filter((b) => b.access.startsWith("read"))
+              .length <= limits.maxStorageBuffersPerShaderStage,
+      );
+    if (two && reading.every(isOfTwo)) joined.set(key, { pieces, two });
   }
   return joined;
+}
+
+/** Of a node whose pieces are two tensors by turns, each from its beginning to its end. */
+function twoOf({ inputs }: Node, pieces: readonly JoinedPiece[]): TwoTensors | undefined {
+  const inOrder = pieces.toSorted((p, q) => p.at - q.at);
+  const [a, b] = inOrder;
+  if (!b || pieces.length % 2) return undefined;
+  const byTurns = inOrder.every((p, i) => {
+    const [image, of] = [Math.floor(i / 2), i % 2 ? b : a];
+    return p.source === of.source && p.size === of.size && p.offset === image * of.size &&
+      p.at === image * (a.size + b.size) + (i % 2) * a.size;
+  });
+  if (!byTurns) return undefined;
+  const [first, rest] = [a, b].map((p) => inputs.find((t) => t.key === p.source)!);
+  const scale = bytesPer(first.dtype);
+  return { sources: [first, rest], sizes: [a.size / scale, b.size / scale] };
+}
+
+/** The call with its x read from both tensors; `two`: what there is instead of an input of the node. */
+export function callOfTwo(
+  call: KernelCall,
+  two: (input: number) => TwoTensors | undefined,
+): { call: KernelCall; sources?: Readonly<Record<string, Tensor>> } {
+  const { x } = call.bindings;
+  const ofTwo = call.kernel.ofTwo;
+  const found = ofTwo && x?.kind === "input" ? two(x.index) : undefined;
+  if (!ofTwo || !found) return { call };
+  const [FIRST, REST] = found.sizes.map((n) => n / ofTwo.width);
+  return {
+    sources: { x: found.sources[0], x_rest: found.sources[1] },
+    call: {
+      ...call,
+      kernel: ofTwo.source,
+      constants: { ...call.constants, FIRST, REST },
+      bindings: { ...call.bindings, x_rest: x },
+    },
+  };
 }
 
 /** Whether a node's calls see the tensor in textures only, and whole. */
@@ -86,14 +161,31 @@ export function readsAsTexture(
   registry: Registry,
   lowered: ReadonlyMap<Node, Lowered>,
 ): boolean {
+  return readsEach(
+    node,
+    key,
+    registry,
+    lowered,
+    ({ kernel }, name) =>
+      shaderInterface(kernel).bindings.some((b) => b.name === name && b.access === "texture"),
+  );
+}
+
+/** Whether a node's calls see the tensor whole, and each so that `suits` is true of it. */
+function readsEach(
+  node: Node,
+  key: string,
+  registry: Registry,
+  lowered: ReadonlyMap<Node, Lowered>,
+  suits: (call: KernelCall, variable: string) => boolean,
+): boolean {
   const low = lowered.get(node);
   const shared = Object.values(registry[node.op]?.inPlace ?? {});
   if (!low || shared.some((i) => node.inputs[i].key === key)) return false;
-  return low.calls.every(({ kernel, bindings }) => {
-    const access = new Map(shaderInterface(kernel).bindings.map((b) => [b.name, b.access]));
-    return Object.entries(bindings).every(([name, ref]) =>
+  return low.calls.every((call) =>
+    Object.entries(call.bindings).every(([name, ref]) =>
       ref.kind !== "input" || node.inputs[ref.index].key !== key ||
-      (access.get(name) === "texture" && ref.offset === undefined)
-    );
-  });
+      (ref.offset === undefined && suits(call, name))
+    )
+  );
 }

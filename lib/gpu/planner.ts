@@ -14,7 +14,8 @@ import {
   stageTextures,
 } from "./binding.ts";
 import { shareTextures, textureHomes } from "./homes.ts";
-import { joinedTensors } from "./joined.ts";
+import { callOfTwo, joinedTensors } from "./joined.ts";
+import { keepers, type KeptCalls, keptCalls, keptHomes, rangeKey } from "./kept.ts";
 import { onceCalls } from "./once.ts";
 import type {
   Plan,
@@ -62,8 +63,11 @@ function lowerAll(
   nodes: readonly Node[],
   registry: Registry,
   { device, exact, choose }: PlanOptions,
-): Map<Node, LoweredNode> {
-  const lowered = new Map<Node, LoweredNode>();
+): {
+  lowered: Map<Node, LoweredNode>;
+  kept: KeptCalls & ReturnType<typeof keptHomes>;
+} {
+  const chosen = new Map<Node, Variant>();
   for (const node of nodes) {
     if (node.op === "input" || node.op === "state") continue;
     const { inputs, outputs, attrs } = node;
@@ -71,12 +75,19 @@ function lowerAll(
     if (variants.length === 0) continue;
     if (exact) variants = variants.filter((v) => v.exact);
     if (variants.length === 0) throw new Error(`Cannot plan ${node.op}: it has no exact variant`);
-    const variant = choose?.(node, variants) ?? variants[0];
-    const { calls, scratch: scratchBytes = [] } = variant.build();
+    chosen.set(node, choose?.(node, variants) ?? variants[0]);
+  }
+  const keeping = keepers(nodes, chosen);
+  const keeps = new Set(keeping.flat());
+  const lowered = new Map<Node, LoweredNode>();
+  for (const [node, variant] of chosen) {
+    const { calls, scratch: scratchBytes = [] } = (keeps.has(node) ? variant.kept! : variant)
+      .build();
     const scratch = scratchBytes.map((_, i) => `scratch ${node.id}:${i}`);
     lowered.set(node, { variant, calls, scratch, scratchBytes });
   }
-  return lowered;
+  const kept = keptCalls(keeping, lowered);
+  return { lowered, kept: { ...kept, ...keptHomes(keeping, kept, nodes, lowered) } };
 }
 
 /** Lays out one run of the graph for a device. */
@@ -96,10 +107,12 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
   }
 
   // Lowering comes before memory: scratch takes part in it, and what is joined does not.
-  const lowered = lowerAll(nodes, registry, options);
-  const joined = joinedTensors(graph, nodes, registry, lowered, places, new Set(slotOf.keys()));
+  const { lowered, kept } = lowerAll(nodes, registry, options);
+  const own = new Set(slotOf.keys());
+  const joined = joinedTensors(graph, nodes, registry, lowered, places, own, options.device);
   for (const node of nodes) if (joined.has(`${node.id}:0`)) lowered.delete(node);
   const homes = textureHomes(nodes, registry, lowered, joined);
+  for (const [range, home] of kept.homes) homes.set(range, home);
   // States that no run changes, and what is made of these alone.
   const constant = new Set(
     [...graph.states].filter(([name]) => !graph.updates.has(name)).map(([, t]) => t.key),
@@ -113,7 +126,7 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
 
   /** Where a tensor's bytes lie. */
   const sources = (key: string): readonly string[] =>
-    joined.get(key)?.map((p) => p.source) ?? [key];
+    joined.get(key)?.pieces.map((p) => p.source) ?? [key];
   interface Life {
     root: string;
     bytes: number;
@@ -144,6 +157,11 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
     const low = lowered.get(node);
     low?.scratch.forEach((root, i) => {
       if (once.same.has(root)) return;
+      const first = kept.same.get(root);
+      if (first) {
+        if (!kept.roots.has(first)) touch(first, at);
+        return;
+      }
       lives.set(root, { root, bytes: roundUp(low.scratchBytes[i], 16), first: at, last: at });
     });
   }
@@ -178,7 +196,7 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
     size: roundUp(bytes, 16),
   });
   const piecesOf = (key: string): PlanPiece[] | undefined =>
-    joined.get(key)?.map(({ source, offset, size, at: start }) => {
+    joined.get(key)?.pieces.map(({ source, offset, size, at: start }) => {
       const { buffer, offset: place } = at(places.get(source)!, 0);
       return { buffer, offset: place + offset, size, at: start };
     });
@@ -206,13 +224,16 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
     if (!low) continue;
     const scratchOf = ({ index }: BufferRef) => {
       const root = low.scratch[index];
-      return once.same.get(root) ?? root;
+      return once.same.get(root) ?? kept.same.get(root) ?? root;
     };
-    for (const call of low.calls) {
-      if (once.spared.has(call)) continue;
+    for (const made of low.calls) {
+      if (once.spared.has(made) || kept.spared.has(made)) continue;
+      const { call, sources } = callOfTwo(made, (i) => joined.get(node.inputs[i].key)?.two);
       const typeOf = ({ kind, index }: BufferRef) =>
         kind === "input" ? node.inputs[index] : node.outputs[index];
-      const resolve = (ref: BufferRef) => {
+      const resolve = (ref: BufferRef, name: string) => {
+        const source = sources?.[name];
+        if (source) return at(places.get(source.key)!, bytesOf(source));
         if (ref.kind === "scratch") {
           const root = scratchOf(ref);
           return range(at({ root, offset: 0 }, lives.get(root)!.bytes), ref);
@@ -241,15 +262,17 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
         throw new Error(`Cannot plan ${node.op}: "${name}" of ${dtype} cannot be a texture`);
       };
       checkSizes(call, bindings, node, options.device, dtypeOf);
-      const isOnce = once.calls.has(call);
+      const isOnce = once.calls.has(made);
       const isKept = ({ name }: PlanBinding) => {
         const ref = call.bindings[name];
         return ref?.kind === "scratch" && once.scratch.has(scratchOf(ref));
       };
       const homeOf = ({ name }: PlanBinding) => {
         const ref = call.bindings[name];
-        if (ref?.kind !== "input") return;
-        const { key } = node.inputs[ref.index];
+        if (!ref || ref.kind === "output") return;
+        const key = ref.kind === "input"
+          ? node.inputs[ref.index].key
+          : rangeKey(scratchOf(ref), ref);
         const texture = shared.of.get(key);
         if (texture === undefined) return;
         const fill = !filled.has(key);

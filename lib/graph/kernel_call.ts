@@ -8,6 +8,18 @@ export interface KernelSource {
   /** `kernels/conv2d/forward.wgsl` */
   readonly file: string;
   readonly text: string;
+  /** The same kernel where x lies in two buffers. */
+  readonly ofTwo?: KernelOfTwo;
+}
+
+/**
+ * A kernel whose x is two tensors, one after the other in each image, that have not been joined
+ * (kernels/lib/read_x_vec4_of_two.wgsl): bound as `x` and `x_rest`.
+ */
+export interface KernelOfTwo {
+  readonly source: KernelSource;
+  /** Elements read at once: what its constants FIRST and REST count in. */
+  readonly width: 1 | 4;
 }
 
 /**

@@ -40,6 +40,15 @@ export interface Variant {
   /** False where rounding differs from the plain sum (Winograd); `--exact` leaves those out. */
   readonly exact: boolean;
   build(): Lowering;
+  /** Where it starts from something that other nodes may start from too. */
+  readonly kept?: KeptForm;
+}
+
+/** A variant whose first calls make `bytes` of scratch memory from an input, and leave it whole. */
+export interface KeptForm {
+  readonly input: number;
+  readonly bytes: number;
+  build(): Lowering;
 }
 
 export interface Cost {

@@ -32,7 +32,12 @@ import {
   forwardReference,
 } from "./conv2d/reference.ts";
 import { backwardDataTiled, backwardWeightTiled, fitsTiles, forwardTiled } from "./conv2d/tiled.ts";
-import { backwardDataWinograd, fitsWinograd, forwardWinograd } from "./conv2d/winograd.ts";
+import {
+  backwardDataWinograd,
+  fitsTiledWinograd,
+  fitsWinograd,
+  forwardWinograd,
+} from "./conv2d/winograd.ts";
 import { backwardWeightWinograd } from "./conv2d/winograd_weight.ts";
 import { backwardWeightByLanes, backwardWeightDirect } from "./conv2d/weight.ts";
 import { sharingOn } from "./lanes.ts";
@@ -140,7 +145,7 @@ export const conv2dOp: OpDef = {
       ...fasterFirst(
         fast.map((shape) => forwardDirect(g, shape, epilogue)),
         fast.includes("3×3") && fitsWinograd(g, device)
-          ? sharingOn(device).map((products) => forwardWinograd(g, products, epilogue))
+          ? sharingOn(device).map((products) => forwardWinograd(g, products, x.dtype, epilogue))
           : [],
         winogradWins(g, winogradThresholds(device).images),
       ),
@@ -148,6 +153,7 @@ export const conv2dOp: OpDef = {
     ], [
       ...fitsTiles(g, device) ? forwardTiled(g, x.dtype, epilogue) : [],
       forwardGemm(g, x.dtype, epilogue),
+      ...fitsTiledWinograd(g, device) ? [forwardWinograd(g, "tiled", x.dtype, epilogue)] : [],
     ]);
   },
   cost: (inputs, outputs, { stride, padding }) => ({
@@ -187,7 +193,9 @@ export const conv2dBackwardDataOp: OpDef = {
       ...fasterFirst(
         fast.map((shape) => backwardDataDirect(g, shape, epilogue)),
         fast.includes("3×3") && fitsWinograd(g, device)
-          ? sharingOn(device).map((products) => backwardDataWinograd(g, products, epilogue))
+          ? sharingOn(device).map((products) =>
+            backwardDataWinograd(g, products, dy.dtype, epilogue)
+          )
           : [],
         winogradWins(g, winogradThresholds(device).images),
       ),
@@ -195,6 +203,7 @@ export const conv2dBackwardDataOp: OpDef = {
     ], [
       ...fitsTiles(g, device) ? backwardDataTiled(g, dy.dtype, epilogue) : [],
       backwardDataGemm(g, dy.dtype, epilogue),
+      ...fitsTiledWinograd(g, device) ? [backwardDataWinograd(g, "tiled", dy.dtype, epilogue)] : [],
     ]);
   },
   cost: (inputs, outputs, { stride, padding, inputShape }) => ({
@@ -224,6 +233,7 @@ export const conv2dBackwardWeightOp: OpDef = {
   },
   lower({ inputs: [x, dy], attrs: { stride, padding, weightShape }, device }) {
     const g = geometry(x.shape, weightShape, stride, padding);
+    const types = [x.dtype, dy.dtype] as const;
     const shape = fastShape(g, device);
     return byDevice(device, [
       ...fasterFirst(
@@ -232,7 +242,9 @@ export const conv2dBackwardWeightOp: OpDef = {
           ...shape ? [backwardWeightDirect(g, shape, device.lanes)] : [],
         ],
         shape === "3×3" && fitsWinograd(g, device)
-          ? sharingOn(device).map((products) => backwardWeightWinograd(g, products, device.lanes))
+          ? sharingOn(device).map((products) =>
+            backwardWeightWinograd(g, products, device.lanes, types)
+          )
           : [],
         winogradWins(g, winogradThresholds(device).weights),
       ),
@@ -240,6 +252,9 @@ export const conv2dBackwardWeightOp: OpDef = {
     ], [
       ...fitsTiles(g, device) ? backwardWeightTiled(g, x.dtype, dy.dtype, device) : [],
       backwardWeightGemm(g, x.dtype, dy.dtype),
+      ...fitsTiledWinograd(g, device)
+        ? [backwardWeightWinograd(g, "tiled", device.lanes, types)]
+        : [],
     ]);
   },
   cost: (inputs, outputs, { stride, padding, weightShape }) => ({

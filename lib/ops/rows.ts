@@ -8,6 +8,8 @@ import { REDUCE, STORES, storingOn } from "./lanes.ts";
 import stagedLibrary from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import xVec4 from "../../kernels/lib/read_x_vec4.wgsl" with { type: "text" };
 import xScalar from "../../kernels/lib/read_x_scalar.wgsl" with { type: "text" };
+import xVec4OfTwo from "../../kernels/lib/read_x_vec4_of_two.wgsl" with { type: "text" };
+import xScalarOfTwo from "../../kernels/lib/read_x_scalar_of_two.wgsl" with { type: "text" };
 import xStaged from "../../kernels/lib/read_x_staged.wgsl" with { type: "text" };
 import qkvVec4 from "../../kernels/lib/read_qkv_vec4.wgsl" with { type: "text" };
 import qkvStaged from "../../kernels/lib/read_qkv_staged.wgsl" with { type: "text" };
@@ -102,6 +104,20 @@ const LIBRARIES = {
   qkv: { vec4: qkvVec4, scalar: qkvVec4, staged: qkvStaged },
 };
 
+/** A kernel that reads x from storage so many elements at a time, also where it lies in two buffers. */
+export function storageKernel(
+  width: 1 | 4,
+  file: string,
+  text: string,
+  ...libraries: string[]
+): KernelSource {
+  const [whole, ofTwo] = width === 4 ? [xVec4, xVec4OfTwo] : [xScalar, xScalarOfTwo];
+  return {
+    ...kernel(file, text, whole, ...libraries),
+    ofTwo: { source: kernel(file, text, ofTwo, ...libraries), width },
+  };
+}
+
 /** A kernel that reads x, dy, or q, k and v by way of the libraries of each reading. */
 export function readingKernels(
   file: string,
@@ -109,7 +125,9 @@ export function readingKernels(
   ...tensors: (keyof typeof LIBRARIES)[]
 ): Record<Reading["name"], KernelSource> {
   const make = (name: Reading["name"]) => {
-    const reads = tensors.map((tensor) => LIBRARIES[tensor][name]);
+    const isX = tensors[0] === "x" && name !== "staged";
+    const reads = (isX ? tensors.slice(1) : tensors).map((tensor) => LIBRARIES[tensor][name]);
+    if (isX) return storageKernel(name === "vec4" ? 4 : 1, file, text, ...reads);
     return kernel(file, text, ...(name === "staged" ? [stagedLibrary] : []), ...reads);
   };
   return { vec4: make("vec4"), scalar: make("scalar"), staged: make("staged") };

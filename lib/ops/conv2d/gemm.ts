@@ -10,15 +10,16 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { kernel, storedAs } from "../common.ts";
+import { storedAs } from "../common.ts";
+import { storageKernel } from "../rows.ts";
 import type { Epilogue } from "./direct.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { sumSlices } from "./weight.ts";
 import gemmText from "../../../kernels/conv2d/implicit_gemm.wgsl" with { type: "text" };
 import weightText from "../../../kernels/conv2d/backward_weight_gemm.wgsl" with { type: "text" };
 
-const GEMM = kernel("conv2d/implicit_gemm.wgsl", gemmText);
-const BACKWARD_WEIGHT = kernel("conv2d/backward_weight_gemm.wgsl", weightText);
+const GEMM = storageKernel(1, "conv2d/implicit_gemm.wgsl", gemmText);
+const BACKWARD_WEIGHT = storageKernel(1, "conv2d/backward_weight_gemm.wgsl", weightText);
 
 const TILE = 64;
 

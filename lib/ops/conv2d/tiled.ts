@@ -3,7 +3,8 @@
 import { input, type Lowering, output, scratch } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { kernel, storedAs } from "../common.ts";
+import { storedAs } from "../common.ts";
+import { storageKernel } from "../rows.ts";
 import type { Epilogue, Norm } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { sumSlices } from "./weight.ts";
@@ -20,12 +21,12 @@ import weightText from "../../../kernels/conv2d/backward_weight_tiled_3x3.wgsl" 
 };
 
 const byRows = (pixels: string) => ({
-  1: kernel("conv2d/tiled_3x3.wgsl", tiledText, tapsText, pixels, flatText),
-  2: kernel("conv2d/tiled_3x3.wgsl", tiledText, tapsText, pixels, highText),
+  1: storageKernel(4, "conv2d/tiled_3x3.wgsl", tiledText, tapsText, pixels, flatText),
+  2: storageKernel(4, "conv2d/tiled_3x3.wgsl", tiledText, tapsText, pixels, highText),
 });
 const TILED = byRows(storedText);
 const NORMALISED = byRows(normalisedText);
-const WEIGHT = kernel("conv2d/backward_weight_tiled_3x3.wgsl", weightText, tapsText);
+const WEIGHT = storageKernel(4, "conv2d/backward_weight_tiled_3x3.wgsl", weightText, tapsText);
 
 /** What a workgroup takes. */
 interface Tile {

@@ -1,0 +1,145 @@
+/**
+ * What a node makes of a tensor before its own work, and a later node would make again: Winograd's
+ * transform of an image, which the convolution and the gradient by its weight both start from. Where
+ * both can keep it, it is made once, and stays from the first to the last of them.
+ */
+
+import type { BufferRef, KernelCall } from "../graph/kernel_call.ts";
+import type { Variant } from "../graph/op.ts";
+import type { Node } from "../graph/tensor.ts";
+import type { Home } from "./homes.ts";
+import type { Lowered } from "./once.ts";
+import { stagingRowBytes } from "./staging.ts";
+import { shaderInterface } from "./wgsl.ts";
+
+/** Bytes that are kept at most, over the whole plan: the smallest first, as all save about as much a byte. */
+export const KEPT_BYTES = 2 ** 28;
+
+/** Nodes, in order, that start from the same transform and whose variants can keep it. */
+export function keepers(
+  nodes: readonly Node[],
+  chosen: ReadonlyMap<Node, Variant>,
+  most = KEPT_BYTES,
+): readonly (readonly Node[])[] {
+  const groups = new Map<string, { bytes: number; nodes: Node[] }>();
+  for (const node of nodes) {
+    const kept = chosen.get(node)?.kept;
+    if (!kept) continue;
+    const name = `${node.inputs[kept.input].key} ${kept.bytes}`;
+    const group = groups.get(name) ?? { bytes: kept.bytes, nodes: [] };
+    group.nodes.push(node);
+    groups.set(name, group);
+  }
+  let left = most;
+  return [...groups.values()].filter((g) => g.nodes.length > 1)
+    .sort((a, b) => a.bytes - b.bytes)
+    .filter(({ bytes }) => {
+      left -= bytes;
+      return left >= 0;
+    })
+    .map((g) => g.nodes);
+}
+
+export interface KeptCalls {
+  /** Root of a later node's scratch memory → that of the first node, which holds the same. */
+  readonly same: ReadonlyMap<string, string>;
+  /** Calls that need not be made again. */
+  readonly spared: ReadonlySet<KernelCall>;
+}
+
+/** Of nodes lowered so that they keep: the later ones' calls that the first has made. */
+export function keptCalls(
+  groups: readonly (readonly Node[])[],
+  lowered: ReadonlyMap<Node, Lowered>,
+): KeptCalls {
+  const same = new Map<string, string>();
+  const spared = new Set<KernelCall>();
+  for (const [first, ...others] of groups) {
+    const made = transformsOf(first, lowered.get(first)!);
+    for (const node of others) {
+      for (const [recipe, { call, root }] of transformsOf(node, lowered.get(node)!)) {
+        const earlier = made.get(recipe);
+        if (!earlier) continue;
+        spared.add(call);
+        same.set(root, earlier.root);
+      }
+    }
+  }
+  return { same, spared };
+}
+
+/** Recipe → the call and the scratch memory it writes to, of calls that read nothing but inputs. */
+function transformsOf(
+  node: Node,
+  low: Lowered,
+): Map<string, { readonly call: KernelCall; readonly root: string }> {
+  const all = low.calls.map((call) => ({ call, writes: writesOf(call) }));
+  // Memory that other calls write to as well holds something else later.
+  const isMixed = (root: number, isTransform: (call: KernelCall) => boolean) =>
+    all.some(({ call, writes }) =>
+      !isTransform(call) && writes.some((ref) => ref.kind === "scratch" && ref.index === root)
+    );
+  const isTransform = (call: KernelCall) =>
+    Object.values(call.bindings).filter((ref) => ref.kind === "input").length > 0 &&
+    Object.values(call.bindings).filter((ref) => ref.kind !== "input").length === 1;
+  const made = new Map<string, { call: KernelCall; root: string }>();
+  for (const { call, writes } of all) {
+    const [to, ...others] = writes;
+    if (!isTransform(call) || others.length || to.kind !== "scratch") continue;
+    if (isMixed(to.index, isTransform)) continue;
+    const { kernel: { file, text }, note: _, bindings, ...rest } = call;
+    const bound = Object.entries(bindings).map(([name, ref]) => [
+      name,
+      ref.kind === "input" ? node.inputs[ref.index].key : ref.kind,
+      ref.offset,
+      ref.size,
+    ]);
+    const recipe = JSON.stringify([file, text, rest, bound, low.scratchBytes[to.index]]);
+    made.set(recipe, { call, root: low.scratch[to.index] });
+  }
+  return made;
+}
+
+/** Names a range of scratch memory that may have a texture. */
+export const rangeKey = (root: string, { offset = 0 }: BufferRef): string => `${root} ${offset}`;
+
+/**
+ * Textures, from the first reader to the last, of what is kept and read from textures alone: its memory
+ * is free once it is copied. By `rangeKey`, and the roots of that memory.
+ */
+export function keptHomes(
+  groups: readonly (readonly Node[])[],
+  { same }: KeptCalls,
+  nodes: readonly Node[],
+  lowered: ReadonlyMap<Node, Lowered>,
+): { homes: Map<string, Home>; roots: ReadonlySet<string> } {
+  const homes = new Map<string, Home>();
+  const roots = new Set<string>();
+  for (const group of groups) {
+    const places = [...new Set(group.map((node) => nodes.indexOf(node)))];
+    const uses = group.flatMap((node) => {
+      const low = lowered.get(node)!;
+      return low.calls.flatMap((call) =>
+        shaderInterface(call.kernel).bindings.flatMap(({ name, access }) => {
+          const ref = call.bindings[name];
+          if (ref?.kind !== "scratch") return [];
+          const own = low.scratch[ref.index];
+          return [{ root: same.get(own) ?? own, ref, access, bytes: low.scratchBytes[ref.index] }];
+        })
+      );
+    }).filter(({ root }) => [...same.values()].includes(root));
+    if (uses.some(({ access }) => access !== "texture" && access !== "read_write")) continue;
+    for (const { root, ref, access, bytes } of uses) {
+      if (access !== "texture") continue;
+      const rows = Math.ceil((ref.size ?? bytes) / stagingRowBytes("f32"));
+      const [first, last] = [Math.min(...places), Math.max(...places)];
+      homes.set(rangeKey(root, ref), { dtype: "f32", rows, first, last });
+      roots.add(root);
+    }
+  }
+  return { homes, roots };
+}
+
+const writesOf = ({ kernel, bindings }: KernelCall): BufferRef[] =>
+  shaderInterface(kernel).bindings.filter((b) => b.access === "read_write")
+    .map((b) => bindings[b.name]);
