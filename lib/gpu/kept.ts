@@ -7,9 +7,7 @@
 import type { BufferRef, KernelCall } from "../graph/kernel_call.ts";
 import type { Variant } from "../graph/op.ts";
 import type { Node } from "../graph/tensor.ts";
-import type { Home } from "./homes.ts";
 import type { Lowered } from "./once.ts";
-import { stagingRowBytes } from "./staging.ts";
 import { shaderInterface } from "./wgsl.ts";
 
 /** Bytes that are kept at most, over the whole plan: the smallest first, as all save about as much a byte. */
@@ -98,46 +96,6 @@ function transformsOf(
     made.set(recipe, { call, root: low.scratch[to.index] });
   }
   return made;
-}
-
-/** Names a range of scratch memory that may have a texture. */
-export const rangeKey = (root: string, { offset = 0 }: BufferRef): string => `${root} ${offset}`;
-
-/**
- * Textures, from the first reader to the last, of what is kept and read from textures alone: its memory
- * is free once it is copied. By `rangeKey`, and the roots of that memory.
- */
-export function keptHomes(
-  groups: readonly (readonly Node[])[],
-  { same }: KeptCalls,
-  nodes: readonly Node[],
-  lowered: ReadonlyMap<Node, Lowered>,
-): { homes: Map<string, Home>; roots: ReadonlySet<string> } {
-  const homes = new Map<string, Home>();
-  const roots = new Set<string>();
-  for (const group of groups) {
-    const places = [...new Set(group.map((node) => nodes.indexOf(node)))];
-    const uses = group.flatMap((node) => {
-      const low = lowered.get(node)!;
-      return low.calls.flatMap((call) =>
-        shaderInterface(call.kernel).bindings.flatMap(({ name, access }) => {
-          const ref = call.bindings[name];
-          if (ref?.kind !== "scratch") return [];
-          const own = low.scratch[ref.index];
-          return [{ root: same.get(own) ?? own, ref, access, bytes: low.scratchBytes[ref.index] }];
-        })
-      );
-    }).filter(({ root }) => [...same.values()].includes(root));
-    if (uses.some(({ access }) => access !== "texture" && access !== "read_write")) continue;
-    for (const { root, ref, access, bytes } of uses) {
-      if (access !== "texture") continue;
-      const rows = Math.ceil((ref.size ?? bytes) / stagingRowBytes("f32"));
-      const [first, last] = [Math.min(...places), Math.max(...places)];
-      homes.set(rangeKey(root, ref), { dtype: "f32", rows, first, last });
-      roots.add(root);
-    }
-  }
-  return { homes, roots };
 }
 
 const writesOf = ({ kernel, bindings }: KernelCall): BufferRef[] =>

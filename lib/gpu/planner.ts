@@ -15,7 +15,7 @@ import {
 } from "./binding.ts";
 import { shareTextures, textureHomes } from "./homes.ts";
 import { callOfTwo, joinedTensors } from "./joined.ts";
-import { keepers, type KeptCalls, keptCalls, keptHomes, rangeKey } from "./kept.ts";
+import { keepers, type KeptCalls, keptCalls } from "./kept.ts";
 import { onceCalls } from "./once.ts";
 import type {
   Plan,
@@ -63,10 +63,7 @@ function lowerAll(
   nodes: readonly Node[],
   registry: Registry,
   { device, exact, choose }: PlanOptions,
-): {
-  lowered: Map<Node, LoweredNode>;
-  kept: KeptCalls & ReturnType<typeof keptHomes>;
-} {
+): { lowered: Map<Node, LoweredNode>; kept: KeptCalls } {
   const chosen = new Map<Node, Variant>();
   for (const node of nodes) {
     if (node.op === "input" || node.op === "state") continue;
@@ -86,8 +83,7 @@ function lowerAll(
     const scratch = scratchBytes.map((_, i) => `scratch ${node.id}:${i}`);
     lowered.set(node, { variant, calls, scratch, scratchBytes });
   }
-  const kept = keptCalls(keeping, lowered);
-  return { lowered, kept: { ...kept, ...keptHomes(keeping, kept, nodes, lowered) } };
+  return { lowered, kept: keptCalls(keeping, lowered) };
 }
 
 /** Lays out one run of the graph for a device. */
@@ -112,7 +108,6 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
   const joined = joinedTensors(graph, nodes, registry, lowered, places, own, options.device);
   for (const node of nodes) if (joined.has(`${node.id}:0`)) lowered.delete(node);
   const homes = textureHomes(nodes, registry, lowered, joined);
-  for (const [range, home] of kept.homes) homes.set(range, home);
   // States that no run changes, and what is made of these alone.
   const constant = new Set(
     [...graph.states].filter(([name]) => !graph.updates.has(name)).map(([, t]) => t.key),
@@ -158,10 +153,7 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
     low?.scratch.forEach((root, i) => {
       if (once.same.has(root)) return;
       const first = kept.same.get(root);
-      if (first) {
-        if (!kept.roots.has(first)) touch(first, at);
-        return;
-      }
+      if (first) return touch(first, at);
       lives.set(root, { root, bytes: roundUp(low.scratchBytes[i], 16), first: at, last: at });
     });
   }
@@ -269,10 +261,8 @@ export function plan(graph: Graph, registry: Registry, options: PlanOptions): Pl
       };
       const homeOf = ({ name }: PlanBinding) => {
         const ref = call.bindings[name];
-        if (!ref || ref.kind === "output") return;
-        const key = ref.kind === "input"
-          ? node.inputs[ref.index].key
-          : rangeKey(scratchOf(ref), ref);
+        if (ref?.kind !== "input") return;
+        const { key } = node.inputs[ref.index];
         const texture = shared.of.get(key);
         if (texture === undefined) return;
         const fill = !filled.has(key);
