@@ -134,6 +134,33 @@ Deno.test("where a device has too few workgroups or buffers, others are left", (
   assert.deepEqual(names(variants([2, 4, 4, 9, 17]).forward).slice(0, 1), ["implicit_gemm"]);
 });
 
+Deno.test("Winograd on GPUs comes last, with grids that WebGPU promises and bounded memory", () => {
+  for (const shape of [...SHAPES, [64, 512, 512, 8, 8], [8, 96, 32, 128, 128]] as const) {
+    const { forward, data, weight } = variants(shape, MINIMUM);
+    const [n, ci, co, h, w] = shape;
+    const image = 36 * 16 * Math.ceil(h / 4) * Math.ceil(w / 16) * Math.max(ci, co);
+    for (const [list, sums] of [[forward, false], [data, false], [weight, true]] as const) {
+      const at = list.findIndex((v) => v.name === "winograd_f4_tiled");
+      const gpuNames = /^((small_)?tile|implicit_gemm)/;
+      assert.ok(at > Math.max(...names(list).flatMap((s, i) => gpuNames.test(s) ? i : [])));
+      const { calls, scratch } = list[at].build();
+      for (const { workgroups, note } of calls) {
+        assert.ok(workgroups.every((d) => d >= 1 && d <= 65535), `${note} of ${shape}`);
+      }
+      // Transforms of some images, each rounded up by less than a group and the padding of 36 planes.
+      const most = Math.max(2 ** 24, image) + 36 * 16 * (20 + 16 * Math.max(ci, co));
+      const [a, b] = sums ? [scratch![0], scratch![1]] : [scratch![1], scratch![2]];
+      assert.ok(a <= most && b <= most, `${shape}: ${a}, ${b} bytes of transforms`);
+      const chunks = calls.filter((c) => c.note === "transform input").length;
+      assert.ok(chunks <= n);
+      if (!sums) continue;
+      const size = scratch![3];
+      assert.ok(scratch![2] <= Math.max(2 ** 26, chunks * size), `${shape}: ${scratch![2]}`);
+      assert.equal(calls.find((c) => c.note === "sum")!.params!.slices, scratch![2] / size);
+    }
+  }
+});
+
 Deno.test("a step on a GPU copies nothing to textures", () => {
   for (const kind of ["train", "sample"] as const) {
     const { plan } = auditedStep(kind, "seed", presetConfig("seed"), GPU);
