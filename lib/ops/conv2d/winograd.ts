@@ -278,7 +278,8 @@ function build(
       },
       bindings: {
         m,
-        extra: residual ?? input(0),
+        // Any will do: on software one that has been copied to a texture already.
+        extra: residual ?? input(products === "tiled" ? 1 : 0),
         bias: bias ?? input(1),
         channel: channel ?? input(1),
         y: output(),
