@@ -13,9 +13,9 @@ import { Graph } from "../graph/graph.ts";
 import { interpret } from "../graph/interpret.ts";
 import type { DeviceProfile, Fill, OpCase, OpDef, Variant } from "../graph/op.ts";
 import { type Node, sizeOf, type Tensor, type TensorType } from "../graph/tensor.ts";
-import { concat } from "../ops/concat.ts";
 import { OPS } from "../ops/mod.ts";
 import { allowedError } from "../tune/check.ts";
+import { elementsOf, isRunOfTwo, twoFeeds, twoGraph } from "./cases_of_two.ts";
 import { compare } from "./values.ts";
 
 /** Mulberry32: small, seeded, good enough to fill test tensors. */
@@ -78,15 +78,13 @@ function allHalves(def: OpDef, test: OpCase): OpCase[] {
   }).filter((c) => c.inputs.every((t, i) => t.dtype !== "f16" || test.inputs[i].dtype === "f32"));
 }
 
-const elements = (test: OpCase) => test.inputs.reduce((sum, t) => sum + sizeOf(t.shape), 0);
-
 /**
  * The case with all of a node's tensors as f16 that may be so; where it is small, also with some of
  * them. The largest cases are about the limits of loops and chunks, and take their time in float64.
  */
 export function halfCases(def: OpDef, test: OpCase): OpCase[] {
   const all = allHalves(def, test);
-  return elements(test) < 4_000 ? all : elements(test) < 150_000 ? all.slice(-1) : [];
+  return elementsOf(test) < 4_000 ? all : elementsOf(test) < 150_000 ? all.slice(-1) : [];
 }
 
 /** The case as a graph of one node; inputs that the op changes in place are states. */
@@ -103,42 +101,6 @@ export function caseGraph(def: OpDef, test: OpCase) {
     else graph.update(`in${j}`, t);
   });
   return { graph, inputs, outputs };
-}
-
-/** Channels of the first of two tensors that an image of so many is cut into: not half of them. */
-const cutAt = (channels: number) => Math.ceil(channels / 3);
-
-/** The case with its first input as two tensors, joined along the channels; undefined where it has none. */
-function twoGraph(def: OpDef, test: OpCase): Graph | undefined {
-  const [{ shape, dtype }, ...others] = test.inputs;
-  if (shape.length !== 4 || shape[1] < 2 || def.inPlace) return undefined;
-  const graph = new Graph();
-  const cut = cutAt(shape[1]);
-  const parts = [cut, shape[1] - cut].map((channels, i) =>
-    graph.input(["in0 first", "in0 rest"][i], { shape: shape.with(1, channels), dtype })
-  );
-  const inputs = others.map((type, i) => graph.input(`in${i + 1}`, type));
-  graph.append(def, [concat(parts, 1), ...inputs], test.attrs).forEach((t, i) =>
-    graph.output(`out${i}`, t)
-  );
-  return graph;
-}
-
-/** Its values. */
-function twoFeeds({ shape }: TensorType, values: Float64Array): Record<string, Float64Array> {
-  if (shape.length !== 4) return {};
-  const [images, channels, ...size] = shape;
-  const plane = sizeOf(size);
-  const cut = cutAt(channels) * plane;
-  const all = Array.from(
-    { length: images },
-    (_, i) => values.subarray(i * channels * plane, (i + 1) * channels * plane),
-  );
-  const join = (parts: Float64Array[]) => Float64Array.from(parts.flatMap((p) => [...p]));
-  return {
-    "in0 first": join(all.map((image) => image.subarray(0, cut))),
-    "in0 rest": join(all.map((image) => image.subarray(cut))),
-  };
 }
 
 export interface PreparedCase {
@@ -196,8 +158,8 @@ export function casePlans(
       op === def.name ? all.find((v) => v.name === variant)! : all[0];
     const whole = guarded(plan(graph, OPS, { device, choose }));
     const twofold = small(test) ? folded(whole) : undefined;
-    const isOfTwo = casesOfTwo(def, device).get(variant)?.has(plainName(test));
-    const ofTwo = isOfTwo ? plan(twoGraph(def, test)!, OPS, { device, choose }) : undefined;
+    const two = isRunOfTwo(def, test, variant, device) ? twoGraph(def, test) : undefined;
+    const ofTwo = two && plan(two, OPS, { device, choose });
     if (ofTwo?.dispatches.some((d) => d.op === "concat")) throw new Error(`${variant}: joined`);
     return [
       { variant, tolerance, plan: whole },
@@ -207,46 +169,8 @@ export function casePlans(
   });
 }
 
-/** Elements that a variant reads at once of an image in two buffers; undefined where it cannot. */
-const widthOfTwo = (variant: Variant): number | undefined =>
-  variant.build().calls.find(({ kernel, bindings: { x } }) =>
-    kernel.ofTwo && x?.kind === "input" && x.index === 0
-  )?.kernel.ofTwo!.width;
-
-/** Cases of each variant that are run so: each is a pipeline of its own to compile. */
-const TWO_CASES = 2;
-
-const withTwo = new WeakMap<DeviceProfile, Map<OpDef, ReadonlyMap<string, ReadonlySet<string>>>>();
-
-/** Variant → the names of the smallest cases that it can read from two buffers. */
-function casesOfTwo(def: OpDef, device: DeviceProfile): ReadonlyMap<string, ReadonlySet<string>> {
-  const known = withTwo.get(device) ?? new Map();
-  withTwo.set(device, known);
-  if (known.has(def)) return known.get(def)!;
-  const found = new Map<string, Set<string>>();
-  for (const test of def.cases.toSorted((a, b) => elements(a) - elements(b))) {
-    const { inputs, attrs } = test;
-    // A pixel is any other's equal where the image is constant.
-    if (!twoGraph(def, test) || inputs[0].fill?.kind === "constant") continue;
-    const [, channels, height, width] = inputs[0].shape;
-    const part = cutAt(channels) * height * width;
-    const outputs = def.infer(inputs, attrs);
-    for (const variant of def.lower({ inputs, outputs, attrs, device })) {
-      const names = found.get(variant.name) ?? new Set();
-      const together = widthOfTwo(variant);
-      if (!together || part % together || sizeOf(inputs[0].shape.slice(1)) % together) continue;
-      if (names.size < TWO_CASES) found.set(variant.name, names.add(test.name));
-    }
-  }
-  known.set(def, found);
-  return found;
-}
-
-/** The case that a form of it with tensors as f16 was made from. */
-const plainName = ({ name }: OpCase): string => name.replace(/, f16 in \[.*$/, "");
-
 /** Folding the large cases would only cost time. */
-const small = (test: OpCase) => elements(test) < 20_000;
+const small = (test: OpCase) => elementsOf(test) < 20_000;
 
 const [FOLDS_OVER_Y, FOLDS_OVER_Z] = ["y", "z"].map((axis) =>
   new RegExp(`wid\\.${axis} \\* groups\\.x \\+ wid\\.x`)

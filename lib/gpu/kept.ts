@@ -71,20 +71,15 @@ function transformsOf(
   node: Node,
   low: Lowered,
 ): Map<string, { readonly call: KernelCall; readonly root: string }> {
-  const all = low.calls.map((call) => ({ call, writes: writesOf(call) }));
   // Memory that other calls write to as well holds something else later.
-  const isMixed = (root: number, isTransform: (call: KernelCall) => boolean) =>
-    all.some(({ call, writes }) =>
-      !isTransform(call) && writes.some((ref) => ref.kind === "scratch" && ref.index === root)
-    );
-  const isTransform = (call: KernelCall) =>
-    Object.values(call.bindings).filter((ref) => ref.kind === "input").length > 0 &&
-    Object.values(call.bindings).filter((ref) => ref.kind !== "input").length === 1;
+  const mixed = new Set(
+    low.calls.filter((call) => !isTransform(call)).flatMap(writesOf)
+      .filter((ref) => ref.kind === "scratch").map((ref) => ref.index),
+  );
   const made = new Map<string, { call: KernelCall; root: string }>();
-  for (const { call, writes } of all) {
-    const [to, ...others] = writes;
-    if (!isTransform(call) || others.length || to.kind !== "scratch") continue;
-    if (isMixed(to.index, isTransform)) continue;
+  for (const call of low.calls.filter(isTransform)) {
+    const [to] = writesOf(call);
+    if (mixed.has(to.index)) continue;
     const { kernel: { file, text }, note: _, bindings, ...rest } = call;
     const bound = Object.entries(bindings).map(([name, ref]) => [
       name,
@@ -96,6 +91,12 @@ function transformsOf(
     made.set(recipe, { call, root: low.scratch[to.index] });
   }
   return made;
+}
+
+/** Whether it reads inputs alone, and writes to scratch memory. */
+function isTransform(call: KernelCall): boolean {
+  const others = Object.values(call.bindings).filter((ref) => ref.kind !== "input");
+  return others.length === 1 && others[0].kind === "scratch" && writesOf(call).includes(others[0]);
 }
 
 const writesOf = ({ kernel, bindings }: KernelCall): BufferRef[] =>
