@@ -55,10 +55,9 @@ Deno.test("bench: a tuned step runs what was chosen; its kernels are right", asy
     const options = { device: gpu.profile, choose };
     const step = benchStep("forward", config, options);
     assert.equal(step.graph.nodes.length, plain.graph.nodes.length);
-    // What is joined for textures alone is not run; kernels that read buffers want it made.
+    // What is joined need not be made for all kernels: the others read textures, or both buffers.
     const [ran, usual] = [step, plain].map((s) => new Set(variantByNode(s).keys()));
-    assert.deepEqual([...usual.difference(ran)], []);
-    for (const id of ran.difference(usual)) {
+    for (const id of ran.symmetricDifference(usual)) {
       assert.match(step.graph.nodes[id].op, /^(concat|slice)$/);
     }
     const checked = await checkStep(gpu, step, options, new Budget(600));
