@@ -1,6 +1,7 @@
 /** Runs an op's cases: GPU against the float64 reference, gradient against finite differences. */
 
 import { gradients } from "../../lib/graph/autograd.ts";
+import type { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import type { OpCase, OpDef } from "../../lib/graph/op.ts";
 import type { Tensor } from "../../lib/graph/tensor.ts";
@@ -28,6 +29,17 @@ export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): numbe
   }
   const error = Math.sqrt(difference) / (norm > 0 ? Math.sqrt(norm) : 1);
   return Number.isFinite(error) ? error : Infinity;
+}
+
+/** Values for all of a graph's inputs, of both signs and no pattern. */
+export function feedsOf(graph: Graph): Record<string, Float32Array<ArrayBuffer>> {
+  let seed = 1;
+  return Object.fromEntries(
+    [...graph.inputs].map(([name, t]) => [
+      name,
+      Float32Array.from({ length: t.size }, () => Math.sin(seed++ * 1.7)),
+    ]),
+  );
 }
 
 export interface CaseResult {

@@ -19,6 +19,7 @@ import { groupNorm } from "../../lib/ops/group_norm.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { silu } from "../../lib/ops/silu.ts";
 import { Recorder } from "../audit/recorder.ts";
+import { feedsOf } from "./harness.ts";
 
 const { software } = AUDIT_PROFILES;
 
@@ -47,16 +48,6 @@ function joinedGraph(
   more(joined, graph);
   return graph;
 }
-
-const feedsOf = (graph: Graph) => {
-  let seed = 1;
-  return Object.fromEntries(
-    [...graph.inputs].map(([name, t]) => [
-      name,
-      Float32Array.from({ length: t.size }, () => Math.sin(seed++ * 1.7)),
-    ]),
-  );
-};
 
 const joins = (p: Plan) => p.dispatches.filter((d) => /^(concat|slice)$/.test(d.op)).length;
 

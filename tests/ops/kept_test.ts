@@ -16,6 +16,7 @@ import type { Node } from "../../lib/graph/tensor.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { silu } from "../../lib/ops/silu.ts";
+import { feedsOf } from "./harness.ts";
 
 /** Two convolutions one after the other, and the gradients by both weights. */
 function trainingGraph([n, c, middle, h, w]: readonly number[]): Graph {
@@ -52,16 +53,6 @@ async function withGpu(
   gpu.destroy();
 }
 
-const feedsOf = (graph: Graph) => {
-  let seed = 1;
-  return Object.fromEntries(
-    [...graph.inputs].map(([name, t]) => [
-      name,
-      Array.from({ length: t.size }, () => Math.fround(Math.sin(seed++ * 1.7))),
-    ]),
-  );
-};
-
 for (
   const [name, shape, counts] of [
     // The gradient of the first convolution's output is transformed too.
@@ -82,7 +73,7 @@ for (
         const exe = await Executable.load(gpu, p, { poison: true });
         for (let run = 0; run < 2; run++) {
           for (const [name, data] of Object.entries(feeds)) {
-            exe.write(name, Float32Array.from(data));
+            exe.write(name, data);
           }
           exe.run();
           for (const [name, expected] of outputs) {
@@ -116,7 +107,7 @@ Deno.test("kept: what is written over shows in the audit's check", () =>
     assert.notDeepEqual(dispatches, p.dispatches);
     const exe = await Executable.load(gpu, { ...p, dispatches }, { poison: true });
     for (const [name, data] of Object.entries(feedsOf(graph))) {
-      exe.write(name, Float32Array.from(data));
+      exe.write(name, data);
     }
     const checks = await checkStep(graph, exe);
     assert.ok(checks.some((c) => !(c.relative <= 100 * c.tolerance)));

@@ -22,6 +22,7 @@ import { conv2d } from "../../lib/ops/conv2d.ts";
 import { groupNorm } from "../../lib/ops/group_norm.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { silu } from "../../lib/ops/silu.ts";
+import { feedsOf } from "./harness.ts";
 
 const { gpu: GPU, "webgpu-minimum": MINIMUM } = AUDIT_PROFILES;
 
@@ -45,16 +46,6 @@ function blockGraph(
   more(joined, graph);
   return graph;
 }
-
-const feedsOf = (graph: Graph) => {
-  let seed = 1;
-  return Object.fromEntries(
-    [...graph.inputs].map(([name, t]) => [
-      name,
-      Array.from({ length: t.size }, () => Math.fround(Math.sin(seed++ * 1.7))),
-    ]),
-  );
-};
 
 const joins = (p: Plan) => p.dispatches.filter((d) => d.op === "concat").length;
 const planOf = (graph: Graph, device: DeviceProfile) => plan(graph, OPS, { device });
@@ -115,7 +106,7 @@ for (const dtype of ["f32", "f16"] as const) {
       const exe = await Executable.load(gpu, p, { poison: true });
       const feeds = feedsOf(graph);
       const expected = interpret(graph, OPS, feeds).outputs.get("y")!;
-      for (const [name, data] of Object.entries(feeds)) exe.write(name, Float32Array.from(data));
+      for (const [name, data] of Object.entries(feeds)) exe.write(name, data);
       exe.run();
       const { relative } = compare(await exe.read("y"), expected);
       assert.ok(relative < (dtype === "f16" ? 1e-3 : 1e-6), `${relative}`);
@@ -141,7 +132,7 @@ Deno.test("two: one in the other's place shows in the audit's check", async () =
   });
   const exe = await Executable.load(gpu, { ...p, dispatches });
   for (const [name, data] of Object.entries(feedsOf(graph))) {
-    exe.write(name, Float32Array.from(data));
+    exe.write(name, data);
   }
   const checks = await checkStep(graph, exe);
   assert.ok(checks.some((c) => c.relative > 100 * c.tolerance));
