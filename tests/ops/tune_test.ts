@@ -59,6 +59,8 @@ Deno.test("bench: a tuned step runs what was chosen; its kernels are right", asy
     const [ran, usual] = [step, plain].map((s) => new Set(variantByNode(s).keys()));
     for (const id of ran.symmetricDifference(usual)) {
       assert.match(step.graph.nodes[id].op, /^(concat|slice)$/);
+      const without = ran.has(id) ? plain : step;
+      assert.ok(without.plan.tensors[`${id}:0`].pieces, "it has no memory where it is not made");
     }
     const checked = await checkStep(gpu, step, options, new Budget(600));
     assert.ok(checked.size > 10);

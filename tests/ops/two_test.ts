@@ -8,7 +8,7 @@ import { auditedStep, presetConfig } from "../../lib/audit/steps.ts";
 import { compare } from "../../lib/audit/values.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import type { Plan } from "../../lib/gpu/plan.ts";
-import { plan } from "../../lib/gpu/planner.ts";
+import { plan, type PlanOptions } from "../../lib/gpu/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
@@ -85,12 +85,19 @@ Deno.test("two: otherwise the image is made", () => {
   assert.ok(made(blockGraph(shape), few), "too many buffers");
 });
 
-Deno.test("two: of a step to sample only the model's input is joined", () => {
+Deno.test("two: of a whole step only the model's input is joined, by Winograd too", () => {
+  const byWinograd: PlanOptions["choose"] = (_, all) =>
+    all.find((v) => v.name === "winograd_f4_tiled") ?? all[0];
   for (const profile of ["gpu", "webgpu-minimum"]) {
-    const device = AUDIT_PROFILES[profile];
-    const { plan } = auditedStep("sample", "seed", presetConfig("seed"), device);
-    const scopes = plan.dispatches.filter((d) => d.op === "concat").map((d) => d.scope);
-    assert.deepEqual([...new Set(scopes)], ["model_input"], profile);
+    for (const kind of ["train", "sample"] as const) {
+      for (const choose of [undefined, byWinograd]) {
+        const device = AUDIT_PROFILES[profile];
+        const { plan } = auditedStep(kind, "seed", presetConfig("seed"), device, choose);
+        const scopes = plan.dispatches.filter((d) => d.op === "concat").map((d) => d.scope);
+        const expected = Array(kind === "train" ? 1 : 2).fill("model_input");
+        assert.deepEqual(scopes, expected, `${profile}, ${kind}`);
+      }
+    }
   }
 });
 

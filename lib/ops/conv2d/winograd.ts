@@ -69,10 +69,10 @@ export type Products = Sharing | "tiled";
 
 export const WORKGROUP = 32;
 
-/** Bytes of transformed images that are made at a time: small enough for a processor's, a GPU's cache. */
-const CHUNK = { software: 2 ** 22, tiled: 2 ** 24 };
-/** … of weight gradients, where each chunk takes sums of its own, and of what is kept for them. */
-export const WEIGHT_CHUNK = 2 ** 24;
+/** Bytes of transformed images that are made at a time: small enough for a processor's cache. */
+const CHUNK = 2 ** 22;
+/** … for a GPU's; for weight gradients, where each chunk takes sums of its own, and what is kept for them. */
+export const LARGE_CHUNK = 2 ** 24;
 
 /** Some images of the batch and their tiles. */
 export interface Chunk {
@@ -189,7 +189,7 @@ export function keepingVariant(
   build: (keeps: boolean) => Lowering,
 ): Variant {
   const variant = winogradVariant(products, () => build(false));
-  const chunks = chunksOf(g, Math.max(g.ci, g.co), WEIGHT_CHUNK);
+  const chunks = chunksOf(g, Math.max(g.ci, g.co), LARGE_CHUNK);
   const { bytes } = inputPlaces(chunks, g.ci, 0, true);
   return { ...variant, kept: { input: 0, bytes, build: () => build(true) } };
 }
@@ -232,7 +232,7 @@ function build(
   const coPanels = products === "tiled" ? Math.ceil(co / 32) * 2 : Math.ceil(co / 16);
   const units = 36 * coPanels;
   const uBytes = units * padded * 64;
-  const most = keeps ? WEIGHT_CHUNK : CHUNK[products === "tiled" ? "tiled" : "software"];
+  const most = keeps || products === "tiled" ? LARGE_CHUNK : CHUNK;
   const chunks = chunksOf(g, Math.max(ci, co), most);
   const { places, bytes: vBytes } = inputPlaces(chunks, ci, 1, keeps);
   const [u, m] = [scratch(0), scratch(2)];

@@ -12,12 +12,12 @@ import {
   chunksOf,
   inputPlaces,
   keepingVariant,
+  LARGE_CHUNK,
   planeSize,
   type Products,
   transformedBytes,
   transformInput,
   transforms,
-  WEIGHT_CHUNK,
   WINOGRAD,
   WORKGROUP,
 } from "./winograd.ts";
@@ -76,7 +76,7 @@ function build(
   keeps: boolean,
 ): Lowering {
   const { ci, co } = g;
-  const chunks = chunksOf(g, Math.max(ci, co), WEIGHT_CHUNK);
+  const chunks = chunksOf(g, Math.max(ci, co), LARGE_CHUNK);
   const { places, bytes: vBytes } = inputPlaces(chunks, ci, 0, keeps);
   const block = BLOCKS[products];
   const [ciBlocks, coBlocks] = [Math.ceil(ci / block.ci), Math.ceil(co / block.co)];
