@@ -6,7 +6,7 @@
 import { Graph } from "../graph/graph.ts";
 import type { DeviceProfile, OpCase, OpDef, Variant } from "../graph/op.ts";
 import { sizeOf, type TensorType } from "../graph/tensor.ts";
-import { concat } from "../ops/concat.ts";
+import { concat, sliceOp } from "../ops/concat.ts";
 
 /** Elements of all inputs. */
 export const elementsOf = (test: OpCase): number =>
@@ -15,14 +15,20 @@ export const elementsOf = (test: OpCase): number =>
 /** Channels of the first of two tensors that an image of so many is cut into: not half of them. */
 const cutAt = (channels: number) => Math.ceil(channels / 3);
 
+/** Names, first channels and numbers of channels of the two. */
+const partsOf = (channels: number) =>
+  [
+    ["in0 first", 0, cutAt(channels)],
+    ["in0 rest", cutAt(channels), channels - cutAt(channels)],
+  ] as const;
+
 /** The case with its first input as two tensors, joined along the channels; undefined where it has none. */
 export function twoGraph(def: OpDef, test: OpCase): Graph | undefined {
   const [{ shape, dtype }, ...others] = test.inputs;
   if (shape.length !== 4 || shape[1] < 2 || def.inPlace) return undefined;
   const graph = new Graph();
-  const cut = cutAt(shape[1]);
-  const parts = [cut, shape[1] - cut].map((channels, i) =>
-    graph.input(["in0 first", "in0 rest"][i], { shape: shape.with(1, channels), dtype })
+  const parts = partsOf(shape[1]).map(([name, , length]) =>
+    graph.input(name, { shape: shape.with(1, length), dtype })
   );
   const inputs = others.map((type, i) => graph.input(`in${i + 1}`, type));
   graph.append(def, [concat(parts, 1), ...inputs], test.attrs).forEach((t, i) =>
@@ -31,24 +37,14 @@ export function twoGraph(def: OpDef, test: OpCase): Graph | undefined {
   return graph;
 }
 
-/** Values of its first input, and those of the two. */
-export function twoFeeds(
-  { shape }: TensorType,
-  values: Float64Array,
-): Record<string, Float64Array> {
-  if (shape.length !== 4) return {};
-  const [images, channels, ...size] = shape;
-  const plane = sizeOf(size);
-  const cut = cutAt(channels) * plane;
-  const all = Array.from(
-    { length: images },
-    (_, i) => values.subarray(i * channels * plane, (i + 1) * channels * plane),
+/** Values of the two, from those of the first input. */
+export function twoFeeds(type: TensorType, values: Float64Array): Record<string, Float64Array> {
+  return Object.fromEntries(
+    partsOf(type.shape[1]).map(([name, start, length]) => {
+      const part = { ...type, shape: type.shape.with(1, length) };
+      return [name, sliceOp.reference([values], { axis: 1, start, length }, [type], [part])[0]];
+    }),
   );
-  const join = (parts: Float64Array[]) => Float64Array.from(parts.flatMap((p) => [...p]));
-  return {
-    "in0 first": join(all.map((image) => image.subarray(0, cut))),
-    "in0 rest": join(all.map((image) => image.subarray(cut))),
-  };
 }
 
 /** Elements that a variant reads at once of an image in two buffers; undefined where it cannot. */
