@@ -4,6 +4,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { PlanOptions } from "../gpu/planner.ts";
 import { type Budget, median, stepsInRow, type Timing } from "./statistics.ts";
 import { benchConfig, benchStep, LoadedStep } from "./steps.ts";
+import { ratiosInTurns } from "./turns.ts";
 
 /** A step of the model's table. */
 export interface StepRow {
@@ -58,33 +59,6 @@ export function growthPairs(rows: readonly StepRow[]): GrowthPair[] {
   ];
 }
 
-/** What can be timed: milliseconds of a step, so many in a row. */
-interface Timed {
-  time(count: number): Promise<number>;
-}
-
-/**
- * A machine whose speed changes from minute to minute would pass for growth if the two were measured
- * minutes apart. So each turn measures both, for about equally long, and gives a ratio.
- *
- * @param times what a step of each takes, about.
- * @param goesOn whether there is time for a turn more, after so many.
- * @returns each turn's time of the larger for one of the smaller.
- */
-export async function ratiosInTurns(
-  [small, large]: readonly [Timed, Timed],
-  times: readonly [number, number],
-  goesOn: (turns: number) => boolean,
-): Promise<number[]> {
-  const [few, many] = [stepsInRow(times[1]), stepsInRow(times[0], times[1])];
-  const ratios: number[] = [];
-  while (goesOn(ratios.length)) {
-    const each = await small.time(many);
-    ratios.push(await large.time(few) / each);
-  }
-  return ratios;
-}
-
 /** Of the two rows, which may have been measured minutes apart. */
 export const growthOfRows = ({ what, steps: [small, large], work }: GrowthPair): Growth => ({
   what,
@@ -92,6 +66,14 @@ export const growthOfRows = ({ what, steps: [small, large], work }: GrowthPair):
   work,
   turns: 0,
 });
+
+/** Steps in a row, from what one of each takes: the two are measured for about equally long. */
+export const rowsOfPair = (
+  [small, large]: readonly [number, number],
+): readonly [number, number] => [
+  stepsInRow(small, large),
+  stepsInRow(large),
+];
 
 /** In turns; nothing where the time does not allow three. */
 export async function measureGrowth(
@@ -112,7 +94,8 @@ export async function measureGrowth(
       await step.time();
     }
     const goesOn = (turns: number) => turns < FEWEST || (turns < TURNS && part.left > turn);
-    const ratios = await ratiosInTurns([loaded[0], loaded[1]], [small, large], goesOn);
+    const rows = rowsOfPair([small, large]);
+    const ratios = await ratiosInTurns([loaded[0], loaded[1]], rows, goesOn);
     return { what, time: median(ratios), work, turns: ratios.length };
   } finally {
     for (const step of loaded) step.destroy();

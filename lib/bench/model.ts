@@ -5,8 +5,9 @@ import type { PlanOptions } from "../gpu/planner.ts";
 import type { Precision } from "../graph/precision.ts";
 import { OPS } from "../ops/mod.ts";
 import { type Growth, growthOfRows, growthPairs, measureGrowth, type StepRow } from "./growth.ts";
-import { type Budget, stepsInRow, type Timing, timing } from "./statistics.ts";
+import { type Budget, median, stepsInRow, type Timing, timing } from "./statistics.ts";
 import { benchConfig, type BenchStep, benchStep, LoadedStep } from "./steps.ts";
+import { ratiosInTurns, type Timed } from "./turns.ts";
 
 /** Without a time where it was left out, for the reason in `skipped`. */
 export interface ModelRow extends StepRow {
@@ -14,9 +15,17 @@ export interface ModelRow extends StepRow {
   readonly gflops?: number;
   /** Planned memory on the device. */
   readonly bytes?: number;
-  /** The same with precision f16, taking turns; absent where the device or the time does not do. */
-  readonly half?: { readonly time: Timing; readonly bytes: number };
+  /** The same with precision f16; absent where the device or the time does not do. */
+  readonly half?: HalfRow;
   readonly skipped?: string;
+}
+
+export interface HalfRow {
+  readonly time: Timing;
+  readonly bytes: number;
+  /** Time of f32 for one of f16, the two taking turns, so many: the median of their ratios. */
+  readonly faster: number;
+  readonly turns: number;
 }
 
 export interface ModelReport {
@@ -51,6 +60,9 @@ const LIMIT = /too large for a texture|needs a binding of|the device allows|out 
 /** Steps of a batch and size that take no longer than so many seconds are timed so many times. */
 const SAMPLES = 7;
 const FEWEST = 2;
+/** f16 and f32 differ by percents: that takes more turns, of so many milliseconds each. */
+const TURN_MS = 150;
+const TURNS = 41;
 
 /** Small work first, so that what the budget leaves out is the largest. */
 export async function benchModel(
@@ -128,9 +140,16 @@ async function benchJob(
     const times: number[] = [], halfTimes: number[] = [];
     const spent = () => sum(times, inRow) + sum(halfTimes, inRow);
     while (times.length < FEWEST || (times.length < SAMPLES && share(budget) > spent())) {
+      const isLater = times.length % 2 === 1;
+      if (half && isLater) halfTimes.push(await half.time(inRow));
       times.push(await loaded.time(inRow));
-      if (half) halfTimes.push(await half.time(inRow));
+      if (half && !isLater) halfTimes.push(await half.time(inRow));
     }
+    const ratios = !half
+      ? []
+      : inRow === 1
+      ? times.map((t, i) => t / halfTimes[i])
+      : await compareHalf(half, loaded, median(times), share(budget));
     const time = timing(times);
     rate.learn(flops, time.median / 1000);
     return {
@@ -139,12 +158,28 @@ async function benchJob(
       imagesPerSecond: job.batch / time.median * 1000,
       gflops: flops / time.median / 1e6,
       bytes: loaded.bytes,
-      half: half && { time: timing(halfTimes), bytes: half.bytes },
+      half: half && {
+        time: timing(halfTimes),
+        bytes: half.bytes,
+        faster: median(ratios),
+        turns: ratios.length,
+      },
     };
   } finally {
     loaded.destroy();
     half?.destroy();
   }
+}
+
+/** Ratios of f32 to f16 in short turns, until so many milliseconds are spent. */
+function compareHalf(half: Timed, full: Timed, each: number, most: number): Promise<number[]> {
+  const row = Math.max(1, Math.floor(TURN_MS / each));
+  const turn = 2 * row * each;
+  return ratiosInTurns(
+    [half, full],
+    [row, row],
+    (turns) => turns < FEWEST || (turns < TURNS && (turns + 1) * turn < most),
+  );
 }
 
 /** Nothing where the device's limits are too low. */

@@ -5,8 +5,8 @@
  */
 
 import type { Registry } from "../graph/op.ts";
-import { bytesOf, type Node } from "../graph/tensor.ts";
-import { FEWEST_BYTES, type Joined, readersOf, readsAsTexture } from "./joined.ts";
+import { bytesOf, type Node, sizeOf } from "../graph/tensor.ts";
+import { FEWEST_ELEMENTS, type Joined, readersOf, readsAsTexture } from "./joined.ts";
 import type { Lowered } from "./once.ts";
 import { isStagedType, type StagedType, stagingRowBytes } from "./staging.ts";
 
@@ -31,14 +31,15 @@ export function textureHomes(
   for (const node of nodes) {
     for (const [i, type] of node.outputs.entries()) {
       const key = `${node.id}:${i}`, reading = readers.get(key) ?? [];
-      const { dtype } = type, bytes = bytesOf(type);
-      if (!reading.length || !isStagedType(dtype) || bytes < FEWEST_BYTES) continue;
+      const { dtype } = type;
+      if (!reading.length || !isStagedType(dtype)) continue;
+      if (sizeOf(type.shape) < FEWEST_ELEMENTS) continue;
       const isTexture = (reader: Node) => readsAsTexture(reader, key, registry, lowered);
       if (!joined.has(key) && !lowered.has(node) || !reading.every(isTexture)) continue;
       // Copies take the bits for those of f32: they need a texture of another format.
       if (dtype !== "f32" && reading.some((r) => readsBits(lowered.get(r)!, r, key))) continue;
       const at = reading.map((r) => indexOf.get(r)!);
-      const rows = Math.ceil(bytes / stagingRowBytes(dtype));
+      const rows = Math.ceil(bytesOf(type) / stagingRowBytes(dtype));
       homes.set(key, { first: Math.min(...at), last: Math.max(...at), rows, dtype });
     }
   }

@@ -7,7 +7,7 @@
 import type { Graph } from "../graph/graph.ts";
 import type { KernelCall } from "../graph/kernel_call.ts";
 import type { DeviceProfile, Registry } from "../graph/op.ts";
-import { bytesOf, bytesPer, type Node, type Tensor } from "../graph/tensor.ts";
+import { bytesPer, type Node, sizeOf, type Tensor } from "../graph/tensor.ts";
 import type { Lowered } from "./once.ts";
 import type { Place } from "./storage.ts";
 import { shaderInterface } from "./wgsl.ts";
@@ -33,8 +33,8 @@ export interface Joined {
   readonly two?: TwoTensors;
 }
 
-/** Smaller ones are not worth the commands: a copy for each input and image. */
-export const FEWEST_BYTES = 2 ** 16;
+/** Of fewer elements none is worth the commands: a copy for each input and image. */
+export const FEWEST_ELEMENTS = 2 ** 14;
 
 /** Key → the nodes that read it, in order. */
 export function readersOf(nodes: readonly Node[]): Map<string, Node[]> {
@@ -94,7 +94,7 @@ export function joinedTensors(
     const isTexture = (reader: Node) => readsAsTexture(reader, key, registry, lowered);
     const reading = readers.get(key) ?? [];
     if (!pieces.every(stays)) continue;
-    const isLarge = bytesOf(node.outputs[0]) >= FEWEST_BYTES;
+    const isLarge = sizeOf(node.outputs[0].shape) >= FEWEST_ELEMENTS;
     if (isLarge && pieces.every(isCopied) && reading.every(isTexture)) {
       joined.set(key, { pieces });
       continue;

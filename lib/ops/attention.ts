@@ -122,7 +122,7 @@ export const attentionOp: OpDef = {
     const { batch, tokens } = dimensions(q, heads);
     return [q, f32(batch, heads, tokens)];
   },
-  half: () => [{ inputs: [0, 1, 2], outputs: [0] }],
+  half: () => [{ inputs: [0, 1, 2], outputs: [0], rereads: true }],
   vjp(node, [dy, dlogsumexp]) {
     if (dlogsumexp) throw new Error("attention has no gradient by way of its logsumexp");
     const { inputs, attrs } = node;

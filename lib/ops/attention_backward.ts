@@ -251,7 +251,7 @@ export const attentionBackwardOp: OpDef = {
     requireSame("logsumexp", logsumexp, "required", f32(batch, heads, tokens));
     return [q, q, q];
   },
-  half: () => [{ inputs: [0, 1, 2, 3, 5], outputs: [0, 1, 2] }],
+  half: () => [{ inputs: [0, 1, 2, 3, 5], outputs: [0, 1, 2], rereads: true }],
   vjp: "non-differentiable",
   reference([q, k, v, y, logsumexp, dy], { heads, scale }, [type]) {
     const { batch, headDim, tokens } = dimensions(type, heads);

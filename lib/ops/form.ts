@@ -21,8 +21,10 @@ export function formOf(graph: Graph, options: FormOptions): Graph {
   const { precision, device } = options;
   let form = fuse(graph, OPS).graph;
   if (options.recompute) form = recompute(form, OPS);
-  // With f16 more memory on software: x would have to be f32, and where it is normalised before it is f16.
-  if (precision !== "f16" || !device.software) {
+  // On software x has to be f32 there. Where it is kept, as it is if what it gives is computed again,
+  // that would be more memory than the normalised image, which passes.
+  const keepsHalf = precision === "f16" && options.recompute && device.software;
+  if (!keepsHalf) {
     form = normaliseInLoads(form, OPS, (c) => normalisesInLoad(c, device));
   }
   return withPrecision(form, OPS, precision, device);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { abovePeak } from "../../lib/bench/kernels.ts";
-import { growthOfRows, growthPairs, ratiosInTurns, type StepRow } from "../../lib/bench/growth.ts";
+import { growthOfRows, growthPairs, rowsOfPair, type StepRow } from "../../lib/bench/growth.ts";
 import type { FeatureReport } from "../../lib/bench/features.ts";
 import { benchPage } from "../../lib/bench/page.ts";
 import { Peer } from "../../lib/bench/peers.ts";
@@ -17,6 +17,7 @@ import {
   replaceMeasured,
   short,
 } from "../../lib/bench/tables.ts";
+import { ratiosInTurns } from "../../lib/bench/turns.ts";
 
 Deno.test("bench: median and quartiles as numpy has them", () => {
   assert.equal(median([3, 1, 2]), 2);
@@ -87,16 +88,18 @@ Deno.test("bench: growth in turns does not take a machine that slows down for gr
     },
   });
   const steps = [step("small", 300), step("large", 4000)] as const;
-  const ratios = await ratiosInTurns(steps, [300, 4000], (turns) => {
+  const ratios = await ratiosInTurns(steps, rowsOfPair([300, 4000]), (turns) => {
     slowness = 1 + turns;
     return turns < 3;
   });
   assert.deepEqual(ratios, [4000 / 300, 4000 / 300, 4000 / 300]);
   assert.deepEqual(log.slice(0, 2), ["13 small", "1 large"]);
+  assert.deepEqual(log.slice(2, 4), ["1 large", "13 small"], "neither is always first");
   log.length = 0;
   // Short steps go in rows: finding out that one is done takes 10 ms.
   const short = [step("small", 100), step("large", 400)] as const;
-  assert.deepEqual(await ratiosInTurns(short, [100, 400], (turns) => turns < 1), [4]);
+  const once = (turns: number) => turns < 1;
+  assert.deepEqual(await ratiosInTurns(short, rowsOfPair([100, 400]), once), [4]);
   assert.deepEqual(log, ["12 small", "3 large"]);
 });
 
@@ -164,7 +167,7 @@ const REPORT: BenchReport = {
         imagesPerSecond: 50,
         gflops: 20,
         bytes: 2 ** 21,
-        half: { time: { ...time, median: 16 }, bytes: 2 ** 20 },
+        half: { time: { ...time, median: 16 }, bytes: 2 ** 20, faster: 1.25, turns: 9 },
       },
       { kind: "train", batch: 16, size: 256, skipped: "no time left" },
     ],

@@ -85,5 +85,10 @@ Deno.test("on GPUs all 3×3 kernels in tiles, whatever the precision", () => {
   assert.ok(!isNormalised(block({ read: "node" }), GPU));
 });
 
-Deno.test("with f16 software would take more memory: x could not be f16", () =>
-  assert.ok(!isNormalised(block(), LAVAPIPE, "f16")));
+Deno.test("with f16 too, but where software keeps x to compute again: it could not be f16", () => {
+  assert.ok(isNormalised(block(), LAVAPIPE, "f16"));
+  const kept = (device: DeviceKind, precision: "f32" | "f16") =>
+    opsOf(formOf(block(), { device, precision, recompute: true })).includes("group_norm_apply");
+  assert.ok(kept(LAVAPIPE, "f16"));
+  assert.ok(!kept(LAVAPIPE, "f32") && !kept(GPU, "f16"));
+});
