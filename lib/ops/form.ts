@@ -3,7 +3,7 @@
 import type { Graph } from "../graph/graph.ts";
 import { normaliseInLoads } from "../graph/normalise.ts";
 import type { DeviceKind } from "../graph/op.ts";
-import { type Precision, withPrecision } from "../graph/precision.ts";
+import { type Precision, storesHalf, withPrecision } from "../graph/precision.ts";
 import { recompute } from "../graph/recompute.ts";
 import { fuse } from "../graph/rewrite.ts";
 import { normalisesInLoad } from "./conv2d_normalised.ts";
@@ -21,10 +21,8 @@ export function formOf(graph: Graph, options: FormOptions): Graph {
   const { precision, device } = options;
   let form = fuse(graph, OPS).graph;
   if (options.recompute) form = recompute(form, OPS);
-  // On software x has to be f32 there. Where it is kept, as it is if what it gives is computed again,
-  // that would be more memory than the normalised image, which passes.
-  const keepsHalf = precision === "f16" && options.recompute && device.software;
-  if (!keepsHalf) {
+  // With f16 more memory on software: x would have to be f32, and where it is normalised before it is f16.
+  if (!storesHalf(form, precision, device) || !device.software) {
     form = normaliseInLoads(form, OPS, (c) => normalisesInLoad(c, device));
   }
   return withPrecision(form, OPS, precision, device);
