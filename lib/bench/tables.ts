@@ -32,11 +32,17 @@ const seconds = (t: Timing) => short(t.median / 1000);
 
 /** All tables of what was measured. */
 export function benchTables(report: BenchReport): Table[] {
-  const { kernels, model, firstSteps, peaks, peers } = report;
+  const { kernels, model, firstSteps, peaks, peers, software } = report;
   return [
     peakTable(report),
     ...(kernels ? [convolutionTable(kernels), opTable(kernels), kernelTable(kernels, peaks)] : []),
-    ...(model ? [modelTable(model, "train"), modelTable(model, "sample"), growthTable(model)] : []),
+    ...(model
+      ? [
+        modelTable(model, "train", software),
+        modelTable(model, "sample", software),
+        growthTable(model),
+      ]
+      : []),
     ...(firstSteps?.length ? [firstStepTable(report)] : []),
     ...(peers ? [peerTable(peers)] : []),
   ];
@@ -146,7 +152,7 @@ function kernelTable(report: KernelReport, peaks: Peaks): Table {
 
 const HALF_HEAD = ["f16, s", "f16 ×", "turns", "f16, MiB"];
 
-function modelTable({ rows }: ModelReport, kind: ModelRow["kind"]): Table {
+function modelTable({ rows }: ModelReport, kind: ModelRow["kind"], software: boolean): Table {
   const mine = rows.filter((r) => r.kind === kind);
   const halves = mine.flatMap((r) => r.half?.faster ?? []);
   const empty = (cells: number) => Array<string>(cells).fill("");
@@ -187,7 +193,10 @@ function modelTable({ rows }: ModelReport, kind: ModelRow["kind"]): Table {
     ),
     note: "f16: the same step with --precision f16; × above 1: it is faster. " +
       "Median of the ratios of so many short turns." +
-      (halves.length ? ` Median of the ${halves.length} rows: ${fixed(median(halves), 3)}.` : ""),
+      (halves.length ? ` Median of the ${halves.length} rows: ${fixed(median(halves), 3)}.` : "") +
+      (software && kind === "sample"
+        ? " A software device samples with f32 either way: how far from 1 it is, is what the place in memory does."
+        : ""),
   };
 }
 
