@@ -171,8 +171,13 @@ async function benchJob(
   }
 }
 
-/** Ratios of f32 to f16 in short turns, until so many milliseconds are spent. */
-function compareHalf(half: Timed, full: Timed, each: number, most: number): Promise<number[]> {
+/** Times of f32 for one of f16, in short turns until so many milliseconds are spent; `each`: of a step. */
+export function compareHalf(
+  half: Timed,
+  full: Timed,
+  each: number,
+  most: number,
+): Promise<number[]> {
   const row = Math.max(1, Math.floor(TURN_MS / each));
   const turn = 2 * row * each;
   return ratiosInTurns(

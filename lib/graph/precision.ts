@@ -31,8 +31,8 @@ export const withPrecision = (
 
 /**
  * The graph with tensors as f16 where both the op that makes them and all that read them allow it.
- * For a software device what a convolution reads again and again stays f32: it would be converted
- * each time.
+ * For a software device what convolutions and attention read again and again stays f32: it would be
+ * converted each time.
  */
 export function storeHalf(
   graph: Graph,

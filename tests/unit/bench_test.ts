@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { abovePeak } from "../../lib/bench/kernels.ts";
 import { growthOfRows, growthPairs, rowsOfPair, type StepRow } from "../../lib/bench/growth.ts";
 import type { FeatureReport } from "../../lib/bench/features.ts";
+import { compareHalf } from "../../lib/bench/model.ts";
 import { benchPage } from "../../lib/bench/page.ts";
 import { Peer } from "../../lib/bench/peers.ts";
 import { featurePeer, HUGE_PAGES, peerSpecs } from "../../lib/bench/programs.ts";
@@ -101,6 +102,21 @@ Deno.test("bench: growth in turns does not take a machine that slows down for gr
   const once = (turns: number) => turns < 1;
   assert.deepEqual(await ratiosInTurns(short, rowsOfPair([100, 400]), once), [4]);
   assert.deepEqual(log, ["12 small", "3 large"]);
+});
+
+Deno.test("bench: f16 that is faster is above 1, in turns that end with the time", async () => {
+  const rows: number[] = [];
+  const step = (ms: number) => ({
+    time(count: number) {
+      rows.push(count);
+      return Promise.resolve(ms);
+    },
+  });
+  const ratios = (most: number) => compareHalf(step(40), step(50), 50, most);
+  assert.deepEqual(await ratios(0), [1.25, 1.25]);
+  assert.deepEqual(rows, [3, 3, 3, 3], "rows of about 150 ms");
+  assert.equal((await ratios(1600)).length, 5, "300 ms each");
+  assert.equal((await ratios(1e9)).length, 41);
 });
 
 Deno.test("bench: numbers keep three figures", () => {
