@@ -2,7 +2,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import type { PlanOptions } from "../gpu/planner.ts";
-import type { Precision } from "../graph/precision.ts";
+import { type Precision, storesHalf } from "../graph/precision.ts";
 import { OPS } from "../ops/mod.ts";
 import { type Growth, growthOfRows, growthPairs, measureGrowth, type StepRow } from "./growth.ts";
 import { type Budget, median, stepsInRow, type Timing, timing } from "./statistics.ts";
@@ -15,7 +15,7 @@ export interface ModelRow extends StepRow {
   readonly gflops?: number;
   /** Planned memory on the device. */
   readonly bytes?: number;
-  /** The same with precision f16; absent where the device or the time does not do. */
+  /** With precision f16; absent where the device or the time does not do, or it is the same program. */
   readonly half?: HalfRow;
   readonly skipped?: string;
 }
@@ -128,6 +128,7 @@ async function benchJob(
   const loaded = await withinLimits(() => LoadedStep.load(gpu, step));
   if (!loaded) return { ...job, skipped: "above a limit of the device" };
   const isTwice = gpu.profile.features.includes("shader-f16") &&
+    storesHalf(step.graph, "f16", options.device) &&
     budget.left >= 2 * (expected ?? 0) * (2 + FEWEST);
   const half = isTwice ? await withinLimits(() => LoadedStep.load(gpu, plan("f16"))) : undefined;
   try {

@@ -195,7 +195,7 @@ function modelTable({ rows }: ModelReport, kind: ModelRow["kind"], software: boo
       "Median of the ratios of so many short turns." +
       (halves.length ? ` Median of the ${halves.length} rows: ${fixed(median(halves), 3)}.` : "") +
       (software && kind === "sample"
-        ? " A software device samples with f32 either way: so far do two measurements of one program differ."
+        ? " A software device samples with f32 either way: there is nothing to compare."
         : ""),
   };
 }

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { decodePng } from "../../lib/io/png.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
+import { decodePng } from "../../lib/io/png.ts";
 import { readNpy, writeNpy } from "../../lib/io/npy_file.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));

@@ -101,6 +101,17 @@ Deno.test("f16: a step to train on software converts little again and again, and
   assert.ok(halfBytes < 0.9 * bytes, `${halfBytes} of ${bytes}`);
 });
 
+Deno.test("f16: what small images are joined from is copied by no kernel where f32 spares that", () => {
+  const copies = (precision: "f32" | "f16") => {
+    const { plan, graph } = benchStep("train", benchConfig(2, 32, "seed", precision), {
+      device: AUDIT_PROFILES["software-512"],
+    });
+    return plan.dispatches.map((d) => graph.nodes[d.node])
+      .filter((n) => n.op === "concat" || n.op === "slice").map((n) => `${n.op} ${n.scope}`);
+  };
+  assert.deepEqual(copies("f16"), copies("f32"));
+});
+
 Deno.test("f16: without a backward pass software does as with f32, a GPU does not", () => {
   const isHalf = (profile: string, kind: "sample" | "forward") =>
     benchStep(kind, benchConfig(1, 128, "seed", "f16"), { device: AUDIT_PROFILES[profile] })
