@@ -25,7 +25,7 @@ const program = newCommand(
     "after",
     `
 Examples:
-  deno task browser --run runs/demo                     then open http://127.0.0.1:8000/
+  deno task browser --run runs/demo                     then open the address that it prints
   deno task browser --run runs/demo --build out/page    for a web server
   deno task browser --model unet --port 8080
 
@@ -54,7 +54,7 @@ await main(async () => {
     return;
   }
   const site = serve(files, port);
-  console.log(`${site.address} (Ctrl-C ends)`);
+  console.log(`${site.address}\nwho knows this address can load the model; Ctrl-C ends`);
   Deno.addSignalListener("SIGINT", () => site.close());
   await site.finished;
 });

@@ -3,7 +3,8 @@
 import { byShare, type NodeCheck, shareOf } from "./check.ts";
 import { zeroGradients } from "./findings.ts";
 import type { FlopsComparison } from "./flops.ts";
-import { escapeHtml, PAGE_SCRIPT, PAGE_STYLE } from "./html_parts.ts";
+import { contentSecurityPolicy, escapeHtml } from "../io/html.ts";
+import { PAGE_SCRIPT, PAGE_STYLE } from "./html_parts.ts";
 import { layOut, moduleOf, type NodePlace } from "./layout.ts";
 import type { AuditReport } from "./report.ts";
 import type { AuditedStep } from "./steps.ts";
@@ -42,6 +43,7 @@ export function auditPage(step: AuditedStep, report: AuditReport, measured: Meas
 <html lang="en">
 <head>
 <meta charset="utf-8">
+${contentSecurityPolicy(PAGE_SCRIPT)}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(title)}</title>
 <style>${PAGE_STYLE}</style>

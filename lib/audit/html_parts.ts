@@ -1,8 +1,5 @@
 /** Style and script of audit.html. */
 
-export const escapeHtml = (text: string): string =>
-  text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
-
 export const PAGE_STYLE = `
 :root { color-scheme: light; font: 15px/1.45 system-ui, sans-serif; color: #222; }
 body { margin: 0 auto; padding: 0 20px 40px; max-width: 1800px; }

@@ -1,12 +1,9 @@
 /** bench.html: the report to look at, one file without anything outside it. */
 
+import { contentSecurityPolicy, escapeHtml } from "../io/html.ts";
 import type { KernelRow } from "./kernels.ts";
 import type { BenchReport } from "./report.ts";
 import { benchTables, coresOf, short, type Table } from "./tables.ts";
-
-const escape = (text: string) =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;");
 
 /** Kinds of kernels, each with a colour that also the colour-blind can tell apart (Okabe, Ito). */
 const KINDS: readonly { name: string; test: RegExp; colour: string }[] = [
@@ -40,8 +37,9 @@ export function benchPage(report: BenchReport): string {
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+${contentSecurityPolicy()}
 <meta name="viewport" content="width=device-width">
-<title>Benchmark: ${escape(report.adapter)}</title>
+<title>Benchmark: ${escapeHtml(report.adapter)}</title>
 <style>
   body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 1080px; padding: 0 1rem; color: #222; }
   h2 { margin: 2rem 0 .5rem; font-size: 1.15rem; }
@@ -56,22 +54,22 @@ export function benchPage(report: BenchReport): string {
   code { background: #f3f3f3; padding: 1px 4px; }
 </style>
 <h1>Benchmark</h1>
-<p>${facts.map(escape).join(" · ")}</p>
-<p><code>${escape(report.command)}</code></p>
+<p>${facts.map(escapeHtml).join(" · ")}</p>
+<p><code>${escapeHtml(report.command)}</code></p>
 ${drawings.join("\n")}
 ${benchTables(report).map(htmlTable).join("\n")}
 </html>
 `;
 }
 
-const section = (title: string, body: string) => `<h2>${escape(title)}</h2>\n${body}`;
+const section = (title: string, body: string) => `<h2>${escapeHtml(title)}</h2>\n${body}`;
 
 function htmlTable({ title, head, rows, note }: Table): string {
   const cell = (text: string) =>
-    `<td${/^[-±+\d.,%e]+$/.test(text) ? ' class="number"' : ""}>${escape(text)}</td>`;
-  return `<h2>${escape(title)}</h2>${note ? `\n<p>${escape(note)}</p>` : ""}
+    `<td${/^[-±+\d.,%e]+$/.test(text) ? ' class="number"' : ""}>${escapeHtml(text)}</td>`;
+  return `<h2>${escapeHtml(title)}</h2>${note ? `\n<p>${escapeHtml(note)}</p>` : ""}
 <div class="scroll"><table>
-<tr>${head.map((h) => `<th>${escape(h)}</th>`).join("")}</tr>
+<tr>${head.map((h) => `<th>${escapeHtml(h)}</th>`).join("")}</tr>
 ${rows.map((r) => `<tr>${r.map(cell).join("")}</tr>`).join("\n")}
 </table></div>`;
 }
@@ -107,14 +105,14 @@ function roofline({ kernels, peaks }: BenchReport): string {
       `${(100 * r.share).toFixed(1)}% of the step`;
     return `<circle cx="${x.at(intensity(r)).toFixed(1)}" cy="${y.at(r.gflops).toFixed(1)}" ` +
       `r="${radius.toFixed(1)}" fill="${kindOf(r.op).colour}" fill-opacity=".55" ` +
-      `stroke="${kindOf(r.op).colour}"><title>${escape(text)}</title></circle>`;
+      `stroke="${kindOf(r.op).colour}"><title>${escapeHtml(text)}</title></circle>`;
   });
   return `${key(kernels!.rows)}
 <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Roofline of the training step's kernels">
 ${grid.join("\n")}
 <polyline points="${roof}" fill="none" stroke="#222" stroke-width="2"/>
 <text x="${x.at(ridge) + 8}" y="${y.at(peaks.gflops) - 6}">${
-    escape(`${short(peaks.gflops)} GFLOP/s, ${short(peaks.gigabytes)} GB/s`)
+    escapeHtml(`${short(peaks.gflops)} GFLOP/s, ${short(peaks.gigabytes)} GB/s`)
   }</text>
 ${points.join("\n")}
 <text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${
@@ -128,7 +126,8 @@ ${points.join("\n")}
 function key(rows: readonly KernelRow[]): string {
   const used = KINDS.filter((k) => rows.some((r) => kindOf(r.op) === k));
   return `<p class="key">${
-    used.map((k) => `<span><i style="background:${k.colour}"></i>${escape(k.name)}</span>`).join("")
+    used.map((k) => `<span><i style="background:${k.colour}"></i>${escapeHtml(k.name)}</span>`)
+      .join("")
   }</p>`;
 }
 
@@ -158,14 +157,14 @@ function bars(label: string, all: readonly Bar[]): string {
   const drawn = all.map(({ label, value, text, colour }, i) => {
     const width = Math.max(1, (WIDTH - LABELS - VALUES) * value / most);
     const y = i * STEP;
-    return `<text x="${LABELS - 8}" y="${y + 16}" text-anchor="end">${escape(label)}</text>` +
+    return `<text x="${LABELS - 8}" y="${y + 16}" text-anchor="end">${escapeHtml(label)}</text>` +
       `<rect x="${LABELS}" y="${y + 4}" width="${
         width.toFixed(1)
       }" height="16" fill="${colour}"/>` +
-      `<text x="${(LABELS + width + 6).toFixed(1)}" y="${y + 16}">${escape(text)}</text>`;
+      `<text x="${(LABELS + width + 6).toFixed(1)}" y="${y + 16}">${escapeHtml(text)}</text>`;
   });
   return `<svg viewBox="0 0 ${WIDTH} ${all.length * STEP + 6}" role="img" aria-label="${
-    escape(label)
+    escapeHtml(label)
   }">\n${drawn.join("\n")}\n</svg>`;
 }
 
@@ -201,7 +200,7 @@ function modelBars({ model }: BenchReport): string {
 function peerBars({ peers }: BenchReport): string {
   const jobs = Map.groupBy(peers!.rows.filter((r) => r.time), (r) => `${r.what}, batch ${r.batch}`);
   return [...jobs].map(([job, rows]) =>
-    `<p>${escape(job)}, ${rows[0].size}²: seconds, shorter is better</p>` + bars(
+    `<p>${escapeHtml(job)}, ${rows[0].size}²: seconds, shorter is better</p>` + bars(
       job,
       rows.map((r) => ({
         label: r.name,

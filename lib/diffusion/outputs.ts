@@ -7,6 +7,7 @@ import { encodeNifti } from "../data/nifti_write.ts";
 import type { HuWindow } from "../data/window.ts";
 import { InputError } from "../errors.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { csvText } from "../io/csv.ts";
 import { writeNpy } from "../io/npy_file.ts";
 import { encodePng } from "../io/png.ts";
 import type { SamplingJob, Shard } from "./jobs.ts";
@@ -129,10 +130,12 @@ export async function writeList(
   jobs: readonly SamplingJob[],
   seed: number,
 ): Promise<void> {
-  const quote = (text: string) => /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   const rows = jobs.map((job) =>
-    [`${job.prefix}_slice_${job.number}`, job.classValue, seed, job.number, quote(job.source)]
-      .join(",")
+    [
+      csvText(`${job.prefix}_slice_${job.number}`),
+      ...[job.classValue, seed, job.number],
+      csvText(job.source),
+    ].join(",")
   );
   await writeFileAtomic(path, ["slice,class,seed,noise,lung_mask_of", ...rows].join("\n") + "\n");
 }

@@ -1,7 +1,7 @@
 /** `evaluation.html`: the whole report in one file that needs nothing else and runs no script. */
 
 import type { Canvas } from "../io/canvas.ts";
-import { escape } from "../train/chart.ts";
+import { contentSecurityPolicy, escapeHtml } from "../io/html.ts";
 import { closestPairs, LEGEND, lineChart, sliceRows } from "./pictures.ts";
 import type { Report, Result } from "./report.ts";
 import { scoreParts, show } from "./report.ts";
@@ -30,10 +30,12 @@ export function evaluationPage(report: Report): string {
   const parts = [
     "<h1>Evaluation</h1>",
     `<table>${
-      about.map(([key, value]) => `<tr><th>${escape(key)}</th><td>${escape(value)}</td></tr>`)
+      about.map(([key, value]) =>
+        `<tr><th>${escapeHtml(key)}</th><td>${escapeHtml(value)}</td></tr>`
+      )
         .join("")
     }</table>`,
-    ...warnings.map((text) => `<p class="warning">${escape(text)}</p>`),
+    ...warnings.map((text) => `<p class="warning">${escapeHtml(text)}</p>`),
     "<p>Mean ± standard deviation over the slices, with the 95 % bootstrap interval of the mean in " +
     "brackets. “Real” is what the same figure gives between real slices: what a perfect generator " +
     "would score. ↑ higher is better, ↓ lower is better.</p>",
@@ -43,7 +45,7 @@ export function evaluationPage(report: Report): string {
   ];
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+${contentSecurityPolicy()}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Evaluation</title><style>${STYLE}</style></head>
 <body>
@@ -54,7 +56,7 @@ ${parts.join("\n")}
 
 function scoreTable(results: readonly Result[]): string {
   const head = `<tr><th>Metric</th>${
-    results.map(({ name }) => `<th>${escape(name)}</th>`).join("")
+    results.map(({ name }) => `<th>${escapeHtml(name)}</th>`).join("")
   }<th>Real</th></tr>`;
   let group = "";
   const rows = results[0].evaluation.scores.map((score) => {
@@ -66,10 +68,10 @@ function scoreTable(results: readonly Result[]): string {
     const heading = score.group === group
       ? ""
       : `<tr class="group"><td colspan="${results.length + 2}">${
-        escape(group = score.group)
+        escapeHtml(group = score.group)
       }</td></tr>`;
-    return `${heading}<tr><td>${escape(score.label)}${arrow}<br>` +
-      `<small>${escape([score.source, ...notes].join("; "))}</small></td>` +
+    return `${heading}<tr><td>${escapeHtml(score.label)}${arrow}<br>` +
+      `<small>${escapeHtml([score.source, ...notes].join("; "))}</small></td>` +
       `${all.map(cell).join("")}<td class="number">${show(score.reference)}</td></tr>`;
   });
   return `<table>${head}${rows.join("\n")}</table>`;
@@ -78,8 +80,8 @@ function scoreTable(results: readonly Result[]): string {
 function cell(score: Score | undefined): string {
   if (!score || score.value === null) return `<td class="none">not computed</td>`;
   const [figures, interval] = scoreParts(score);
-  const second = interval ? `<br><small>${escape(interval)}</small>` : "";
-  return `<td class="number">${escape(figures)}${second}</td>`;
+  const second = interval ? `<br><small>${escapeHtml(interval)}</small>` : "";
+  return `<td class="number">${escapeHtml(figures)}${second}</td>`;
 }
 
 /** A curve over the guidance scale for every metric computed at each. */
@@ -116,8 +118,8 @@ function resultSection(result: Result): string {
     values: Array.from(values).slice(1),
   }));
   const parts = [
-    `<h2>${escape(name)}</h2>`,
-    ...evaluation.warnings.map((text) => `<p class="warning">${escape(text)}</p>`),
+    `<h2>${escapeHtml(name)}</h2>`,
+    ...evaluation.warnings.map((text) => `<p class="warning">${escapeHtml(text)}</p>`),
     picture(
       sliceRows(result, chosen),
       input.partners ? "Real, generated, difference, lungs" : "Generated slices and their lungs",
@@ -143,7 +145,7 @@ function resultSection(result: Result): string {
   for (const [space, found] of Object.entries(evaluation.copies)) {
     if (!found?.pairs.length) continue;
     parts.push(
-      `<h3>Closest training slices, by ${escape(space)}</h3>`,
+      `<h3>Closest training slices, by ${escapeHtml(space)}</h3>`,
       picture(
         closestPairs(generated, train, found.pairs.slice(0, PAIRS), { height, width }),
         `Generated slices beside the training slices nearest by ${space}`,
@@ -160,6 +162,6 @@ function picture(canvas: Canvas, title: string): string {
     binary += String.fromCharCode(...png.subarray(i, i + 0x8000));
   }
   return `<img src="data:image/png;base64,${btoa(binary)}" width="${canvas.width}" alt="${
-    escape(title)
+    escapeHtml(title)
   }">`;
 }

@@ -1,7 +1,8 @@
 /** Pictures of an evaluation: slices side by side, closest pairs, curves as SVG. */
 
 import { Canvas, CHARACTER, type Colour, COLOURS } from "../io/canvas.ts";
-import { escape, label, logTicks, ticks } from "../train/chart.ts";
+import { escapeHtml } from "../io/html.ts";
+import { label, logTicks, ticks } from "../train/chart.ts";
 import type { ClosePair } from "./copying.ts";
 import type { Curve, EvalSlice } from "./evaluation.ts";
 import type { Result } from "./report.ts";
@@ -141,18 +142,18 @@ export function lineChart(curves: readonly Curve[], { at, xLabel, yLabel, log }:
         ? points.map(([x, y]) => `<circle cx="${x}" cy="${y}" r="3" fill="${colour}"/>`)
         : []),
       `<text x="${right - 4}" y="${MARGIN.top + 14 + 16 * k}" text-anchor="end" fill="${colour}">` +
-        `${escape(name)}</text>`,
+        `${escapeHtml(name)}</text>`,
     );
   });
   parts.push(
     `<text x="${(MARGIN.left + right) / 2}" y="${HEIGHT - 8}" text-anchor="middle">${
-      escape(xLabel)
+      escapeHtml(xLabel)
     }</text>`,
     `<text transform="translate(14 ${HEIGHT / 2}) rotate(-90)" text-anchor="middle">${
-      escape(yLabel)
+      escapeHtml(yLabel)
     }</text>`,
   );
-  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escape(yLabel)}">${
+  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(yLabel)}">${
     parts.join("")
   }</svg>`;
 }

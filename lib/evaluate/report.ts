@@ -1,5 +1,6 @@
 /** An evaluation as a table for the terminal, as CSV and as JSON. */
 
+import { csvText } from "../io/csv.ts";
 import { jsonNumber } from "../metrics/statistics.ts";
 import type { Evaluation, EvaluationInput } from "./evaluation.ts";
 import { METRICS, type Score } from "./score.ts";
@@ -99,7 +100,7 @@ export function csv({ results, epoch }: Report): string {
       field(epoch),
       ...ORIGINAL.flatMap((name) => [field(of(name)?.value), field(of(name)?.deviation)]),
       field(of("fid")?.value),
-      `"${result.name.replaceAll('"', '""')}"`,
+      csvText(result.name),
       field(result.cfgScale),
       field(result.evaluation.slices.length),
       ...others.map((name) => field(of(name)?.value)),

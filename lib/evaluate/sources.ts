@@ -18,6 +18,7 @@ import { chooseScheduler, type SchedulerChoice } from "../diffusion/sampling_mod
 import { reverseSteps } from "../diffusion/scheduler.ts";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { fromCsvText } from "../io/csv.ts";
 import { RowCache } from "../io/row_cache.ts";
 import { readJsonObject } from "../nn/pretrained.ts";
 import { runConfig } from "../train/config.ts";
@@ -200,7 +201,9 @@ async function maskSources(folder: string): Promise<Map<string, string>> {
     } catch (error) {
       throw new InputError(`Cannot read "${path}": ${(error as Error).message}`);
     }
-    for (const { slice, lung_mask_of } of rows) sources.set(slice, lung_mask_of);
+    for (const { slice = "", lung_mask_of = "" } of rows) {
+      sources.set(fromCsvText(slice), fromCsvText(lung_mask_of));
+    }
   }
   return sources;
 }

@@ -1,5 +1,7 @@
 /** Line charts as SVG text: no library, no script. */
 
+import { escapeHtml } from "../io/html.ts";
+
 export interface ChartOptions {
   readonly title: string;
   readonly points: readonly (readonly [x: number, y: number])[];
@@ -11,10 +13,6 @@ export interface ChartOptions {
 const [WIDTH, HEIGHT] = [460, 240];
 const MARGIN = { left: 56, right: 24, top: 30, bottom: 36 };
 const MOST_POINTS = 1000;
-
-/** Text inside HTML: names come from users' files. */
-export const escape = (text: string) =>
-  text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" }[c]!));
 
 /** Round numbers, about four apart, from at most `low` to at least `high`. */
 export function ticks(low: number, high: number): number[] {
@@ -54,9 +52,9 @@ export function lineChart({ title, points, xLabel, log = false }: ChartOptions):
   );
   const frame = (body: string) =>
     `<svg class="chart" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${
-      escape(title)
+      escapeHtml(title)
     }">` +
-    `<text class="title" x="${MARGIN.left}" y="18">${escape(title)}</text>${body}</svg>`;
+    `<text class="title" x="${MARGIN.left}" y="18">${escapeHtml(title)}</text>${body}</svg>`;
   if (shown.length === 0) {
     return frame(`<text x="${WIDTH / 2}" y="${HEIGHT / 2}" text-anchor="middle">none yet</text>`);
   }
@@ -86,7 +84,7 @@ export function lineChart({ title, points, xLabel, log = false }: ChartOptions):
   const middle = (MARGIN.left + right) / 2;
   parts.push(
     `<line class="axis" x1="${MARGIN.left}" x2="${right}" y1="${bottom}" y2="${bottom}"/>`,
-    `<text x="${middle}" y="${HEIGHT - 5}" text-anchor="middle">${escape(xLabel)}</text>`,
+    `<text x="${middle}" y="${HEIGHT - 5}" text-anchor="middle">${escapeHtml(xLabel)}</text>`,
   );
   const places = shown.map(([x, y]) => `${at(x).toFixed(1)},${up(y).toFixed(1)}`);
   parts.push(`<polyline class="line" points="${places.join(" ")}"/>`);

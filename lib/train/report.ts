@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import type { Dataset } from "../data/dataset.ts";
 import type { Precision } from "../graph/precision.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { contentSecurityPolicy, escapeHtml } from "../io/html.ts";
 import { readJsonObject } from "../nn/pretrained.ts";
 import { listCheckpoints } from "./checkpoint.ts";
 import { lineChart } from "./chart.ts";
@@ -35,15 +36,9 @@ const CHARTS: readonly [column: keyof MetricsRow, title: string, log: boolean][]
   ["mse", "MSE of generated against real, in the lung", false],
 ];
 
-const escape = (value: unknown) =>
-  String(value).replace(
-    /[&<>"]/g,
-    (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" }[c]!),
-  );
-
 const table = (rows: readonly (readonly [string, unknown])[]) =>
   `<table>${
-    rows.map(([k, v]) => `<tr><th>${escape(k)}</th><td>${escape(v)}</td></tr>`).join("")
+    rows.map(([k, v]) => `<tr><th>${escapeHtml(k)}</th><td>${escapeHtml(v)}</td></tr>`).join("")
   }</table>`;
 
 /** Writes the report anew from what the run's folder holds. @returns its path. */
@@ -180,9 +175,11 @@ for (const gallery of document.querySelectorAll(".gallery")) {
 
 const page = (title: string, body: readonly string[]) =>
   `<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>${escape(title)}</title>
+<html lang="en"><head><meta charset="utf-8">${contentSecurityPolicy(SCRIPT)}<title>${
+    escapeHtml(title)
+  }</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>${STYLE}</style></head>
-<body><h1>${escape(title)}</h1>
+<body><h1>${escapeHtml(title)}</h1>
 ${body.join("\n")}
 <script>${SCRIPT}</script></body></html>
 `;

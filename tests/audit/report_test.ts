@@ -14,6 +14,7 @@ import { OPS } from "../../lib/ops/mod.ts";
 import { fillInput, random } from "../../lib/audit/cases.ts";
 import { unet2DParameters } from "../../lib/nn/unet_2d.ts";
 import { PhiloxStream } from "../../lib/random/philox.ts";
+import { assertOwnPolicy } from "../unit/page_policy.ts";
 import { tinyConfig } from "./tiny.ts";
 
 for (const preset of ["seed", "demo"]) {
@@ -127,6 +128,7 @@ Deno.test("tables and page hold every dispatch, and the page asks for nothing fr
   assert.match(totalsTable(report), /conv2d/);
   assert.match(memoryText(report), /peak at/);
   const page = auditPage(step, report, { flops: compareFlops(report) });
+  assertOwnPolicy(page);
   for (const { node } of report.dispatches) assert.ok(page.includes(`data-node="${node}"`));
   assert.doesNotMatch(page, /<link|src=|@import|https?:\/\/(?!www\.w3\.org)[^\s"]*\.(js|css)/);
 });

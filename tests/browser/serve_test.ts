@@ -24,24 +24,32 @@ Deno.test("the server answers programs of this machine that know its name, with 
     import { serve } from ${JSON.stringify(new URL("../../lib/browser/serve.ts", import.meta.url))};
     const files = new Map([["index.html", new TextEncoder().encode("<p>page</p>")]]);
     const site = serve(files, 0);
-    const port = Number(new URL(site.address).port);
+    const { port, pathname } = new URL(site.address);
     const ask = async (line, host) => {
-      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
       const text = line + " HTTP/1.1\\r\\nHost: " + host + "\\r\\nConnection: close\\r\\n\\r\\n";
       await connection.write(new TextEncoder().encode(text));
       const answer = await new Response(connection.readable).text();
-      console.log(JSON.stringify([line, host.split(":")[0], answer.split(" ")[1],
-        answer.split("\\r\\n\\r\\n")[1].trim(), /nosniff/.test(answer)]));
+      console.log(JSON.stringify([line.replace(pathname, "/TOKEN/"), host.split(":")[0],
+        answer.split(" ")[1], answer.split("\\r\\n\\r\\n")[1].trim(),
+        /nosniff[^]*frame-ancestors 'none'|frame-ancestors 'none'[^]*nosniff/.test(answer)]));
     };
     const own = "127.0.0.1:" + port;
+    await ask("GET " + pathname, own);
+    await ask("GET " + pathname + "index.html?x", "localhost:" + port);
+    await ask("HEAD " + pathname, own);
+    await ask("GET " + pathname, "evil.example:" + port);
+    await ask("GET " + pathname + "../deno.json", own);
+    await ask("GET " + pathname + "%2e%2e/deno.json", own);
+    await ask("GET " + pathname + "deno.json", own);
+    await ask("POST " + pathname, own);
     await ask("GET /", own);
-    await ask("GET /index.html?x", "localhost:" + port);
-    await ask("HEAD /", own);
-    await ask("GET /", "evil.example:" + port);
-    await ask("GET /../deno.json", own);
-    await ask("GET /%2e%2e/deno.json", own);
-    await ask("POST /", own);
-    try { serve(files, port); } catch (error) { console.log(JSON.stringify(error.message)); }
+    await ask("GET /index.html", own);
+    await ask("GET " + "/" + "0".repeat(32) + "/", own);
+    console.log(JSON.stringify(/^\\/[0-9a-f]{32}\\/$/.test(pathname)));
+    const again = serve(files, 0);
+    console.log(JSON.stringify(new URL(again.address).pathname !== pathname));
+    try { serve(files, Number(port)); } catch (error) { console.log(JSON.stringify(error.message)); }
     Deno.exit(0);`;
   const folder = await Deno.makeTempDir({ prefix: "serve-" });
   const file = join(folder, "probe.ts");
@@ -55,14 +63,20 @@ Deno.test("the server answers programs of this machine that know its name, with 
   assert.ok(text, new TextDecoder().decode(stderr));
   const answers = text.split("\n").map((line) => JSON.parse(line));
   const taken = answers.pop();
+  assert.deepEqual(answers.splice(-2), [true, true], "a token of 128 bits, new at each start");
+  const stranger = "open the address that ./run browser printed";
   assert.deepEqual(answers, [
-    ["GET /", "127.0.0.1", "200", "<p>page</p>", true],
-    ["GET /index.html?x", "localhost", "200", "<p>page</p>", true],
-    ["HEAD /", "127.0.0.1", "200", "", true],
-    ["GET /", "evil.example", "403", "not this host", false],
-    ["GET /../deno.json", "127.0.0.1", "404", "no such file", false],
-    ["GET /%2e%2e/deno.json", "127.0.0.1", "404", "no such file", false],
-    ["POST /", "127.0.0.1", "405", "only GET", false],
+    ["GET /TOKEN/", "127.0.0.1", "200", "<p>page</p>", true],
+    ["GET /TOKEN/index.html?x", "localhost", "200", "<p>page</p>", true],
+    ["HEAD /TOKEN/", "127.0.0.1", "200", "", true],
+    ["GET /TOKEN/", "evil.example", "403", "not this host", false],
+    ["GET /TOKEN/../deno.json", "127.0.0.1", "403", stranger, false],
+    ["GET /TOKEN/%2e%2e/deno.json", "127.0.0.1", "403", stranger, false],
+    ["GET /TOKEN/deno.json", "127.0.0.1", "404", "no such file", false],
+    ["POST /TOKEN/", "127.0.0.1", "405", "only GET", false],
+    ["GET /", "127.0.0.1", "403", stranger, false],
+    ["GET /index.html", "127.0.0.1", "403", stranger, false],
+    [`GET /${"0".repeat(32)}/`, "127.0.0.1", "403", stranger, false],
   ]);
   assert.match(taken, /^--port \d+ is taken by another program$/);
 });

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { openPhantomDataset } from "../../lib/data/dataset.ts";
 import { writeNpy } from "../../lib/io/npy_file.ts";
 import { tinyConfig } from "../train/tiny.ts";
+import { assertOwnPolicy } from "../unit/page_policy.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -75,7 +76,9 @@ Deno.test("evaluate scores a folder against another, paired by name", async () =
 
     const csv = await Deno.readTextFile(`${out}/metrics.csv`);
     assert.equal(csv.trimEnd().split("\n").length, 2);
-    assert.match(await Deno.readTextFile(`${out}/evaluation.html`), /^<!doctype html>/);
+    const page = await Deno.readTextFile(`${out}/evaluation.html`);
+    assert.match(page, /^<!doctype html>/);
+    assertOwnPolicy(page);
   } finally {
     await Deno.remove(temporary, { recursive: true });
   }

@@ -8,6 +8,7 @@ import { lineChart, ticks } from "../../lib/train/chart.ts";
 import { commitOf } from "../../lib/train/provenance.ts";
 import { writeReport } from "../../lib/train/report.ts";
 import { Trainer } from "../../lib/train/trainer.ts";
+import { assertOwnPolicy } from "../unit/page_policy.ts";
 import { tinyConfig, tinyData, withFolder } from "./tiny.ts";
 
 Deno.test("a report needs nothing outside itself and shows curves, grids and settings", () =>
@@ -29,6 +30,7 @@ Deno.test("a report needs nothing outside itself and shows curves, grids and set
     const path = await writeReport({ out, trainer, dataset, data: `a<b>"&` }, rows);
     gpu.destroy();
     const html = await Deno.readTextFile(path);
+    assertOwnPolicy(html);
     assert.doesNotMatch(html, /(src|href)="(?!data:)|url\(|@import|https?:/);
     assert.ok(html.includes("a&lt;b&gt;&quot;&amp;"), "texts are escaped");
     const figures = [...html.matchAll(/<figcaption>epoch (\d+)<\/figcaption>/g)].map((m) => m[1]);

@@ -19,6 +19,7 @@ import {
   short,
 } from "../../lib/bench/tables.ts";
 import { ratiosInTurns } from "../../lib/bench/turns.ts";
+import { assertOwnPolicy } from "./page_policy.ts";
 
 Deno.test("bench: median and quartiles as numpy has them", () => {
   assert.equal(median([3, 1, 2]), 2);
@@ -258,6 +259,7 @@ Deno.test("bench: tables go between the markers of a document, and nothing else 
 
 Deno.test("bench: the page stands alone and escapes what it shows", () => {
   const page = benchPage(REPORT);
+  assertOwnPolicy(page);
   assert.match(page, /<svg/);
   assert.match(page, /&lt;32&gt;/);
   assert.doesNotMatch(page, /https?:\/\/|NaN|Infinity|undefined/);
