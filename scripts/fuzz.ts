@@ -2,7 +2,7 @@
 
 import { newCommand, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
-import { walk } from "../lib/data/dicom/scan.ts";
+import { walk } from "../lib/io/walk.ts";
 import { mutate } from "../lib/data/fuzz/mutate.ts";
 import { probe, TARGETS } from "../lib/data/fuzz/targets.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";

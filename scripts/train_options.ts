@@ -8,6 +8,7 @@ import { isAugmenting } from "../lib/data/augment.ts";
 import { openFolder } from "../lib/data/open_folder.ts";
 import { folderState, openPacked } from "../lib/data/packed/writer.ts";
 import { InputError } from "../lib/errors.ts";
+import { privateFolder, removeStrays } from "../lib/io/atomic.ts";
 import { readJsonObject } from "../lib/nn/pretrained.ts";
 import { listCheckpoints } from "../lib/train/checkpoint.ts";
 import { PRESETS, RUN_RULES, type RunConfig, runConfig } from "../lib/train/config.ts";
@@ -198,23 +199,26 @@ export async function openTrainingData(
   return { dataset, cache };
 }
 
-/** The packed slices within a run's folder. */
-export const PACKED_NAME = "slices.pack";
+/** Within a run's folder: what shows patients by name and is not for sharing. Only the owner may look into it. */
+export const PRIVATE_FOLDER = "private";
 
 /**
  * Packs the training slices into one checksummed file in the run's folder, to be read ahead by a
  * worker: where they come from disk, or are augmented. @returns its path.
  */
 export async function packTrainingData(
-  { config, data, out }: TrainRequest,
+  { config, data, out }: Pick<TrainRequest, "config" | "data" | "out">,
   dataset: Dataset,
   onDone: (done: number) => void,
 ): Promise<string | undefined> {
   if (!data && !isAugmenting(augmentation(config))) return undefined;
-  const path = join(out, PACKED_NAME);
+  const folder = join(out, PRIVATE_FOLDER), path = join(folder, "slices.pack");
   const [height, width] = config.resolution;
   const isNew = await Deno.stat(out).then(() => false, () => true);
   try {
+    await privateFolder(folder);
+    await removeStrays(folder);
+    await Deno.remove(join(out, "slices.pack")).catch(() => {}); // earlier versions': readable by all
     const cache = await openPacked({
       path,
       records: dataset.train,
@@ -226,7 +230,10 @@ export async function packTrainingData(
     });
     cache.close();
   } catch (error) {
-    if (isNew) await Deno.remove(out).catch(() => {}); // a run that cannot begin leaves nothing
+    if (isNew) { // a run that cannot begin leaves nothing
+      await Deno.remove(folder, { recursive: true }).catch(() => {});
+      await Deno.remove(out).catch(() => {});
+    }
     throw error;
   }
   return path;

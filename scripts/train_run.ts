@@ -20,8 +20,8 @@ import { augmentation, type Trainer } from "../lib/train/trainer.ts";
 import type { Team } from "../lib/train/team.ts";
 import {
   openTrainingData,
-  PACKED_NAME,
   packTrainingData,
+  PRIVATE_FOLDER,
   stretchEpochs,
   type TrainRequest,
 } from "./train_options.ts";
@@ -159,7 +159,7 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
 async function clearRun(out: string): Promise<void> {
   const entries = await Array.fromAsync(Deno.readDir(out)).catch(() => []); // nothing there yet
   for (const { name } of entries) {
-    if (name !== PACKED_NAME) await Deno.remove(join(out, name), { recursive: true });
+    if (name !== PRIVATE_FOLDER) await Deno.remove(join(out, name), { recursive: true });
   }
 }
 

@@ -3,7 +3,8 @@
 import { basename, dirname, join } from "node:path";
 import { InputError } from "../errors.ts";
 import { readNpy } from "../io/npy_file.ts";
-import { asInputError, readFileBounded } from "../io/read.ts";
+import { readFileBounded } from "../io/read.ts";
+import { linkNotes, walk } from "../io/walk.ts";
 import { type Dataset, type LoadedSlice, MIN_NODULE_PIXELS, type SliceRecord } from "./dataset.ts";
 import type { Size } from "./resize.ts";
 
@@ -27,7 +28,8 @@ const CT_NAME = /^(.+)_slice_([^_]+)\.npy$/;
 export async function openNpyDataset(dir: string): Promise<Dataset> {
   const files = new Map<string, string>();
   const splitFiles = new Map<string, string>();
-  for await (const path of walk(dir)) {
+  const links: string[] = [];
+  for (const path of walk(dir, { onSkippedLink: (path) => links.push(path) })) {
     const name = basename(path);
     if (name.endsWith(".npy")) files.set(path, name);
     const split = SPLITS.find((s) => name === `${s}_patients.txt`);
@@ -44,7 +46,7 @@ export async function openNpyDataset(dir: string): Promise<Dataset> {
     throw new InputError(`Cannot open "${dir}": no files named {patient}_slice_{n}.npy in it`);
   }
 
-  const notes: string[] = [], records: SliceRecord[] = [], ids = new Map<string, string>();
+  const notes = linkNotes(links), records: SliceRecord[] = [], ids = new Map<string, string>();
   let withoutNodule = 0;
   for (const [path, name] of slices) {
     const [, prefix, number] = CT_NAME.exec(name)!;
@@ -73,21 +75,6 @@ export async function openNpyDataset(dir: string): Promise<Dataset> {
     );
   }
   return { ...await split(records, splitFiles, notes), notes };
-}
-
-async function* walk(dir: string, depth = 0): AsyncGenerator<string> {
-  if (depth > 16) throw new InputError(`Cannot read "${dir}": folders nested deeper than 16`);
-  try {
-    for await (const entry of Deno.readDir(dir)) {
-      const path = join(dir, entry.name);
-      // A linked file is followed, a linked folder is not: it could lead round in a circle.
-      const isFile = entry.isFile || (entry.isSymlink && (await Deno.stat(path)).isFile);
-      if (entry.isDirectory) yield* walk(path, depth + 1);
-      else if (isFile) yield path;
-    }
-  } catch (error) {
-    throw asInputError(error, dir);
-  }
 }
 
 async function split(

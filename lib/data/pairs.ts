@@ -9,7 +9,7 @@ import { InputError } from "../errors.ts";
 import { parseNpy } from "../io/npy.ts";
 import { decodePng } from "../io/png.ts";
 import { readFileBounded } from "../io/read.ts";
-import { walk } from "./dicom/scan.ts";
+import { linkNotes, walk } from "../io/walk.ts";
 import { type Dataset, type LoadedSlice, MIN_NODULE_PIXELS, type SliceRecord } from "./dataset.ts";
 import { type HuWindow, LUNG_WINDOW } from "./window.ts";
 
@@ -34,7 +34,8 @@ interface Plane {
  */
 export async function openPairs(dir: string, window: HuWindow = LUNG_WINDOW): Promise<Dataset> {
   const files = new Map<string, Partial<Record<Kind, string>>>();
-  for (const path of walk(dir)) {
+  const links: string[] = [];
+  for (const path of walk(dir, { onSkippedLink: (path) => links.push(path) })) {
     if (!ENDING.test(path)) continue;
     const { name, kind } = classify(path);
     const entry = files.get(name) ?? {};
@@ -64,9 +65,12 @@ export async function openPairs(dir: string, window: HuWindow = LUNG_WINDOW): Pr
     );
   }
   records.sort((a, b) => a.id < b.id ? -1 : 1);
-  const notes = withoutNodule > 0
-    ? [`${withoutNodule} of ${records.length} slices have no nodule mask: taken as without`]
-    : [];
+  const notes = linkNotes(links);
+  if (withoutNodule > 0) {
+    notes.push(
+      `${withoutNodule} of ${records.length} slices have no nodule mask: taken as without`,
+    );
+  }
   return { ...await splitByFiles(dir, records, notes), notes };
 }
 

@@ -2,6 +2,32 @@
 
 import { dirname, join } from "node:path";
 
+/** What {@link writeFileAtomic} calls a file that is not whole yet. */
+const STRAY = /^\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.tmp$/;
+
+/** Where a file of `folder` is written until it is whole. */
+export const temporaryIn = (folder: string): string => join(folder, `.${crypto.randomUUID()}.tmp`);
+
+/** Removes what a kill left half-written in `folder`; nothing where there is no such folder. */
+export async function removeStrays(folder: string): Promise<void> {
+  const entries = await Array.fromAsync(Deno.readDir(folder)).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  });
+  for (const { name } of entries) {
+    if (STRAY.test(name)) await Deno.remove(join(folder, name), { recursive: true });
+  }
+}
+
+/**
+ * Makes `folder`, if need be, and lets nobody but its owner look into it: for what shows patients.
+ * (Windows has no such modes; there a folder takes the rights of the one it lies in.)
+ */
+export async function privateFolder(folder: string): Promise<void> {
+  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  if (Deno.build.os !== "windows") await Deno.chmod(folder, 0o700);
+}
+
 /**
  * Writes `data`, or its parts one after the other, to `path` through a temporary file; creates
  * missing folders.
@@ -12,7 +38,7 @@ export async function writeFileAtomic(
 ): Promise<void> {
   const folder = dirname(path);
   await Deno.mkdir(folder, { recursive: true });
-  const temporary = join(folder, `.${crypto.randomUUID()}.tmp`);
+  const temporary = temporaryIn(folder);
   try {
     const file = await Deno.open(temporary, { write: true, createNew: true });
     try {

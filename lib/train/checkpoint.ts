@@ -12,7 +12,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import type { SamplerState } from "../data/sampler.ts";
-import { writeFileAtomic } from "../io/atomic.ts";
+import { removeStrays, temporaryIn, writeFileAtomic } from "../io/atomic.ts";
 import { asWriteError } from "../io/write_error.ts";
 import { asInputError, requireFile } from "../io/read.ts";
 import { type SafeTensor, toFloat32 } from "../io/safetensors.ts";
@@ -87,7 +87,7 @@ export async function saveCheckpoint(
 ): Promise<string> {
   const root = join(run, CHECKPOINTS);
   const target = join(root, checkpointName(state.progress.step));
-  const temporary = join(root, `.${crypto.randomUUID()}.tmp`);
+  const temporary = temporaryIn(root);
   await Deno.mkdir(temporary, { recursive: true });
   try {
     await savePretrained(join(temporary, "unet"), { config, layout, params: state.params });
@@ -126,7 +126,7 @@ export async function saveCheckpoint(
 
 /** Removes a checkpoint so that a kill in the midst of it leaves nothing that looks like one. */
 export async function discard(folder: string): Promise<void> {
-  const away = join(folder, "..", `.${crypto.randomUUID()}.tmp`);
+  const away = temporaryIn(join(folder, ".."));
   try {
     await Deno.rename(folder, away);
   } catch (error) {
@@ -161,18 +161,9 @@ export async function listCheckpoints(run: string): Promise<string[]> {
   return names.sort().reverse().map((name) => join(root, name));
 }
 
-/** Removes half-written checkpoints of a run that was killed. */
+/** Removes what a run that was killed left half-written. */
 export async function removeLeftovers(run: string): Promise<void> {
-  const root = join(run, CHECKPOINTS);
-  try {
-    for await (const entry of Deno.readDir(root)) {
-      if (/^\..*\.tmp$/.test(entry.name)) {
-        await Deno.remove(join(root, entry.name), { recursive: true });
-      }
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  for (const folder of ["", CHECKPOINTS, "samples"]) await removeStrays(join(run, folder));
 }
 
 /** Loads a checkpoint after checking every file against its SHA-256. @throws InputError. */

@@ -1,7 +1,7 @@
 /** Finds the CT series below a folder, whatever its layout: files are matched by UID alone. */
 
 import { InputError } from "../../errors.ts";
-import { asInputError } from "../../io/read.ts";
+import { walk } from "../../io/walk.ts";
 import { rejection } from "./accept.ts";
 import type { DicomHeader } from "./header.ts";
 import { readHeader } from "./read_header.ts";
@@ -36,7 +36,9 @@ export function scanFolder(root: string, onFile?: (count: number) => void): Foun
   const series = new Map<string, FoundSeries>();
   const found: Found = { series: [], rejected: [], xmlFiles: [], csvFiles: [], others: 0 };
   let count = 0;
-  for (const path of walk(root)) {
+  const onSkippedLink = (file: string) =>
+    found.rejected.push({ file, reason: "a link that leads out of the folder, not followed" });
+  for (const path of walk(root, { onSkippedLink })) {
     onFile?.(++count);
     const lower = path.toLowerCase();
     if (lower.endsWith(".xml")) {
@@ -73,32 +75,4 @@ export function scanFolder(root: string, onFile?: (count: number) => void): Foun
   const order = (s: FoundSeries) => `${s.patientId}\0${s.studyUid}\0${s.seriesUid}`;
   found.series = [...series.values()].sort((a, b) => order(a) < order(b) ? -1 : 1);
   return found;
-}
-
-/** Every file below `folder`, in a fixed order; links are followed, each folder once. */
-export function* walk(folder: string, seen = new Set<string>()): Generator<string> {
-  let entries: Deno.DirEntry[];
-  try {
-    const real = Deno.realPathSync(folder);
-    if (seen.has(real)) return;
-    seen.add(real);
-    entries = [...Deno.readDirSync(folder)];
-  } catch (error) {
-    throw asInputError(error, folder);
-  }
-  entries.sort((a, b) => a.name < b.name ? -1 : 1);
-  for (const entry of entries) {
-    if (entry.name.startsWith(".")) continue; // our own records, .DS_Store and their like
-    const path = `${folder.replace(/\/+$/, "")}/${entry.name}`;
-    let { isFile, isDirectory } = entry;
-    if (entry.isSymlink) {
-      try {
-        ({ isFile, isDirectory } = Deno.statSync(path));
-      } catch {
-        continue; // a link to nowhere
-      }
-    }
-    if (isDirectory) yield* walk(path, seen);
-    else if (isFile) yield path;
-  }
 }

@@ -1,11 +1,12 @@
 /** Writes packed caches, and decides when one must be written anew. */
 
 import { createHash } from "node:crypto";
-import { dirname, join, relative } from "node:path";
+import { dirname, relative } from "node:path";
 import { crc32 } from "node:zlib";
 import { InputError } from "../../errors.ts";
+import { temporaryIn } from "../../io/atomic.ts";
 import { type PrepareOptions, prepareSlice, type SliceRecord } from "../dataset.ts";
-import { walk } from "../dicom/scan.ts";
+import { walk } from "../../io/walk.ts";
 import type { Size } from "../resize.ts";
 import { type HuWindow, LUNG_WINDOW } from "../window.ts";
 import {
@@ -21,7 +22,7 @@ import {
 import { PackedCache } from "./reader.ts";
 
 export interface PackOptions {
-  /** The cache's file. */
+  /** The cache's file: only its owner may read it, for it holds slices of patients by name. */
   path: string;
   records: readonly SliceRecord[];
   size: Size;
@@ -97,9 +98,9 @@ async function writePacked(options: PackOptions, key: string): Promise<void> {
     checksums: [],
   };
   await Deno.mkdir(dirname(path), { recursive: true });
-  const temporary = join(dirname(path), `.${crypto.randomUUID()}.tmp`);
+  const temporary = temporaryIn(dirname(path));
   try {
-    const file = Deno.openSync(temporary, { write: true, createNew: true });
+    const file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
     try {
       const head = new DataView(new ArrayBuffer(HEAD_BYTES));
       putMagic(head, 0);

@@ -6,7 +6,7 @@ import { parseNpy } from "../../io/npy.ts";
 import { decodePng } from "../../io/png.ts";
 import { readFileBounded } from "../../io/read.ts";
 import type { CtVolume } from "../dicom/series.ts";
-import { walk } from "../dicom/scan.ts";
+import { walk } from "../../io/walk.ts";
 import { readNifti } from "../nifti.ts";
 import type { LungMaskFiles } from "./types.ts";
 

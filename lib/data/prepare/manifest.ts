@@ -2,6 +2,7 @@
 
 import { join, relative } from "node:path";
 import { InputError } from "../../errors.ts";
+import { temporaryIn } from "../../io/atomic.ts";
 import type { Rejected } from "../dicom/series.ts";
 import { recordPath } from "./series_job.ts";
 import type { Splits } from "./splits.ts";
@@ -108,7 +109,7 @@ export async function writeManifest(
   jobs: readonly SeriesJob[],
   head: ManifestHead,
 ): Promise<void> {
-  const temporary = join(out, `.${crypto.randomUUID()}.tmp`);
+  const temporary = temporaryIn(out);
   const encoder = new TextEncoder();
   try {
     const file = await Deno.open(temporary, { write: true, createNew: true });

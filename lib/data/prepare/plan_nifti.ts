@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { InputError } from "../../errors.ts";
-import { walk } from "../dicom/scan.ts";
+import { linkNotes, walk } from "../../io/walk.ts";
 import { findLungMasks } from "./lung_mask_files.ts";
 import { fileSafe, folderName, type Plan, type PlanOptions, volumeName, withKey } from "./plan.ts";
 import type { SeriesJob } from "./types.ts";
@@ -19,7 +19,8 @@ const MASK_NAME = /[_-](label|mask|seg|segmentation|nodules?|tumou?r)$/i;
 export function planNifti(options: PlanOptions): Plan {
   const volumes: string[] = [], masks = new Map<string, string>(), notes: string[] = [];
   let others = 0, count = 0;
-  for (const path of walk(options.dicom)) {
+  const links: string[] = [];
+  for (const path of walk(options.dicom, { onSkippedLink: (path) => links.push(path) })) {
     options.onFile?.(++count);
     if (!/\.nii(\.gz)?$/i.test(path)) {
       others++;
@@ -30,6 +31,7 @@ export function planNifti(options: PlanOptions): Plan {
       masks.set(name.replace(MASK_NAME, ""), path);
     } else volumes.push(path);
   }
+  notes.push(...linkNotes(links));
   if (volumes.length === 0) throw new InputError(`No NIfTI volumes in "${options.dicom}"`);
   const lungs = options.lungMasks ? findLungMasks(options.lungMasks) : null;
   const seen = new Map<string, string>();
