@@ -4,13 +4,15 @@
  * and memory grow with its size alone (docs/limits.md has the table). Real files stay far below.
  */
 
+import { SHOWN } from "../errors.ts";
+
 const KiB = 2 ** 10, MiB = 2 ** 20, GiB = 2 ** 30;
 
 export const LIMITS = {
   /** Text that a file or a command line puts before the user's eyes: see lib/errors.ts. */
   text: {
     /** Characters of an error's message, of a note, of a name that is shown. */
-    shown: 300,
+    shown: SHOWN,
     /** Notes kept of one file or series; the rest is counted. */
     notes: 100,
   },
@@ -33,16 +35,26 @@ export const LIMITS = {
   /** Volumes (NIfTI, MetaImage, NRRD, `.npy`, DICOM series): 1024 slices of 512², 256 of 1024². */
   volume: { side: 4096, voxels: 2 ** 28, bytes: GiB },
 
+  /**
+   * A CT series: 896 slices of 1024². Beyond `free` voxels (256 slices of 512²) its files must hold
+   * one byte on disk for `perByte` voxels.
+   */
+  ct: { most: 7 * 2 ** 27, free: 2 ** 26, perByte: 16 },
+
   npy: { header: 64 * KiB, rank: 32 },
 
   safetensors: { header: 4 * MiB, rank: 32, file: 2 ** 33 },
 
-  /** A DICOM file. `header` is all before the pixel data; `elements` counts nested ones too. */
+  /**
+   * A DICOM file. `header` is all before the pixel data; `elements` counts items and nested ones
+   * too; `inflated` is of a deflated data set; `value` is bytes of a text that is used.
+   */
   dicom: {
     file: 256 * MiB,
+    inflated: 128 * MiB,
+    meta: MiB,
     header: 16 * MiB,
     elements: 2 ** 17,
-    depth: 32,
     value: KiB,
     fragments: 2 ** 16,
   },
