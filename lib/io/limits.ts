@@ -43,7 +43,8 @@ export const LIMITS = {
 
   npy: { header: 64 * KiB, rank: 32 },
 
-  safetensors: { header: 4 * MiB, rank: 32, file: 2 ** 33 },
+  /** Only the header is bounded: 20,000 tensors. The rest must be as long as it says. */
+  safetensors: { header: 4 * MiB, values: 2 ** 18, rank: 32, file: 2 ** 33 },
 
   /**
    * A DICOM file. `header` is all before the pixel data; `elements` counts items and nested ones
@@ -63,10 +64,10 @@ export const LIMITS = {
   dicomObject: { elements: 2 ** 18, frames: 2 ** 14, contours: 2 ** 16, points: 2 ** 22 },
 
   /** `held`: items of all lists, tuples and dicts together, counted each time they are put there. */
-  pickle: { bytes: 16 * MiB, opcodes: 2 ** 20, held: 2 ** 20, text: 4 * KiB, tensors: 2 ** 16 },
+  pickle: { bytes: 16 * MiB, opcodes: 2 ** 20, held: 2 ** 20, text: 64 * KiB, tensors: 2 ** 16 },
 
   /** Weights: AlexNet's are 244 MB. */
-  torch: { file: GiB, zipEntries: 2 ** 16 },
+  torch: { file: GiB },
 
   /** The packed cache: an index of 400,000 slices. */
   packed: { index: 64 * MiB, values: 2 ** 21, depth: 3 },
