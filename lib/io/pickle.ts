@@ -293,8 +293,8 @@ class Reader {
   }
 
   text(length: number): string {
-    if (length > MAX_TEXT) throw this.fail(`its pickle has a text of ${length} bytes`);
     const from = this.#take(length);
+    if (length > MAX_TEXT) throw this.fail(`its pickle has a text of ${length} bytes`);
     return DECODER.decode(this.bytes.subarray(from, from + length));
   }
 
