@@ -32,6 +32,7 @@ export { generate, type GenerateOptions, imageHu } from "./lib/diffusion/generat
 export { chooseMasks, pictureJobs, type SamplingJob } from "./lib/diffusion/jobs.ts";
 export {
   chooseScheduler,
+  modelNotes,
   type SamplingModel,
   samplingModel,
   SCHEDULER_CHOICES,

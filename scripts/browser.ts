@@ -6,7 +6,8 @@ import { pageFiles } from "../lib/browser/page_files.ts";
 import { serve } from "../lib/browser/serve.ts";
 import { newCommand, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments } from "../lib/cli/main.ts";
-import { loadModelFolder, loadRunModel, parseCheckpoint } from "../lib/diffusion/model_folder.ts";
+import { openModel } from "../lib/diffusion/model_folder.ts";
+import { modelNotes } from "../lib/diffusion/sampling_model.ts";
 import { InputError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
 import { provenanceHash } from "../lib/train/provenance_file.ts";
@@ -17,8 +18,8 @@ const program = newCommand(
 )
   .option("--run <folder>", "a training run")
   .option("--model <folder>", "or a diffusers folder; with neither the page asks for one")
-  .option("--checkpoint <which>", "of the run: newest, best or a step", "newest")
-  .option("--no-ema", "the run's plain weights instead of the averaged ones")
+  .option("--checkpoint <which>", "of the run: newest, best or a step (default: newest)")
+  .option("--no-ema", "the run's or checkpoint's plain weights instead of the averaged ones")
   .option("--port <n>", "on 127.0.0.1; 0 takes one that is free", wholeIn(0, 65535), 8000)
   .option("--build <folder>", "serve nothing, write the page there as static files")
   .addHelpText(
@@ -38,9 +39,10 @@ await main(async () => {
   if (run && folder) throw new InputError("give either --run or --model");
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   if (run || folder) {
-    const model = run
-      ? await loadRunModel(run, ema, parseCheckpoint(checkpoint))
-      : await loadModelFolder(folder);
+    const isGiven = program.getOptionValueSource("ema") === "cli";
+    const chosen = { run, model: folder, checkpoint, ema: isGiven ? ema : undefined };
+    const model = await openModel(chosen);
+    for (const note of modelNotes(model)) console.log(`note: ${note}`);
     const step = /step-0*(\d+)/.exec(model.folder)?.[1];
     const name = run ? `${basename(run)}, step ${step}` : basename(folder);
     const provenance = run ? await provenanceHash(run) : undefined;

@@ -34,8 +34,10 @@ const whole = wholeIn(0, 2 ** 32 - 1), count = wholeIn(1, 2 ** 20);
 const numbers = (text: string) =>
   text.split(",").map((part) => {
     const value = Number(part);
-    if (part.trim() !== "" && Number.isFinite(value)) return value;
-    throw new InvalidArgumentError("It must be numbers with commas between, such as 1,2,4.");
+    if (part.trim() !== "" && value >= 0 && value <= 100) return value;
+    throw new InvalidArgumentError(
+      "It must be numbers from 0 to 100 with commas between, such as 1,2,4.",
+    );
   });
 const sizeOf = (text: string) => {
   const [height, width = height] = text.split(/[x×]/).map(count);

@@ -18,14 +18,10 @@ import {
   type SamplingJob,
   takeShard,
 } from "../lib/diffusion/jobs.ts";
-import {
-  loadModelFolder,
-  loadRunModel,
-  parseCheckpoint,
-  schedulerFromFile,
-} from "../lib/diffusion/model_folder.ts";
+import { openModel, schedulerFromFile } from "../lib/diffusion/model_folder.ts";
 import {
   chooseScheduler,
+  modelNotes,
   type SamplingModel,
   SCHEDULER_CHOICES,
 } from "../lib/diffusion/sampling_model.ts";
@@ -75,9 +71,12 @@ const program = new Command("sample")
   .description("Generates CT slices inside lung masks, with or without a nodule.")
   .optionsGroup("Model:")
   .option("--run <folder>", "a training run: its newest checkpoint, averaged weights")
-  .option("--checkpoint <which>", "of the run: newest, best, or a step", "newest")
-  .option("--model <folder>", "a diffusers UNet2DModel folder (or a pipeline with unet/)")
-  .option("--no-ema", "plain weights of the run instead of the averaged ones")
+  .option("--checkpoint <which>", "of the run: newest, best, or a step (default: newest)")
+  .option(
+    "--model <folder>",
+    "a diffusers UNet2DModel, a pipeline, or a checkpoint step-N of a run",
+  )
+  .option("--no-ema", "plain weights of the run or checkpoint instead of the averaged ones")
   .option("--resolution <HxW>", "image size (default: as trained)")
   .option("--exact", "only kernels that sum as written")
   .addOption(precisionOption("(software Vulkan samples with f32 whatever it says)"))
@@ -93,8 +92,8 @@ const program = new Command("sample")
       .choices(["train", "val", "test"]),
   )
   .option("--per-mask <n>", "a data set to train on: n images a class for every mask", whole(1))
-  .option("--class-from <v>", "interpolation: class value of the first image …", number)
-  .option("--class-to <v>", "… and of the last", number)
+  .option("--class-from <v>", "interpolation: class value of the first image …", between(-1, 1))
+  .option("--class-to <v>", "… and of the last", between(-1, 1))
   .option("--class-steps <n>", "images from the one to the other", whole(2), 5)
   .addOption(
     new Option("--class-over <what>", "the class goes over images, or over the reverse steps")
@@ -114,7 +113,7 @@ const program = new Command("sample")
   .option("--steps <n>", "reverse steps", whole(1), 50)
   .option("--eta <x>", "DDIM's η: 0 deterministic, 1 as noisy as DDPM", between(0, 1), 0)
   .optionsGroup("Guidance:")
-  .option("--cfg <s>", "guidance scale; 1 is the plain conditional model", number, 2)
+  .option("--cfg <s>", "guidance scale; 1 is the plain conditional model", between(0, 100), 2)
   .option("--cfg-from <t>", "guide from here on: a timestep, or a fraction of all", between(0, 1e5))
   .option("--cfg-to <t>", "guide up to here", between(0, 1e5))
   .option("--guidance-rescale <x>", "against overexposure, 0 to 1", between(0, 1), 0)
@@ -202,7 +201,6 @@ async function jobsOf(
 await main(async () => {
   parseArguments(program);
   const o = program.opts();
-  if (Boolean(o.run) === Boolean(o.model)) throw new InputError("give either --run or --model");
   if (o.schedulerConfig && (o.spacing || program.getOptionValueSource("scheduler") === "cli")) {
     throw new InputError("--scheduler-config says it all: no --scheduler or --spacing beside it");
   }
@@ -210,15 +208,16 @@ await main(async () => {
   if (o.perMask && !formats.includes("npy")) throw new InputError("--per-mask needs --format npy");
   if (!(o.fieldMm > 0)) throw new InputError(`--field-mm ${o.fieldMm} must be above 0`);
   const shard = o.shard ? parseShard(o.shard) : undefined;
-  const model = o.run
-    ? await loadRunModel(o.run, o.ema, parseCheckpoint(o.checkpoint))
-    : await loadModelFolder(o.model);
+  const given = (name: string) => program.getOptionValueSource(name) === "cli";
+  const model = await openModel({ ...o, ema: given("ema") ? o.ema : undefined });
+  for (const note of modelNotes(model, Boolean(o.schedulerConfig))) console.log(`note: ${note}`);
   let [height, width] = model.resolution;
   if (o.resolution) [height, width = height] = String(o.resolution).split(/[x×]/).map(number);
   checkImageSize(model.config, height, width);
-  const scheduler = o.schedulerConfig
+  const { config: scheduler, notes } = o.schedulerConfig
     ? await schedulerFromFile(model, o.schedulerConfig)
-    : chooseScheduler(model, o.scheduler, o.spacing);
+    : { config: chooseScheduler(model, o.scheduler, o.spacing), notes: [] };
+  for (const note of notes) console.log(`note: ${note}`);
   if (o.resample > 1 && scheduler._class_name === "DPMSolverMultistepScheduler") {
     throw new InputError("--resample needs --scheduler ddim or ddpm: DPM-Solver++ looks back");
   }
@@ -314,7 +313,7 @@ await main(async () => {
   const seconds = (performance.now() - started) / 1000;
 
   const file = (name: string, extension: string) => join(out, shardFile(name, extension, shard));
-  await writeSchedulerFile(join(out, "scheduler_config.json"), scheduler);
+  await writeSchedulerFile(join(out, "scheduler_config.json"), scheduler, model.scheduler);
   await writeList(file("images", "csv"), jobs, seed);
   if (strip) await writeFileAtomic(file("strip", "png"), strip.draw().toPng(pictureText(output)));
   const caption = `${scheduler._class_name} ${o.steps} steps, cfg ${o.cfg}, seed ${seed}`;

@@ -1,12 +1,17 @@
 /** `deno task samplers`: the same images by DDIM, DPM-Solver++ and DDPM, side by side, timed. */
 
 import { Command, InvalidArgumentError } from "commander";
+import { numberIn } from "../lib/cli/command.ts";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { openFolder } from "../lib/data/open_folder.ts";
 import { generate } from "../lib/diffusion/generate.ts";
 import { chooseMasks, pictureJobs } from "../lib/diffusion/jobs.ts";
-import { loadModelFolder, loadRunModel } from "../lib/diffusion/model_folder.ts";
-import { chooseScheduler, type SchedulerChoice } from "../lib/diffusion/sampling_model.ts";
+import { openModel } from "../lib/diffusion/model_folder.ts";
+import {
+  chooseScheduler,
+  modelNotes,
+  type SchedulerChoice,
+} from "../lib/diffusion/sampling_model.ts";
 import { Sampler } from "../lib/diffusion/sampler.ts";
 import { reverseSteps } from "../lib/diffusion/scheduler.ts";
 import { InputError } from "../lib/errors.ts";
@@ -33,7 +38,7 @@ const program = new Command("samplers")
   .option("--model <folder>", "a diffusers folder")
   .option("--data <folder>", "take lung masks from these slices (default: the built-in phantom)")
   .option("--count <n>", "masks; each is drawn with and without a nodule", positive, 3)
-  .option("--cfg <s>", "guidance scale", Number, 2)
+  .option("--cfg <s>", "guidance scale", numberIn(0, 100), 2)
   .option("--seed <n>", "of noise and masks", positive, 1)
   .option("--limit <n>", "leave out samplers of more steps", positive, 1000)
   .option("--out <file>", "the picture", "out/samplers.png")
@@ -48,9 +53,19 @@ Examples:
 await main(async () => {
   parseArguments(program);
   const o = program.opts();
-  if (Boolean(o.run) === Boolean(o.model)) throw new InputError("give either --run or --model");
-  if (!(o.cfg >= 0)) throw new InputError(`--cfg ${o.cfg} must be a number from 0`);
-  const model = o.run ? await loadRunModel(o.run, true) : await loadModelFolder(o.model);
+  const model = await openModel(o);
+  for (const note of modelNotes(model)) console.log(`note: ${note}`);
+  // All of them before any is drawn: none must turn out impossible after an hour.
+  const plans = SAMPLERS.flatMap(([choice, name, most]) => {
+    if (most > o.limit) return [];
+    const config = chooseScheduler(model, choice);
+    // A model of fewer timesteps cannot take more steps than it has.
+    const count = Math.min(most, config.num_train_timesteps - (choice === "dpm++" ? 1 : 0));
+    return [{ name, count, steps: reverseSteps(config, count) }];
+  });
+  if (plans.length === 0) {
+    throw new InputError(`--limit ${o.limit}: every sampler takes more steps, at least 20`);
+  }
   const [height, width] = model.resolution;
   const { count, seed, data } = o;
   const { preparation } = model;
@@ -75,9 +90,7 @@ await main(async () => {
     const real = await slice();
     for (let i = 0; i < 2; i++) rows.add("real slice of the mask", real.ct, real);
   }
-  for (const [choice, name, count] of SAMPLERS) {
-    if (count > o.limit) continue;
-    const steps = reverseSteps(chooseScheduler(model, choice), count);
+  for (const { name, count, steps } of plans) {
     const bar = progressBar(name, steps.length);
     const images: [Float32Array, Awaited<ReturnType<typeof masks[0]["slice"]>>][] = [];
     const started = performance.now();

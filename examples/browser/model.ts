@@ -28,6 +28,7 @@ interface Description {
   readonly scheduler: Record<string, unknown>;
   readonly schedulerKnown: boolean;
   readonly preparation: SamplingModel["preparation"];
+  readonly preparationKnown: boolean;
 }
 
 function assemble(
@@ -59,14 +60,18 @@ export async function fetchModel(
   };
   const described = await get("model.json");
   if (!described) return undefined;
-  const { name, provenance, scheduler, schedulerKnown, preparation }: Description = await described
-    .json();
+  const { name, provenance, scheduler, ...known }: Description = await described.json();
   const [config, weights] = [await get("config.json"), await get(WEIGHTS)];
   if (!config || !weights) throw new InputError(`model/ has no config.json or no ${WEIGHTS}`);
   const bytes = await readAll(weights, onProgress);
   const model = assemble("model", await config.json(), bytes, scheduler);
   return {
-    model: { ...model, schedulerKnown, preparation },
+    model: {
+      ...model,
+      schedulerKnown: known.schedulerKnown,
+      preparation: known.preparation,
+      preparationKnown: known.preparationKnown,
+    },
     name,
     provenance: provenance ?? undefined,
   };
@@ -83,6 +88,14 @@ async function readAll(response: Response, onProgress: (part: number) => void) {
     if (total) onProgress(done / total);
   }
   return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
+
+/** @throws InputError where the bytes are not those that a run wrote. */
+async function requireSum(bytes: Uint8Array<ArrayBuffer>, expected: unknown, file: string) {
+  const sum = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+  if (sum !== expected) {
+    throw new InputError(`${file}: its SHA-256 is not the one in state.json: changed or damaged`);
+  }
 }
 
 /**
@@ -105,21 +118,32 @@ export async function modelFromFiles(list: Iterable<File>): Promise<PageModel> {
   const parent = (path: string) => path.slice(0, Math.max(0, path.lastIndexOf("/")));
   const beside = (folder: string, name: string) => folder ? `${folder}/${name}` : name;
   // Checkpoints are named by their step; among weights of one step the averaged ones are the best.
-  const place = (path: string) =>
+  const rank = (path: string) =>
     (path.match(/step-\d+/)?.[0] ?? "") + (/unet_ema\//.test(path) ? "b" : "a");
   const weights = [...files.keys()].filter((p) => p.endsWith(WEIGHTS))
-    .sort((a, b) => place(a) < place(b) ? -1 : 1).at(-1);
+    .sort((a, b) => rank(a) < rank(b) ? -1 : 1).at(-1);
   if (!weights) throw new InputError(`the folder holds no ${WEIGHTS}`);
   const folder = parent(weights);
   const config = await json(beside(folder, "config.json"));
   if (!config) throw new InputError(`${folder}: there is no config.json beside ${WEIGHTS}`);
-  const scheduler = await json(beside(parent(folder), "scheduler/scheduler_config.json"));
+  const places = [folder, parent(folder)].flatMap((root) => [
+    beside(root, "scheduler/scheduler_config.json"),
+    beside(root, "scheduler_config.json"),
+  ]);
+  const place = places.find((path) => files.has(path));
+  const scheduler = place ? await json(place) : undefined;
   const bytes = new Uint8Array(await files.get(weights)!.arrayBuffer());
+  const checkpoint = parent(folder);
+  const sums = (await json(beside(checkpoint, "state.json")))?.sha256;
+  if (sums) {
+    const name = checkpoint ? weights.slice(checkpoint.length + 1) : weights;
+    await requireSum(bytes, (sums as Record<string, unknown>)[name], weights);
+  }
   const model = assemble(folder, config, bytes, scheduler ?? { _class_name: "DDPMScheduler" });
   const checkpoints = weights.search(/checkpoints\/step-\d+\//);
   const run = checkpoints < 0
     ? undefined
     : await json(weights.slice(0, checkpoints) + "config.json");
-  const preparation = run ? slicePreparation(run) : model.preparation;
+  const preparation = run && !model.preparationKnown ? slicePreparation(run) : model.preparation;
   return { model: { ...model, schedulerKnown: Boolean(scheduler), preparation }, name: folder };
 }

@@ -10,6 +10,7 @@ import {
   generate,
   type Gpu,
   imageHu,
+  modelNotes,
   NoGpuError,
   openGpu,
   pictureJobs,
@@ -83,7 +84,8 @@ function use(model: PageModel): void {
   setText(
     "model",
     `${model.name}: ${layout.count.toLocaleString("en")} parameters, ${height}×${width}` +
-      (model.provenance ? `, provenance ${model.provenance}` : ""),
+      (model.provenance ? `, provenance ${model.provenance}` : "") +
+      modelNotes(model.model).map((note) => `. ${note}`).join(""),
   );
   $<HTMLFieldSetElement>("controls").disabled = button("sample").disabled = false;
   $<HTMLProgressElement>("progress").value = 0;

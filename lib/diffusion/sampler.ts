@@ -265,7 +265,12 @@ export class Sampler {
     }
     const x = await main.read("x");
     if (x.some((v) => !Number.isFinite(v))) {
-      throw new InputError("the model gave NaN or infinite values: its weights have diverged");
+      throw new InputError(
+        "the model gave NaN or infinite values: its weights have diverged" +
+          (request.cfgScale > 1
+            ? `, or guidance of ${request.cfgScale} is too strong for it (--cfg 1 shows which)`
+            : ""),
+      );
     }
     return x.map((v) => Math.min(1, Math.max(-1, v)));
   }

@@ -21,6 +21,20 @@ export function slicePreparation(config: Record<string, unknown>): SlicePreparat
   return { window: isWindow ? { level, width } : LUNG_WINDOW, antialias: antialias === true };
 }
 
+/** The same as notes in a scheduler_config.json, of which diffusers takes no notice. */
+export const preparationNotes = (config: {
+  readonly window_level: number;
+  readonly window_width: number;
+  readonly antialias: boolean;
+}): Record<string, unknown> => ({
+  _window_level: config.window_level,
+  _window_width: config.window_width,
+  _antialias: config.antialias,
+});
+
+/** Stands in where nothing says what a model was trained for: diffusers' own defaults. */
+export const ASSUMED_SCHEDULER = { _class_name: "DDPMScheduler" };
+
 export interface SamplingModel extends PretrainedModel {
   /** Where the weights came from. */
   readonly folder: string;
@@ -32,6 +46,10 @@ export interface SamplingModel extends PretrainedModel {
   readonly nullClass: number;
   /** What a run's configuration says, or the original's. */
   readonly preparation: SlicePreparation;
+  /** Whether something said so. */
+  readonly preparationKnown: boolean;
+  /** What the user should know about how it was read. */
+  readonly notes: readonly string[];
   /** Height and width it was trained at. */
   readonly resolution: readonly [number, number];
 }
@@ -54,6 +72,9 @@ export function samplingModel(
         `must be 3 (lung mask, class map, noisy CT) and 1 (noise)`,
     );
   }
+  const { _window_level: level, _window_width: width, _antialias: antialias } = scheduler;
+  const said = { window_level: level, window_width: width, antialias };
+  const isSaid = typeof level === "number" && typeof width === "number";
   const resolution = Array.isArray(size) ? size : [size ?? 128, size ?? 128] as const;
   return {
     ...model,
@@ -61,9 +82,32 @@ export function samplingModel(
     scheduler,
     schedulerKnown: true,
     nullClass: typeof scheduler._null_class === "number" ? scheduler._null_class : 0,
-    preparation: ORIGINAL_PREPARATION,
+    preparation: isSaid ? slicePreparation(said) : ORIGINAL_PREPARATION,
+    preparationKnown: isSaid,
+    notes: [],
     resolution: [resolution[0], resolution[1]],
   };
+}
+
+/**
+ * What is to be said about a model before it is sampled from: how it was read, and what is assumed
+ * where nothing in its folder said it.
+ *
+ * @param ownScheduler the user gave a scheduler's configuration: none is assumed.
+ */
+export function modelNotes(model: SamplingModel, ownScheduler = false): string[] {
+  const { level, width } = model.preparation.window;
+  const assumed = [
+    ...(model.schedulerKnown || ownScheduler
+      ? []
+      : ["DDPM with ε-prediction and linear β 0.0001 to 0.02 over 1000 timesteps"]),
+    ...(model.preparationKnown ? [] : [`HU window of level ${level} and width ${width}`]),
+  ];
+  if (assumed.length === 0) return [...model.notes];
+  return [
+    ...model.notes,
+    `${model.folder}: nothing says how it was trained; assumed: ${assumed.join("; ")}`,
+  ];
 }
 
 const SCHEDULERS = {

@@ -56,28 +56,64 @@ const COMMON = {
   euler_at_final: false,
 } as const;
 
-/** Values that other keys of diffusers may have: those that leave the numbers as they are here. */
-const HARMLESS: Record<string, unknown[]> = {
-  trained_betas: [null],
-  dynamic_thresholding_ratio: [0.995],
-  sample_max_value: [1],
-  rescale_betas_zero_snr: [false],
-  algorithm_type: ["dpmsolver++"],
-  solver_type: ["midpoint"],
-  use_karras_sigmas: [false, null],
-  use_exponential_sigmas: [false, null],
-  use_beta_sigmas: [false, null],
-  use_lu_lambdas: [false, null],
-  use_flow_sigmas: [false, null],
-  use_dynamic_shifting: [false],
-  flow_shift: [1],
-  time_shift_type: ["exponential"],
-  lambda_min_clipped: [null, "-Infinity", -Infinity],
-  variance_type: [null],
+const SHARED = [
+  "num_train_timesteps",
+  "beta_start",
+  "beta_end",
+  "beta_schedule",
+  "prediction_type",
+  "timestep_spacing",
+  "steps_offset",
+  "thresholding",
+] as const;
+const CLIP = ["clip_sample", "clip_sample_range"] as const;
+
+/** The keys that each class has in diffusers and that change the numbers. */
+export const CLASS_KEYS: Record<SchedulerName, readonly (keyof SchedulerConfig)[]> = {
+  DDPMScheduler: [...SHARED, ...CLIP, "variance_type"],
+  DDIMScheduler: [...SHARED, ...CLIP, "set_alpha_to_one"],
+  DPMSolverMultistepScheduler: [
+    ...SHARED,
+    "solver_order",
+    "lower_order_final",
+    "final_sigmas_type",
+    "euler_at_final",
+  ],
+};
+
+type Harmless = Record<string, (value: unknown, raw: Record<string, unknown>) => boolean>;
+const among = (...values: unknown[]) => (value: unknown) => values.includes(value);
+
+/** Keys of all three classes, and the values that leave the numbers as they are here. */
+const HARMLESS: Harmless = {
+  trained_betas: among(null),
+  // s of dynamic thresholding is held between 1 and sample_max_value: at 1 the quantile says nothing.
+  dynamic_thresholding_ratio: () => true,
+  sample_max_value: (value, raw) => value === 1 || !raw.thresholding,
+  rescale_betas_zero_snr: among(false),
+};
+
+const OF_CLASS: Record<SchedulerName, Harmless> = {
+  DDPMScheduler: { ...HARMLESS, variance_type: among(null) }, // as fixed_small
+  DDIMScheduler: HARMLESS,
+  DPMSolverMultistepScheduler: {
+    ...HARMLESS,
+    algorithm_type: among("dpmsolver++"),
+    solver_type: among("midpoint"),
+    use_karras_sigmas: among(false, null),
+    use_exponential_sigmas: among(false, null),
+    use_beta_sigmas: among(false, null),
+    use_lu_lambdas: among(false, null),
+    use_flow_sigmas: among(false, null),
+    use_dynamic_shifting: (value, raw) => value === false || !raw.use_flow_sigmas,
+    flow_shift: (value, raw) => value === 1 || !raw.use_flow_sigmas,
+    time_shift_type: among("exponential"),
+    lambda_min_clipped: among(null, "-Infinity", -Infinity),
+    variance_type: (value) => value !== "learned" && value !== "learned_range",
+  },
 };
 
 const CHOICES: Record<string, readonly unknown[]> = {
-  _class_name: ["DDPMScheduler", "DDIMScheduler", "DPMSolverMultistepScheduler"],
   beta_schedule: ["linear", "scaled_linear", "squaredcos_cap_v2"],
   prediction_type: ["epsilon", "v_prediction", "sample"],
   timestep_spacing: ["leading", "linspace", "trailing"],
@@ -91,40 +127,92 @@ const CHOICES: Record<string, readonly unknown[]> = {
   euler_at_final: [true, false],
 };
 
+/** What is done with a key: as diffusers' `from_pretrained` of the class does with it. */
+function fateOf(
+  name: SchedulerName,
+  key: string,
+  raw: Record<string, unknown>,
+): "honoured" | "harmless" | "ignored" | "refused" {
+  if (key === "_class_name" || key.startsWith("_")) return "harmless";
+  if (OF_CLASS[name][key]?.(raw[key], raw)) return "harmless";
+  if ((CLASS_KEYS[name] as readonly string[]).includes(key)) return "honoured";
+  return Object.hasOwn(OF_CLASS[name], key) ? "refused" : "ignored";
+}
+
+function classOf(raw: Record<string, unknown>, name: string): SchedulerName {
+  const value = raw._class_name;
+  if (value === undefined) throw new InputError(`${name}: _class_name is missing`);
+  if (typeof value === "string" && Object.hasOwn(CLASS_KEYS, value)) return value as SchedulerName;
+  throw new InputError(
+    `${name}: _class_name is ${JSON.stringify(value)}, it must be ${
+      Object.keys(CLASS_KEYS).map((c) => JSON.stringify(c)).join(" or ")
+    }`,
+  );
+}
+
+/** Says which keys the file has that its class does not: diffusers passes over them as well. */
+export function ignoredKeys(raw: Record<string, unknown>, name: string): string[] {
+  const of = classOf(raw, name);
+  const keys = Object.keys(raw).filter((key) => fateOf(of, key, raw) === "ignored");
+  if (keys.length === 0) return [];
+  return [`${name}: ${keys.join(", ")} ignored: ${of} has no such key, in diffusers neither`];
+}
+
 /**
- * Checks a scheduler configuration and fills in diffusers' defaults.
+ * Checks a scheduler configuration and fills in diffusers' defaults. Keys that the class does not
+ * have are passed over: see {@link ignoredKeys}.
  *
  * @throws InputError naming the file, the key and what it may be.
  */
 export function schedulerConfig(raw: Record<string, unknown>, name: string): SchedulerConfig {
-  const solver = raw._class_name === "DPMSolverMultistepScheduler";
+  const of = classOf(raw, name);
+  const solver = of === "DPMSolverMultistepScheduler";
   const config: Record<string, unknown> = {
     ...COMMON,
+    _class_name: of,
     timestep_spacing: solver ? "linspace" : "leading",
     clip_sample: !solver,
   };
   for (const [key, value] of Object.entries(raw)) {
-    if (key.startsWith("_") && key !== "_class_name") continue;
-    if (Object.hasOwn(HARMLESS, key) && HARMLESS[key].includes(value)) continue;
-    const known = key === "_class_name" || Object.hasOwn(COMMON, key);
-    if (!known) {
-      const what = Object.hasOwn(HARMLESS, key) ? `${JSON.stringify(value)} of ` : "";
-      throw new InputError(`${name}: ${what}scheduler key "${key}" is not supported`);
+    const fate = fateOf(of, key, raw);
+    if (fate === "refused") {
+      throw new InputError(
+        `${name}: ${JSON.stringify(value)} of scheduler key "${key}" is not supported`,
+      );
     }
+    if (fate !== "honoured") continue;
     const choices = CHOICES[key];
     const numeric = typeof value === "number" && Number.isFinite(value) && value >= 0;
     if (choices ? !choices.includes(value) : !numeric) {
       throw new InputError(
         `${name}: ${key} is ${JSON.stringify(value)}, it must be ` +
-          (choices ? choices.map((c) => JSON.stringify(c)).join(" or ") : "a number"),
+          (choices ? choices.map((c) => JSON.stringify(c)).join(" or ") : "a number from 0"),
       );
     }
     config[key] = value;
   }
-  if (!config._class_name) throw new InputError(`${name}: _class_name is missing`);
-  const timesteps = config.num_train_timesteps as number;
-  if (!Number.isInteger(timesteps) || timesteps < 2 || timesteps > 100_000) {
-    throw new InputError(`${name}: num_train_timesteps ${timesteps} must be a whole number from 2`);
+  const { num_train_timesteps: timesteps, steps_offset: offset } = config;
+  if (!Number.isInteger(timesteps) || Number(timesteps) < 2 || Number(timesteps) > 100_000) {
+    throw new InputError(
+      `${name}: num_train_timesteps is ${timesteps}, it must be a whole number from 2 to 100000`,
+    );
+  }
+  if (!Number.isInteger(offset)) {
+    throw new InputError(`${name}: steps_offset is ${offset}, it must be a whole number`);
+  }
+  const { beta_schedule: schedule, beta_start: start, beta_end: end } = config;
+  // The cosine schedule does not read them.
+  if (schedule !== "squaredcos_cap_v2") {
+    if (!(Number(start) > 0 && Number(end) < 1)) {
+      throw new InputError(
+        `${name}: beta_start is ${start} and beta_end ${end}, both must lie between 0 and 1`,
+      );
+    }
+    if (Number(start) > Number(end)) {
+      throw new InputError(
+        `${name}: beta_start is ${start}, above beta_end ${end}: noise must grow with the timestep`,
+      );
+    }
   }
   return config as unknown as SchedulerConfig;
 }
@@ -159,7 +247,8 @@ export function inferenceTimesteps(config: SchedulerConfig, steps: number): numb
   const total = config.num_train_timesteps;
   if (!Number.isInteger(steps) || steps < 1 || steps > total) {
     throw new InputError(
-      `number of sampling steps ${steps} must be a whole number from 1 to ${total}`,
+      `number of sampling steps ${steps} must be a whole number from 1 to ${total}, ` +
+        `the model's training timesteps`,
     );
   }
   const solver = config._class_name === "DPMSolverMultistepScheduler";
@@ -185,6 +274,31 @@ export function inferenceTimesteps(config: SchedulerConfig, steps: number): numb
   }
 }
 
+/** Why timesteps are none that a model can be asked at one after the other; undefined: they are. */
+function badTimesteps(config: SchedulerConfig, steps: number): string | undefined {
+  const times = inferenceTimesteps(config, steps), last = config.num_train_timesteps - 1;
+  const outside = times.find((t) => t < 0 || t > last);
+  if (outside !== undefined) {
+    return `asks for timestep ${outside}, past the end: the last one trained is ${last}`;
+  }
+  const twice = times.find((t, i) => t === times[i + 1]);
+  if (twice !== undefined) return `asks for timestep ${twice} twice`;
+}
+
+/** @throws InputError naming the cause and the most steps that do. */
+function checkedTimesteps(config: SchedulerConfig, steps: number): number[] {
+  const bad = badTimesteps(config, steps);
+  if (!bad) return inferenceTimesteps(config, steps);
+  let most = steps - 1;
+  while (most > 0 && badTimesteps(config, most)) most--;
+  const { _class_name, timestep_spacing, steps_offset } = config;
+  throw new InputError(
+    `${_class_name} with ${steps} steps, timestep_spacing ${timestep_spacing} and steps_offset ` +
+      `${steps_offset} ${bad}; ` +
+      (most ? `at most ${most} steps are possible` : "take a smaller steps_offset"),
+  );
+}
+
 /** No clipping: larger than any value met, yet finite in float32. */
 const NO_CLIP = 3e38;
 
@@ -204,14 +318,22 @@ function conversion(type: PredictionType, alpha: number, sigma: number): number[
  * All reverse steps of a run of `steps` steps.
  *
  * @param eta DDIM's η: 0 deterministic, 1 as noisy as DDPM.
+ * @throws InputError where a step would ask for a timestep that was not trained, or divide by zero.
  */
 export function reverseSteps(config: SchedulerConfig, steps: number, eta = 0): ReverseStep[] {
   const bar = schedulerAlphas(config);
-  const times = inferenceTimesteps(config, steps);
+  const times = checkedTimesteps(config, steps);
   const clip = config.thresholding ? 1 : config.clip_sample ? config.clip_sample_range : NO_CLIP;
   const make: MakeStep = (t, [kx, ke, lx, le], after, { a = 0, b = 0, c = 0, d = 0, s = 0 }) => {
     const coefficients = new Float32Array(STEP_COEFFICIENTS);
     coefficients.set([kx, ke, clip, lx, le, a, b, c, d, s]);
+    if (coefficients.some((value) => !Number.isFinite(value))) {
+      const { beta_schedule, beta_start, beta_end, num_train_timesteps } = config;
+      throw new InputError(
+        `${config._class_name} divides by zero at timestep ${t}, where ᾱ is ${bar[t]}: β ` +
+          `${beta_schedule} from ${beta_start} to ${beta_end} over ${num_train_timesteps} timesteps`,
+      );
+    }
     const levels = { before: noiseLevel(bar[t]), after: noiseLevel(after) };
     return { t, coefficients, stochastic: s !== 0, levels };
   };

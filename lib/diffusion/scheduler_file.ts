@@ -2,8 +2,9 @@
 
 import { InputError } from "../errors.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import type { ReadBytes } from "../io/checked.ts";
 import { readFileBounded } from "../io/read.ts";
-import type { SchedulerConfig, SchedulerName } from "./scheduler.ts";
+import { CLASS_KEYS, type SchedulerConfig } from "./scheduler.ts";
 
 /** The version whose files these are; diffusers only prints it. */
 const DIFFUSERS_VERSION = "0.40.0";
@@ -14,8 +15,11 @@ const DIFFUSERS_VERSION = "0.40.0";
  *
  * @throws InputError naming the file if it is no JSON object.
  */
-export async function readSchedulerFile(path: string): Promise<Record<string, unknown>> {
-  const text = new TextDecoder().decode(await readFileBounded(path, 2 ** 20));
+export async function readSchedulerFile(
+  path: string,
+  read: ReadBytes = readFileBounded,
+): Promise<Record<string, unknown>> {
+  const text = new TextDecoder().decode(await read(path, 2 ** 20));
   const plain = text.replace(
     /("(?:[^"\\]|\\.)*")|-?\bInfinity\b|\bNaN\b/g,
     (token, quoted) => quoted ?? `"${token}"`,
@@ -32,43 +36,28 @@ export async function readSchedulerFile(path: string): Promise<Record<string, un
   return value as Record<string, unknown>;
 }
 
-const SHARED: readonly (keyof SchedulerConfig)[] = [
-  "num_train_timesteps",
-  "beta_start",
-  "beta_end",
-  "beta_schedule",
-  "prediction_type",
-  "timestep_spacing",
-  "steps_offset",
-  "thresholding",
-];
-const CLIP: readonly (keyof SchedulerConfig)[] = ["clip_sample", "clip_sample_range"];
-
-/** The keys that each class has in diffusers; another class's would be warned about there. */
-const KEYS: Record<SchedulerName, readonly (keyof SchedulerConfig)[]> = {
-  DDPMScheduler: [...SHARED, ...CLIP, "variance_type"],
-  DDIMScheduler: [...SHARED, ...CLIP, "set_alpha_to_one"],
-  DPMSolverMultistepScheduler: [
-    ...SHARED,
-    "solver_order",
-    "lower_order_final",
-    "final_sigmas_type",
-    "euler_at_final",
-  ],
-};
-
-/** The configuration with the keys of its class, as a diffusers `from_config` takes it. */
-export function schedulerJson(config: SchedulerConfig): Record<string, unknown> {
-  const json: Record<string, unknown> = {
-    _class_name: config._class_name,
-    _diffusers_version: DIFFUSERS_VERSION,
-  };
-  for (const key of KEYS[config._class_name]) json[key] = config[key];
+/**
+ * The configuration with the keys of its class, as a diffusers `from_config` takes it.
+ *
+ * @param notes of the model (`_null_class` and the like), which diffusers passes over; written too.
+ */
+export function schedulerJson(
+  config: SchedulerConfig,
+  notes: Readonly<Record<string, unknown>> = {},
+): Record<string, unknown> {
+  const own = { _class_name: config._class_name, _diffusers_version: DIFFUSERS_VERSION };
+  const kept = Object.entries(notes).filter(([key]) => key.startsWith("_"));
+  const json: Record<string, unknown> = { ...own, ...Object.fromEntries(kept), ...own };
+  for (const key of CLASS_KEYS[config._class_name]) json[key] = config[key];
   if (config._class_name === "DPMSolverMultistepScheduler") json.algorithm_type = "dpmsolver++";
   return json;
 }
 
 /** Writes a file that diffusers loads. */
-export async function writeSchedulerFile(path: string, config: SchedulerConfig): Promise<void> {
-  await writeFileAtomic(path, JSON.stringify(schedulerJson(config), null, 2) + "\n");
+export async function writeSchedulerFile(
+  path: string,
+  config: SchedulerConfig,
+  notes?: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  await writeFileAtomic(path, JSON.stringify(schedulerJson(config, notes), null, 2) + "\n");
 }

@@ -14,7 +14,7 @@ import type { Size } from "../data/resize.ts";
 import { type HuWindow, LUNG_WINDOW } from "../data/window.ts";
 import type { Shard } from "../diffusion/jobs.ts";
 import { loadRunModel, type WhichCheckpoint } from "../diffusion/model_folder.ts";
-import { chooseScheduler, type SchedulerChoice } from "../diffusion/sampling_model.ts";
+import { chooseScheduler, modelNotes, type SchedulerChoice } from "../diffusion/sampling_model.ts";
 import { reverseSteps } from "../diffusion/scheduler.ts";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
@@ -128,7 +128,7 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
     });
   const own = saved as string | null, folder = options.data ?? own;
   const dataset: Dataset = folder ? await openFolder(folder, window) : phantom();
-  const warnings = [...dataset.notes];
+  const warnings = [...modelNotes(model), ...dataset.notes];
   // Copies are copies of what the run was trained on, whatever it is compared with.
   let trained = dataset;
   if (options.data && (!own || resolve(own) !== resolve(options.data))) {

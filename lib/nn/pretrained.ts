@@ -3,20 +3,26 @@
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import type { ReadBytes } from "../io/checked.ts";
 import { readFileBounded } from "../io/read.ts";
-import { readSafetensors, writeSafetensors } from "../io/safetensors_file.ts";
+import { encodeSafetensors } from "../io/safetensors.ts";
+import { writeSafetensors } from "../io/safetensors_file.ts";
 import { unet2DConfig } from "./config.ts";
 import { flattenParameters, namedTensors, type PretrainedModel } from "./state_dict.ts";
 import { unet2DParameters } from "./unet_2d.ts";
+import { readWeights, renameOldAttention, WEIGHTS_NAME } from "./weights_files.ts";
 
 export const CONFIG_NAME = "config.json";
-export const WEIGHTS_NAME = "diffusion_pytorch_model.safetensors";
+export { WEIGHTS_NAME };
 /** The version whose files these are; diffusers only prints it. */
 const DIFFUSERS_VERSION = "0.40.0";
 
 /** Reads a JSON object of at most 1 MiB. @throws InputError naming the file. */
-export async function readJsonObject(path: string): Promise<Record<string, unknown>> {
-  const text = new TextDecoder().decode(await readFileBounded(path, 2 ** 20));
+export async function readJsonObject(
+  path: string,
+  read: ReadBytes = readFileBounded,
+): Promise<Record<string, unknown>> {
+  const text = new TextDecoder().decode(await read(path, 2 ** 20));
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -29,14 +35,27 @@ export async function readJsonObject(path: string): Promise<Record<string, unkno
   return value as Record<string, unknown>;
 }
 
-/** Loads a folder written by `UNet2DModel.save_pretrained` or by {@link savePretrained}. */
-export async function loadPretrained(folder: string): Promise<PretrainedModel> {
+/**
+ * Loads a folder written by `UNet2DModel.save_pretrained` (weights whole or in shards, safetensors or
+ * `.bin`, also of a half-float variant) or by {@link savePretrained}.
+ *
+ * @param read checks what it reads, where there is something to check it against.
+ */
+export async function loadPretrained(
+  folder: string,
+  read: ReadBytes = readFileBounded,
+): Promise<PretrainedModel & { readonly weightsPath: string }> {
   const configPath = join(folder, CONFIG_NAME);
-  const config = unet2DConfig(await readJsonObject(configPath), configPath);
+  const config = unet2DConfig(await readJsonObject(configPath, read), configPath);
   const layout = unet2DParameters(config);
-  const weightsPath = join(folder, WEIGHTS_NAME);
-  const { tensors } = await readSafetensors(weightsPath);
-  return { config, layout, params: flattenParameters(layout, tensors, weightsPath) };
+  const { path, tensors } = await readWeights(folder, read);
+  const params = flattenParameters(layout, renameOldAttention(tensors, path), path);
+  return { config, layout, params, weightsPath: path };
+}
+
+/** The bytes of a model's weights as one safetensors file. */
+export function weightsFile({ layout, params }: PretrainedModel): Uint8Array<ArrayBuffer> {
+  return encodeSafetensors(namedTensors(layout, params), { format: "pt" });
 }
 
 /** Writes a folder that `UNet2DModel.from_pretrained` loads unchanged. */

@@ -28,7 +28,11 @@ export function flattenParameters(
   const flat = new Float32Array(layout.size);
   for (const { name, shape } of layout.specs) {
     const tensor = tensors.get(prefix + name);
-    if (!tensor) throw new InputError(`${file}: tensor "${prefix}${name}" is missing`);
+    if (!tensor) {
+      throw new InputError(
+        `${file}: tensor "${prefix}${name}" is missing${prefixHint(tensors, prefix + name)}`,
+      );
+    }
     if (!sameShape(tensor.shape, shape)) {
       throw new InputError(
         `${file}: tensor "${prefix}${name}" is [${tensor.shape}], the ` +
@@ -47,6 +51,22 @@ export function flattenParameters(
     }
   }
   return flat;
+}
+
+const WRAPPERS: Record<string, string> = {
+  "module.": " of DataParallel: save model.module",
+  "_orig_mod.": " of torch.compile: save model._orig_mod",
+};
+
+/** Where the tensor is there under a longer name, as wrappers of models write it: which. */
+function prefixHint(tensors: ReadonlyMap<string, SafeTensor>, name: string): string {
+  const longer = tensors.keys().find((key) => key.endsWith(`.${name}`));
+  if (!longer) return "";
+  const extra = longer.slice(0, -name.length);
+  const first = Object.keys(WRAPPERS).find((wrapper) => extra.startsWith(wrapper));
+  return `, but "${longer}" is there: names begin with "${extra}"${
+    first ? WRAPPERS[first] : ""
+  }, or take the prefix off all names`;
 }
 
 /** The parameters as tensors under their state-dict names; views of `flat`. */

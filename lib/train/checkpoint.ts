@@ -14,9 +14,10 @@ import { InputError } from "../errors.ts";
 import type { SamplerState } from "../data/sampler.ts";
 import { removeStrays, temporaryIn, writeFileAtomic } from "../io/atomic.ts";
 import { asWriteError } from "../io/write_error.ts";
+import { checkedReader } from "../io/checked.ts";
 import { asInputError, requireFile } from "../io/read.ts";
-import { type SafeTensor, toFloat32 } from "../io/safetensors.ts";
-import { MAX_BYTES, readSafetensors, writeSafetensors } from "../io/safetensors_file.ts";
+import { parseSafetensors, type SafeTensor, toFloat32 } from "../io/safetensors.ts";
+import { MAX_BYTES, writeSafetensors } from "../io/safetensors_file.ts";
 import { isLossScale, type LossScale } from "./loss_scale.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
@@ -173,13 +174,8 @@ export async function loadCheckpoint(
 ): Promise<TrainingState> {
   const statePath = join(folder, STATE_NAME);
   const record = await readJsonObject(statePath);
-  const sha256 = record.sha256 as Record<string, string> | undefined;
-  for (const file of FILES) {
-    const path = join(folder, file);
-    if (await hashOf(path) !== sha256?.[file]) {
-      throw new InputError(`${path}: its SHA-256 is not the one in ${STATE_NAME}`);
-    }
-  }
+  const sha256 = (record.sha256 ?? {}) as Record<string, unknown>;
+  const read = checkedReader(folder, sha256, STATE_NAME);
   const { step, microStep, sampler, kernels, lossScale } = record as unknown as Progress;
   if (!Number.isInteger(step) || !Number.isInteger(microStep) || typeof sampler !== "object") {
     throw new InputError(`${statePath}: step, microStep or sampler is missing`);
@@ -187,15 +183,15 @@ export async function loadCheckpoint(
   if (lossScale !== undefined && !isLossScale(lossScale)) {
     throw new InputError(`${statePath}: lossScale ${JSON.stringify(lossScale)} is damaged`);
   }
-  const read = async (part: string) => {
-    const model = await loadPretrained(join(folder, part));
+  const weights = async (part: string) => {
+    const model = await loadPretrained(join(folder, part), read);
     if (model.layout.size !== layout.size) {
       throw new InputError(`${folder}/${part}: another model than the run's configuration says`);
     }
     return model.params;
   };
   const path = join(folder, OPTIMIZER_NAME);
-  const { tensors } = await readSafetensors(path);
+  const { tensors } = parseSafetensors(await read(path, MAX_BYTES), path);
   const flat = (name: string): Float32Array<ArrayBuffer> => {
     const tensor = tensors.get(name);
     const values = tensor && toFloat32(tensor);
@@ -204,10 +200,11 @@ export async function loadCheckpoint(
     }
     return Float32Array.from(values);
   };
+  await read(join(folder, "scheduler", "scheduler_config.json"), 2 ** 20);
   return {
     progress: { step, microStep, sampler, kernels, lossScale },
-    params: await read("unet"),
-    ema: await read("unet_ema"),
+    params: await weights("unet"),
+    ema: await weights("unet_ema"),
     m: flat("m"),
     v: flat("v"),
   };

@@ -281,6 +281,17 @@ export function runConfig(raw: Record<string, unknown>, name: string): RunConfig
         `${unet.out_channels} must be 3 (lung mask, class map, noisy CT) and 1 (noise)`,
     );
   }
+  const { beta_start, beta_end, ddpm_num_steps, ddpm_num_inference_steps } =
+    result as unknown as RunConfig;
+  if (result.ddpm_beta_schedule !== "squaredcos_cap_v2" && beta_start > beta_end) {
+    throw new InputError(`${name}: beta_start is ${beta_start}, above beta_end ${beta_end}`);
+  }
+  if (ddpm_num_inference_steps > ddpm_num_steps) {
+    throw new InputError(
+      `${name}: ddpm_num_inference_steps is ${ddpm_num_inference_steps}, above the ` +
+        `${ddpm_num_steps} timesteps of ddpm_num_steps`,
+    );
+  }
   const levels = unet.block_out_channels.length;
   const step = 2 ** (levels - 1);
   if (size.some((v: number) => v % step)) {

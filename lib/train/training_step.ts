@@ -1,5 +1,6 @@
 /** A training run's step as graph and Plan, and what its models are told. Opens nothing. */
 
+import { preparationNotes } from "../diffusion/sampling_model.ts";
 import { InputError } from "../errors.ts";
 import type { Plan } from "../gpu/plan.ts";
 import { plan, type PlanOptions } from "../gpu/planner.ts";
@@ -78,6 +79,7 @@ export function trainingScheduler(config: RunConfig): Record<string, unknown> {
     _diffusers_version: "0.40.0",
     num_train_timesteps: config.ddpm_num_steps,
     _null_class: nullClass(config),
+    ...preparationNotes(config),
     beta_start: config.beta_start,
     beta_end: config.beta_end,
     beta_schedule: config.ddpm_beta_schedule,

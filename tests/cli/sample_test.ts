@@ -216,3 +216,126 @@ Deno.test("sample in all its modes, from a tiny model", async (t) => {
   });
   await Deno.remove(folder, { recursive: true });
 });
+
+Deno.test("what cannot be sampled is refused before the first step, and says why", async () => {
+  const folder = await Deno.makeTempDir(), out = join(folder, "out");
+  const forms = join(ROOT, "tests/fixtures/weight_forms"), model = join(folder, "model");
+  await Deno.mkdir(model);
+  for (const name of ["config.json", "diffusion_pytorch_model.safetensors"]) {
+    await Deno.copyFile(join(forms, "whole", name), join(model, name));
+  }
+  const write = async (name: string, config: Record<string, unknown>) => {
+    const path = join(folder, name);
+    await Deno.writeTextFile(path, JSON.stringify(config));
+    return path;
+  };
+  const offset = await write("offset.json", { _class_name: "DDIMScheduler", steps_offset: 1 });
+  const shrinking = await write("shrinking.json", {
+    _class_name: "DDIMScheduler",
+    beta_start: 0.5,
+  });
+  const cases: [string[], RegExp][] = [
+    [["--cfg", "-3"], /--cfg.*0 to 100/],
+    [["--cfg", "1e30"], /--cfg.*0 to 100/],
+    [["--class-from", "0", "--class-to", "7"], /--class-to.*-1 to 1/],
+    [["--scheduler", "dpm++", "--steps", "1000"], /timestep 500 twice; at most 999 steps/],
+    [["--scheduler-config", offset, "--steps", "1000"], /timestep 1000, past the end/],
+    [["--scheduler-config", shrinking], /shrinking\.json: beta_start is 0\.5, above beta_end/],
+    [["--steps", "1001"], /1001.*from 1 to 1000/],
+    [["--checkpoint", "7"], /--checkpoint 7 is of a --run/],
+    [["--no-ema"], /--no-ema chooses between/],
+  ];
+  await Promise.all(cases.map(async ([args, message]) => {
+    const { code, err } = await run("sample", "--model", model, "--out", out, ...args);
+    assert.equal(code, 2, `${args}: ${err}`);
+    assert.match(err, message);
+  }));
+  for (
+    const [script, ...args] of [
+      ["samplers", "--model", model, "--cfg", "-3"],
+      ["samplers", "--model", model, "--limit", "7"],
+      ["evaluate", "--run", model, "--cfg", "1,-3"],
+    ]
+  ) {
+    const { code, err } = await run(script, ...args);
+    assert.equal(code, 2, err);
+    assert.match(err, /--cfg.*100|--limit 7/);
+  }
+  assert.deepEqual(names(folder), ["model", "offset.json", "shrinking.json"]);
+
+  // A pipeline in one folder is sampled as it was trained; what a file's class has not is noted.
+  const trained = {
+    _class_name: "DDPMScheduler",
+    prediction_type: "v_prediction",
+    _null_class: -1,
+  };
+  await write("model/scheduler_config.json", trained);
+  const solver = await write("dpm.json", {
+    _class_name: "DPMSolverMultistepScheduler",
+    clip_sample: true,
+  });
+  const images = async (config: string) => {
+    const args = [
+      "--scheduler-config",
+      config,
+      "--steps",
+      "2",
+      "--count",
+      "1",
+      "--out",
+      out,
+      "--no-tune",
+    ];
+    return await good("sample", "--model", model, ...args);
+  };
+  const said = await images(solver);
+  assert.match(
+    said,
+    /note: .*dpm\.json: clip_sample ignored: DPMSolverMultistepScheduler has no such/,
+  );
+  assert.doesNotMatch(said, /ε-prediction/);
+  const written = JSON.parse(await Deno.readTextFile(join(out, "scheduler_config.json")));
+  assert.deepEqual(
+    [written.prediction_type, written._null_class, "clip_sample" in written],
+    ["v_prediction", -1, false],
+  );
+  const slice = (await readNpy(join(out, "GEN1-0_slice_0.npy"))).data;
+  await images(await write("plain.json", { _class_name: "DPMSolverMultistepScheduler" }));
+  assert.deepEqual((await readNpy(join(out, "GEN1-0_slice_0.npy"))).data, slice);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a flipped bit in a run's weights: sample, samplers, evaluate and browser name the file", async () => {
+  const folder = await Deno.makeTempDir(), at = join(folder, "run");
+  const config = join(folder, "config.json");
+  await Deno.writeTextFile(config, JSON.stringify({ ...TINY, max_train_steps: 1 }));
+  await good(
+    "train",
+    "--config",
+    config,
+    "--resolution",
+    "16",
+    "--out",
+    at,
+  );
+  const [step] = names(join(at, "checkpoints")).filter((name) => name.startsWith("step-"));
+  const weights = join(at, "checkpoints", step, "unet_ema", "diffusion_pytorch_model.safetensors");
+  const bytes = await Deno.readFile(weights);
+  bytes[bytes.length - 5] ^= 1;
+  await Deno.writeFile(weights, bytes);
+  const model = join(at, "checkpoints", step);
+  const commands = [
+    ["sample", "--run", at, "--out", join(folder, "out")],
+    ["sample", "--model", model, "--out", join(folder, "out")],
+    ["samplers", "--run", at, "--out", join(folder, "out.png")],
+    ["evaluate", "--run", at, "--out", join(folder, "out")],
+    ["browser", "--run", at, "--build", join(folder, "out")],
+  ];
+  for (const [script, ...args] of commands) {
+    const { code, err } = await run(script, ...args);
+    assert.equal(code, 2, `${script}: ${err}`);
+    assert.match(err, /unet_ema\/diffusion_pytorch_model\.safetensors: its SHA-256 is not/);
+  }
+  assert.deepEqual(names(folder), ["config.json", "run"]);
+  await Deno.remove(folder, { recursive: true });
+});

@@ -118,6 +118,6 @@ Deno.test("damaged folders are refused with the file and the reason", async () =
   await Deno.remove(weights);
   await copy();
   await Deno.remove(weights);
-  await refuses(/no such file/);
+  await refuses(/no weights: diffusion_pytorch_model\.safetensors, its shards/);
   await Deno.remove(folder, { recursive: true });
 });
