@@ -1,12 +1,53 @@
 /** Exit codes of every script: 0 done, 1 a check failed, 2 wrong use or input, 3 no usable GPU. */
 export const EXIT = { ok: 0, checkFailed: 1, usage: 2, noGpu: 3 } as const;
 
+/** Characters of a message, a note or a name that are shown at most. */
+export const SHOWN = 300;
+
+/** C0 and C1 controls, line and paragraph separators, marks that turn the direction of writing. */
+const HIDDEN =
+  // deno-lint-ignore no-control-regex
+  /[\0-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+
+function escaped(character: string): string {
+  if (character === "\n") return "\\n";
+  if (character === "\r") return "\\r";
+  if (character === "\t") return "\\t";
+  const code = character.codePointAt(0)!.toString(16);
+  return code.length <= 2 ? `\\x${code.padStart(2, "0")}` : `\\u${code.padStart(4, "0")}`;
+}
+
+/**
+ * Text of a file or a command line as one line that no terminal obeys: what is hidden in it becomes
+ * escapes, and of more than `max` characters the middle is left out (a name stands at the beginning
+ * of a message, the reason at its end).
+ */
+export function shown(text: string, max: number = SHOWN): string {
+  const plain = cut(text, max).replace(HIDDEN, escaped).toWellFormed();
+  return cut(plain, max).toWellFormed();
+}
+
+function cut(text: string, max: number): string {
+  if (text.length <= max) return text;
+  const tail = Math.floor(max / 3);
+  return `${text.slice(0, max - tail - 1)}…${text.slice(text.length - tail)}`;
+}
+
+/** The same for what is of several lines: line ends and tabs stay, and so does the length. */
+export function harmless(text: string): string {
+  return text.replace(HIDDEN, (c) => c === "\n" || c === "\t" ? c : escaped(c)).toWellFormed();
+}
+
 /**
  * A mistake in what the user gave: a flag, a file, a configuration. Scripts print its message as one
- * line, without a stack, and exit with code 2. The message names the file (or flag) and the reason.
+ * line, without a stack, and exit with code 2. The message names the file (or flag) and the reason,
+ * as {@link shown} has it: whoever made the file may have written part of it.
  */
 export class InputError extends Error {
   override name = "InputError";
+  constructor(message: string, options?: ErrorOptions) {
+    super(shown(message), options);
+  }
 }
 
 /** No adapter, or one that lacks what the program needs. Scripts exit with code 3. */

@@ -2,14 +2,21 @@
 
 import cliProgress from "cli-progress";
 import { type Command, CommanderError } from "commander";
-import { CheckFailedError, EXIT, InputError, NoGpuError } from "../errors.ts";
+import { CheckFailedError, EXIT, harmless, InputError, NoGpuError, shown } from "../errors.ts";
 
 /** Parses the command line; wrong use (unknown flags, bad values) exits with code 2, not 1. */
 export function parseArguments(program: Command): void {
   program.exitOverride();
   // Asking the environment about colours would need a permission.
   const plain = () => false;
-  program.configureOutput({ getOutHasColors: plain, getErrHasColors: plain });
+  program.configureOutput({
+    getOutHasColors: plain,
+    getErrHasColors: plain,
+    outputError: (text, write) => {
+      const lines = text.trimEnd().split(/\n(?=\(Did you mean)/);
+      write(`${lines.map((line) => shown(line)).join("\n")}\n`);
+    },
+  });
   try {
     program.parse(Deno.args, { from: "user" });
   } catch (error) {
@@ -18,8 +25,29 @@ export function parseArguments(program: Command): void {
   }
 }
 
+/**
+ * From here on the console prints no control character but line ends and tabs: names come from
+ * files, and a terminal would obey what is hidden in them.
+ */
+function guardConsole(): void {
+  for (const method of ["log", "info", "warn", "error"] as const) {
+    const print = console[method];
+    console[method] = (...values: unknown[]) =>
+      print(
+        ...values.map((value) =>
+          typeof value === "string"
+            ? harmless(value)
+            : value instanceof Error
+            ? harmless(value.stack ?? String(value))
+            : value
+        ),
+      );
+  }
+}
+
 /** Runs a script's body and turns errors into one clear line and the exit code of their kind. */
 export async function main(body: () => Promise<void>): Promise<never> {
+  guardConsole();
   try {
     // `deno task` runs in the repository's root; paths on the command line are the caller's.
     const allowed = Deno.permissions.querySync({ name: "env", variable: "INIT_CWD" });
@@ -46,7 +74,7 @@ export async function main(body: () => Promise<void>): Promise<never> {
 }
 
 export interface Progress {
-  update(done: number, fields?: Record<string, string | number>): void;
+  update(done: number, fields?: Fields): void;
   stop(): void;
 }
 
@@ -69,16 +97,23 @@ export function progressBar(label: string, total: number, format = "", from = 0)
   );
   bar.start(total, from, fields);
   return {
-    update: (done, values) => bar.update(done, values ?? {}),
+    update: (done, values = {}) => bar.update(done, shownFields(values)),
     stop: () => bar.stop(),
   };
+}
+
+type Fields = Record<string, string | number>;
+
+/** Names of slices and files among them: short, and without what a terminal would obey. */
+function shownFields(fields: Fields): Fields {
+  return Object.fromEntries(Object.entries(fields).map(([k, v]) => [k, shown(String(v), 80)]));
 }
 
 /** The same as lines, for a terminal too on which other output goes by. */
 export function progressLines(label: string, total: number, format = "", from = 0): Progress {
   const start = performance.now();
   let last = start;
-  let fields: Record<string, string | number> = {};
+  let fields: Fields = {};
   const print = (done: number) => {
     const seconds = (performance.now() - start) / 1000;
     const eta = done > from ? `${Math.round(seconds / (done - from) * (total - done))} s` : "…";
@@ -89,7 +124,7 @@ export function progressLines(label: string, total: number, format = "", from = 
   return {
     update(done, values) {
       latest = done;
-      fields = { ...fields, ...values };
+      fields = { ...fields, ...shownFields(values ?? {}) };
       if (performance.now() - last < 10_000) return;
       last = performance.now();
       printed = done;

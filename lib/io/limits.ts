@@ -4,13 +4,15 @@
  * and memory grow with its size alone (docs/limits.md has the table). Real files stay far below.
  */
 
+import { SHOWN } from "../errors.ts";
+
 const KiB = 2 ** 10, MiB = 2 ** 20, GiB = 2 ** 30;
 
 export const LIMITS = {
   /** Text that a file or a command line puts before the user's eyes: see lib/errors.ts. */
   text: {
     /** Characters of an error's message, of a note, of a name that is shown. */
-    shown: 300,
+    shown: SHOWN,
     /** Notes kept of one file or series; the rest is counted. */
     notes: 100,
   },
@@ -33,16 +35,27 @@ export const LIMITS = {
   /** Volumes (NIfTI, MetaImage, NRRD, `.npy`, DICOM series): 1024 slices of 512², 256 of 1024². */
   volume: { side: 4096, voxels: 2 ** 28, bytes: GiB },
 
+  /**
+   * A CT series: 896 slices of 1024². Beyond `free` voxels (256 slices of 512²) its files must hold
+   * one byte on disk for `perByte` voxels.
+   */
+  ct: { most: 7 * 2 ** 27, free: 2 ** 26, perByte: 16 },
+
   npy: { header: 64 * KiB, rank: 32 },
 
-  safetensors: { header: 4 * MiB, rank: 32, file: 2 ** 33 },
+  /** Only the header is bounded: 20,000 tensors. The rest must be as long as it says. */
+  safetensors: { header: 4 * MiB, values: 2 ** 18, rank: 32, file: 2 ** 33 },
 
-  /** A DICOM file. `header` is all before the pixel data; `elements` counts nested ones too. */
+  /**
+   * A DICOM file. `header` is all before the pixel data; `elements` counts items and nested ones
+   * too; `inflated` is of a deflated data set; `value` is bytes of a text that is used.
+   */
   dicom: {
     file: 256 * MiB,
+    inflated: 128 * MiB,
+    meta: MiB,
     header: 16 * MiB,
     elements: 2 ** 17,
-    depth: 32,
     value: KiB,
     fragments: 2 ** 16,
   },
@@ -51,10 +64,10 @@ export const LIMITS = {
   dicomObject: { elements: 2 ** 18, frames: 2 ** 14, contours: 2 ** 16, points: 2 ** 22 },
 
   /** `held`: items of all lists, tuples and dicts together, counted each time they are put there. */
-  pickle: { bytes: 16 * MiB, opcodes: 2 ** 20, held: 2 ** 20, text: 4 * KiB, tensors: 2 ** 16 },
+  pickle: { bytes: 16 * MiB, opcodes: 2 ** 20, held: 2 ** 20, text: 64 * KiB, tensors: 2 ** 16 },
 
   /** Weights: AlexNet's are 244 MB. */
-  torch: { file: GiB, zipEntries: 2 ** 16 },
+  torch: { file: GiB },
 
   /** The packed cache: an index of 400,000 slices. */
   packed: { index: 64 * MiB, values: 2 ** 21, depth: 3 },

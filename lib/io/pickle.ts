@@ -5,6 +5,7 @@
  */
 
 import { InputError } from "../errors.ts";
+import { LIMITS } from "./limits.ts";
 
 /** A class or function that the pickle names; nothing is looked up. */
 export class Global {
@@ -42,14 +43,16 @@ export type PyValue =
 export interface PickleHooks {
   /** The globals that may be named, as "module.name". */
   allowed: ReadonlySet<string>;
-  /** Result of calling an allowed global. */
-  call(callee: Global, args: PyValue[]): PyValue;
+  /**
+   * Result of calling an allowed global.
+   * @param hold to be told of how many items the result holds, before it is made.
+   */
+  call(callee: Global, args: PyValue[], hold: (items: number) => void): PyValue;
   persistent(id: PyValue): PyValue;
 }
 
 const MARK = Symbol("mark");
-/** Values on the stack and in the memo are bounded by the pickle's length; this bounds the length. */
-const MAX_PICKLE = 16 * 1024 * 1024;
+const { bytes: MAX_PICKLE, opcodes: MAX_OPCODES, held: MAX_HELD, text: MAX_TEXT } = LIMITS.pickle;
 
 /**
  * Reads the one pickle that starts at `start`.
@@ -68,6 +71,15 @@ export function readPickle(
   const stack: (PyValue | typeof MARK)[] = [];
   const memo = new Map<number, PyValue>();
   const fail = (why: string) => reader.fail(why);
+  // A list may be put in a thousand others, or be copied as often: what counts is not what a pickle
+  // says but what it makes.
+  let opcodes = 0, held = 0;
+  const hold = (items: number) => {
+    held += items;
+    if (held > MAX_HELD) {
+      throw fail(`its pickle's lists and dicts hold more than ${MAX_HELD} items`);
+    }
+  };
   const pop = (): PyValue => {
     const value = stack.pop();
     if (value === undefined || value === MARK) throw fail("its pickle takes from an empty stack");
@@ -81,8 +93,10 @@ export function readPickle(
   const popToMark = (): PyValue[] => {
     const at = stack.lastIndexOf(MARK);
     if (at < 0) throw fail("its pickle has no mark where it needs one");
-    const items = stack.splice(at) as PyValue[];
-    return items.slice(1);
+    const items = stack.slice(at + 1) as PyValue[];
+    stack.length = at;
+    hold(items.length);
+    return items;
   };
   const store = (into: PyValue, pairs: PyValue[]) => {
     if (!(into instanceof PyDict)) throw fail("its pickle sets an item of what is no dict");
@@ -101,6 +115,7 @@ export function readPickle(
 
   for (;;) {
     if (reader.at - start > MAX_PICKLE) throw fail(`its pickle is longer than ${MAX_PICKLE} bytes`);
+    if (++opcodes > MAX_OPCODES) throw fail(`its pickle has more than ${MAX_OPCODES} opcodes`);
     const code = reader.byte();
     switch (code) {
       case 0x80: { // PROTO
@@ -157,7 +172,7 @@ export function readPickle(
         if (!(callee instanceof Global) || !Array.isArray(args)) {
           throw fail("its pickle calls what is no function");
         }
-        stack.push(hooks.call(callee, args));
+        stack.push(hooks.call(callee, args, hold));
         break;
       }
       case 0x51: // BINPERSID
@@ -183,12 +198,14 @@ export function readPickle(
       case 0x85: // TUPLE1
       case 0x86: // TUPLE2
       case 0x87: { // TUPLE3
+        hold(code - 0x84);
         const items = Array.from({ length: code - 0x84 }, pop).reverse();
         stack.push(items);
         break;
       }
       case 0x73: { // SETITEM
         const value = pop(), key = pop();
+        hold(2);
         store(top(), [key, value]);
         break;
       }
@@ -199,6 +216,7 @@ export function readPickle(
       }
       case 0x61: { // APPEND
         const item = pop();
+        hold(1);
         append(top(), [item]);
         break;
       }
@@ -227,6 +245,8 @@ export function readPickle(
     }
   }
 }
+
+const DECODER = new TextDecoder();
 
 /** Bounds-checked little-endian reading. */
 class Reader {
@@ -274,13 +294,14 @@ class Reader {
 
   text(length: number): string {
     const from = this.#take(length);
-    return new TextDecoder().decode(this.bytes.subarray(from, from + length));
+    if (length > MAX_TEXT) throw this.fail(`its pickle has a text of ${length} bytes`);
+    return DECODER.decode(this.bytes.subarray(from, from + length));
   }
 
   line(): string {
-    const end = this.bytes.indexOf(0x0a, this.at);
-    if (end < 0 || end - this.at > 200) throw this.fail("its pickle names a global without an end");
-    const text = this.text(end - this.at);
+    const length = this.bytes.subarray(this.at, this.at + 201).indexOf(0x0a);
+    if (length < 0) throw this.fail("its pickle names a global without an end");
+    const text = this.text(length);
     this.at++;
     return text;
   }

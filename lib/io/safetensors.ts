@@ -4,6 +4,8 @@
  */
 
 import { InputError } from "../errors.ts";
+import { parseJson } from "./json.ts";
+import { LIMITS } from "./limits.ts";
 
 export type TensorData =
   | Uint8Array
@@ -54,8 +56,7 @@ export interface SafetensorsFile {
   tensors: Map<string, SafeTensor>;
 }
 
-const MAX_HEADER = 100_000_000; // safetensors' own limit
-const MAX_RANK = 32;
+const { header: MAX_HEADER, rank: MAX_RANK } = LIMITS.safetensors;
 
 /**
  * Parses a safetensors file. Tensors are views into `bytes` where alignment allows.
@@ -102,18 +103,19 @@ export function parseSafetensors(bytes: Uint8Array, name: string): SafetensorsFi
   return { metadata, tensors: new Map(entries.map(({ key, tensor }) => [key, tensor])) };
 }
 
+/** Of a header: a tensor's shape is an array in its object in the header's. */
+const NESTING = { depth: 3, values: LIMITS.safetensors.values };
+
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function parseHeader(bytes: Uint8Array, fail: (why: string) => Error): Record<string, unknown> {
   if (bytes[0] !== 0x7b) throw fail("header does not start with {");
-  let header: unknown;
-  try {
-    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (error) {
-    throw fail(`header is not JSON (${(error as Error).message})`);
-  }
+  const header = parseJson(bytes, (why) => fail(`header: ${why}`), {
+    bytes: MAX_HEADER,
+    ...NESTING,
+  });
   if (!isObject(header)) throw fail("header is not an object");
   return header;
 }
@@ -223,10 +225,15 @@ export function toFloat32({ dtype, data }: SafeTensor): Float32Array {
       new Float16Array(data.buffer as ArrayBuffer, data.byteOffset, data.length),
     );
   }
-  if (dtype === "BF16") {
-    // bfloat16 is the upper half of a float32.
-    const bits = Uint32Array.from(data as Uint16Array, (half) => half << 16);
-    return new Float32Array(bits.buffer);
-  }
-  return Float32Array.from(data as Iterable<number | bigint>, Number);
+  if (dtype === "BF16") return fromBfloat16(data as Uint16Array);
+  const out = new Float32Array(data.length);
+  for (let i = 0; i < out.length; i++) out[i] = Number(data[i]);
+  return out;
+}
+
+/** bfloat16 is the upper half of a float32. */
+export function fromBfloat16(halves: Uint16Array): Float32Array<ArrayBuffer> {
+  const bits = new Uint32Array(halves.length);
+  for (let i = 0; i < bits.length; i++) bits[i] = halves[i] << 16;
+  return new Float32Array(bits.buffer);
 }

@@ -5,6 +5,9 @@
 
 import { InputError } from "../errors.ts";
 
+const MAX_NAME = 512;
+const DECODER = new TextDecoder();
+
 const END = 0x06054b50, CENTRAL = 0x02014b50, LOCAL = 0x04034b50;
 
 /**
@@ -35,7 +38,8 @@ export function listStoredZip(bytes: Uint8Array, name: string): Map<string, Uint
     const nameLength = view.getUint16(at + 28, true);
     const local = view.getUint32(at + 42, true);
     if (at + 46 + nameLength > end) throw fail(`the zip archive's entry ${i} is cut off`);
-    const path = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + nameLength));
+    if (nameLength > MAX_NAME) throw fail(`a name of ${nameLength} bytes is inside`);
+    const path = DECODER.decode(bytes.subarray(at + 46, at + 46 + nameLength));
     if (flags & 1) throw fail(`"${path}" inside is encrypted`);
     if (method !== 0 || packed !== size) {
       throw fail(`"${path}" inside is compressed; torch.save stores without compression`);

@@ -5,9 +5,11 @@
  */
 
 import { InputError } from "../errors.ts";
+import { LIMITS } from "./limits.ts";
 import { Built, type Global, type PickleHooks, PyDict, PyList, type PyValue } from "./pickle.ts";
 import { readPickle } from "./pickle.ts";
 import { readFileBounded } from "./read.ts";
+import { fromBfloat16 } from "./safetensors.ts";
 import { listStoredZip } from "./stored_zip.ts";
 
 export type TorchData =
@@ -25,24 +27,22 @@ export interface TorchTensor {
   data: TorchData;
 }
 
-type Make = (bytes: ArrayBuffer) => TorchData;
-/** Storage class: bytes per element, and the array over a copy of its bytes. */
+type Make = (buffer: ArrayBuffer, offset: number, count: number) => TorchData;
+/** Storage class: bytes per element, and the array over its bytes, or over a copy that is wider. */
 const STORAGES: Record<string, [size: number, make: Make]> = {
-  FloatStorage: [4, (b) => new Float32Array(b)],
-  DoubleStorage: [8, (b) => new Float64Array(b)],
-  HalfStorage: [2, (b) => new Float32Array(new Float16Array(b))],
-  BFloat16Storage: [2, (b) => {
-    // The upper half of a float32.
-    const bits = Uint32Array.from(new Uint16Array(b), (value) => value << 16);
-    return new Float32Array(bits.buffer);
-  }],
-  LongStorage: [8, (b) => new BigInt64Array(b)],
-  IntStorage: [4, (b) => new Int32Array(b)],
-  ShortStorage: [2, (b) => new Int16Array(b)],
-  CharStorage: [1, (b) => new Int8Array(b)],
-  ByteStorage: [1, (b) => new Uint8Array(b)],
-  BoolStorage: [1, (b) => new Uint8Array(b)],
+  FloatStorage: [4, (b, at, count) => new Float32Array(b, at, count)],
+  DoubleStorage: [8, (b, at, count) => new Float64Array(b, at, count)],
+  HalfStorage: [2, (b, at, count) => new Float32Array(new Float16Array(b, at, count))],
+  BFloat16Storage: [2, (b, at, count) => fromBfloat16(new Uint16Array(b, at, count))],
+  LongStorage: [8, (b, at, count) => new BigInt64Array(b, at, count)],
+  IntStorage: [4, (b, at, count) => new Int32Array(b, at, count)],
+  ShortStorage: [2, (b, at, count) => new Int16Array(b, at, count)],
+  CharStorage: [1, (b, at, count) => new Int8Array(b, at, count)],
+  ByteStorage: [1, (b, at, count) => new Uint8Array(b, at, count)],
+  BoolStorage: [1, (b, at, count) => new Uint8Array(b, at, count)],
 };
+
+const MAX_NAME = 512;
 
 const ALLOWED = new Set([
   "collections.OrderedDict",
@@ -84,11 +84,15 @@ export function parseTorch(bytes: Uint8Array, name: string): Map<string, TorchTe
   // Each tensor that is not its storage as it stands is a copy: bound what all copies may take.
   const budget = { left: 2 * bytes.length };
   // Dicts that hold one another would be walked for ever.
+  const most = LIMITS.pickle.tensors;
   let visits = 0;
   const collect = (dict: PyDict, prefix: string, depth: number) => {
     for (const [key, value] of dict.entries) {
-      if (++visits > 100_000) throw unreadable(name, "more than 100000 entries");
+      if (++visits > most) throw unreadable(name, `more than ${most} entries`);
       if (typeof key !== "string") continue;
+      if (prefix.length + key.length > MAX_NAME) {
+        throw unreadable(name, `a tensor's name is of more than ${MAX_NAME} characters: ${key}`);
+      }
       if (value instanceof View) tensors.set(prefix + key, materialise(value, name, budget));
       else if (value instanceof PyDict && depth < 3) collect(value, `${prefix}${key}.`, depth + 1);
     }
@@ -99,10 +103,10 @@ export function parseTorch(bytes: Uint8Array, name: string): Map<string, TorchTe
   return tensors;
 }
 
-/** Reads a file of at most `maxBytes` (default 1 GiB). */
+/** Reads a file of at most `maxBytes`. Tensors are views of its bytes where alignment allows. */
 export async function readTorch(
   path: string,
-  maxBytes = 2 ** 30,
+  maxBytes: number = LIMITS.torch.file,
 ): Promise<Map<string, TorchTensor>> {
   return parseTorch(await readFileBounded(path, maxBytes), path);
 }
@@ -134,6 +138,11 @@ function parseZip(bytes: Uint8Array, name: string): PyValue {
   return value;
 }
 
+/** For a message. Tuples that share tuples would be written out for ever. */
+function described(value: PyValue): string {
+  return typeof value === "object" ? "(no text and no number)" : `"${value}"`;
+}
+
 const LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn;
 
 function parseLegacy(bytes: Uint8Array, name: string): PyValue {
@@ -142,7 +151,9 @@ function parseLegacy(bytes: Uint8Array, name: string): PyValue {
   const magic = readPickle(bytes, 0, name, refuse);
   if (magic.value !== LEGACY_MAGIC) throw unreadable(name, "not a file of torch.save");
   const version = readPickle(bytes, magic.end, name, refuse);
-  if (version.value !== 1001) throw unreadable(name, `protocol ${String(version.value)}, not 1001`);
+  if (version.value !== 1001) {
+    throw unreadable(name, `protocol ${described(version.value)}, not 1001`);
+  }
   const system = readPickle(bytes, version.end, name, refuse);
   if (
     system.value instanceof PyDict && system.value.entries.get("little_endian") === false
@@ -155,7 +166,7 @@ function parseLegacy(bytes: Uint8Array, name: string): PyValue {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (const key of keys.value.items) {
     const storage = typeof key === "string" ? storages.get(key) : undefined;
-    if (!storage) throw unreadable(name, `it lists storage "${String(key)}", which nothing uses`);
+    if (!storage) throw unreadable(name, `it lists storage ${described(key)}, which nothing uses`);
     if (storage.data) throw unreadable(name, `it lists storage "${key}" twice`);
     if (at + 8 > bytes.length) throw unreadable(name, `truncated before storage "${key}"`);
     const count = view.getBigInt64(at, true);
@@ -176,7 +187,7 @@ function hooks(
 ): PickleHooks {
   return {
     allowed: ALLOWED,
-    call: (callee, args) => call(callee, args, name),
+    call: (callee, args, hold) => call(callee, args, name, hold),
     persistent(id) {
       // ("storage", torch.FloatStorage, key, location, count[, view metadata])
       const [kind, type, key, , count, view] = Array.isArray(id) ? id : [];
@@ -207,13 +218,19 @@ function natural(value: PyValue | undefined): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
-function call(callee: Global, args: PyValue[], name: string): PyValue {
+function call(
+  callee: Global,
+  args: PyValue[],
+  name: string,
+  hold: (items: number) => void,
+): PyValue {
   if (callee.path === "collections.OrderedDict") {
     const dict = new PyDict();
     if (args.length === 0) return dict;
     // Python 2 wrote OrderedDict([[key, value], …]).
     const list = args[0];
     if (args.length === 1 && list instanceof PyList) {
+      hold(list.items.length);
       for (const item of list.items) {
         const pair = item instanceof PyList ? item.items : item;
         if (!Array.isArray(pair) || pair.length !== 2) {
@@ -246,7 +263,8 @@ function fill(storage: Storage, bytes: Uint8Array, name: string) {
         `${storage.type} take ${needed} (truncated?)`,
     );
   }
-  storage.data = make(bytes.slice().buffer);
+  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  storage.data = make(aligned.buffer as ArrayBuffer, aligned.byteOffset, storage.count);
 }
 
 /** The view's elements in C order; the storage itself where it is the view as it stands. */
@@ -275,7 +293,7 @@ function materialise(
     return fits;
   });
   if (contiguous) return { shape: [...shape], data: source.subarray(offset, offset + count) };
-  budget.left -= count * source.BYTES_PER_ELEMENT;
+  budget.left -= count * Math.max(4, source.BYTES_PER_ELEMENT); // small ones take as long
   if (budget.left < 0) throw unreadable(name, "its tensors unroll to more than twice the file");
   const out = new (source.constructor as new (length: number) => TorchData)(count);
   const index = new Array<number>(shape.length).fill(0);

@@ -1,8 +1,8 @@
 /** What the importer needs of a DICOM file's header, on dicom-parser, safe on any bytes. */
 
-import dicomParser from "dicom-parser";
-import { inflateRawSync } from "node:zlib";
 import { InputError } from "../../errors.ts";
+import { LIMITS } from "../../io/limits.ts";
+import { parseDicomBounded } from "./bounded.ts";
 import { TRANSFER_SYNTAXES } from "./transfer_syntax.ts";
 
 /** Vectors are in DICOM patient coordinates: millimetres, +x to the patient's left, +z to the head. */
@@ -56,7 +56,6 @@ interface Element {
   hadUndefinedLength?: boolean;
 }
 interface DataSet {
-  byteArray: Uint8Array;
   elements: Record<string, Element>;
   string(tag: string): string | undefined;
   uint16(tag: string): number | undefined;
@@ -64,9 +63,6 @@ interface DataSet {
 
 /** 1.2.840.10008.1.2 … : digits and dots, at most 64 characters (PS3.5 section 9). */
 const UID = /^[0-9.]{1,64}$/;
-const MAX_TEXT = 1024;
-/** A 512² CT slice is 0.5 MB; nothing that is one slice comes near this. */
-export const MAX_DICOM_BYTES = 2 ** 28;
 
 /** Is this, by its first 132 bytes, a DICOM file (PS3.10 section 7.1)? */
 export function hasDicomMarker(bytes: Uint8Array): boolean {
@@ -83,37 +79,27 @@ export function hasDicomMarker(bytes: Uint8Array): boolean {
 export function parseHeader(bytes: Uint8Array, file: string): ParsedDicom {
   const fail = (why: string) => new InputError(`Cannot read "${file}": ${why}`);
   if (!hasDicomMarker(bytes)) throw fail("not a DICOM file (no DICM marker)");
-  let data: DataSet;
   try {
-    data = dicomParser.parseDicom(bytes, { untilTag: "x7fe00010", inflater });
+    const parsed = parseDicomBounded(bytes, {
+      untilTag: "x7fe00010",
+      header: LIMITS.dicom.header,
+    });
+    return { header: headerOf(parsed.data, file), bytes: parsed.bytes };
   } catch (error) {
-    // dicom-parser throws strings, { exception, dataSet } and, on deep nesting, RangeError.
-    const reason = error instanceof Error
-      ? error.message
-      : String((error as { exception?: unknown })?.exception ?? error);
-    throw fail(`damaged DICOM header: ${reason}`);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new InputError(`Cannot read "${file}": damaged DICOM header: ${reason}`, {
+      cause: error,
+    });
   }
-  try {
-    return { header: headerOf(data, file), bytes: data.byteArray };
-  } catch (error) {
-    throw fail(`damaged DICOM header: ${error instanceof Error ? error.message : error}`);
-  }
-}
-
-/** For dicom-parser: the meta group as it is, then the inflated rest. */
-function inflater(bytes: Uint8Array, position: number): Uint8Array {
-  const rest = inflateRawSync(bytes.subarray(position), { maxOutputLength: MAX_DICOM_BYTES });
-  const whole = new Uint8Array(position + rest.length);
-  whole.set(bytes.subarray(0, position));
-  whole.set(rest, position);
-  return whole;
 }
 
 function headerOf(data: DataSet, file: string): DicomHeader {
   const text = (tag: string): string => {
     const element = data.elements[tag];
     if (!element || element.length === 0) return "";
-    if (element.length > MAX_TEXT) throw new Error(`${tag} is ${element.length} bytes long`);
+    if (element.length > LIMITS.dicom.value) {
+      throw new Error(`${tag} is ${element.length} bytes long`);
+    }
     return (data.string(tag) ?? "").trim();
   };
   const uid = (tag: string): string => {

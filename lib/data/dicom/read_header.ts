@@ -2,7 +2,9 @@
 
 import { InputError } from "../../errors.ts";
 import { asInputError } from "../../io/read.ts";
-import { hasDicomMarker, MAX_DICOM_BYTES, type ParsedDicom, parseHeader } from "./header.ts";
+import { LIMITS } from "../../io/limits.ts";
+import { ExcessError } from "./bounded.ts";
+import { hasDicomMarker, type ParsedDicom, parseHeader } from "./header.ts";
 
 /** Most CT headers are 2 to 10 kB; a second read costs more than the few that are longer. */
 const FIRST_BYTES = 2 ** 14;
@@ -23,8 +25,9 @@ export function readHeader(path: string): ParsedDicom | null {
         return parseHeader(bytes, path);
       } catch (error) {
         // Either the header goes on beyond what was read, or it is damaged: more bytes decide.
-        const size = bytes.length * 8;
-        if (bytes.length > MAX_DICOM_BYTES) throw error;
+        const excess = error instanceof Error && error.cause instanceof ExcessError;
+        if (excess || bytes.length >= LIMITS.dicom.header) throw error;
+        const size = Math.min(bytes.length * 8, LIMITS.dicom.header);
         const longer = new Uint8Array(size);
         longer.set(bytes);
         const more = readUpTo(file, longer, bytes.length);
@@ -53,11 +56,9 @@ function readUpTo(file: Deno.FsFile, into: Uint8Array, from: number): Uint8Array
 export function readWhole(path: string): ParsedDicom {
   let bytes: Uint8Array;
   try {
-    const size = Deno.statSync(path).size;
-    if (size > MAX_DICOM_BYTES) {
-      throw new InputError(
-        `Cannot read "${path}": ${size} bytes, at most ${MAX_DICOM_BYTES} are accepted for a slice`,
-      );
+    const { size } = Deno.statSync(path), most = LIMITS.dicom.file;
+    if (size > most) {
+      throw new InputError(`Cannot read "${path}": ${size} bytes, at most ${most} are accepted`);
     }
     bytes = Deno.readFileSync(path);
   } catch (error) {

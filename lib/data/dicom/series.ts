@@ -1,6 +1,7 @@
 /** One series of DICOM files as a volume: which slices belong together, in which order. */
 
 import { InputError } from "../../errors.ts";
+import { contentExcess } from "../../io/disk.ts";
 import { normalOf, rejection } from "./accept.ts";
 import type { DicomHeader, Vec3 } from "./header.ts";
 import { decodePixels, toHu } from "./pixels.ts";
@@ -49,8 +50,6 @@ export interface CtVolume {
 const SAME_POSITION = 0.01;
 /** A distance this many times the median is a gap. */
 const GAP = 1.5;
-/** 2^30 voxels: four times the longest scan of LIDC-IDRI at 1024². */
-const MAX_VOXELS = 2 ** 30;
 
 /**
  * Reads the series that `files` belong to. Only one file's bytes and the volume are held at a time.
@@ -61,11 +60,10 @@ export async function loadSeries(files: readonly string[]): Promise<CtVolume> {
   const { first, chosen, rejected, notes } = plan;
   const { rows, columns } = first;
   const area = rows * columns;
-  if (chosen.length * area > MAX_VOXELS) {
-    throw new InputError(
-      `Cannot read series ${first.seriesUid}: ${chosen.length} slices of ${columns}×${rows} ` +
-        `exceed ${MAX_VOXELS} voxels`,
-    );
+  const excess = contentExcess(chosen.length * area, chosen.map(({ file }) => file));
+  if (excess) {
+    const slices = `${chosen.length} slices of ${columns}×${rows}`;
+    throw new InputError(`Cannot read series ${first.seriesUid}: ${slices}: ${excess}`);
   }
   const hu = new Int16Array(chosen.length * area);
   const slices: CtSlice[] = [];
