@@ -1,6 +1,5 @@
 /** What an evaluation compares, from a training run or from folders of slices. */
 
-import { parse } from "csv-parse/sync";
 import { basename, join, resolve } from "node:path";
 import {
   type Dataset,
@@ -18,7 +17,9 @@ import { chooseScheduler, modelNotes, type SchedulerChoice } from "../diffusion/
 import { reverseSteps } from "../diffusion/scheduler.ts";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { fromCsvText } from "../io/csv.ts";
+import { fromCsvText, parseCsv } from "../io/csv.ts";
+import { LIMITS } from "../io/limits.ts";
+import { readFileBounded } from "../io/read.ts";
 import { RowCache } from "../io/row_cache.ts";
 import { readJsonObject } from "../nn/pretrained.ts";
 import { runConfig } from "../train/config.ts";
@@ -195,12 +196,7 @@ async function maskSources(folder: string): Promise<Map<string, string>> {
   for (const { name } of await Array.fromAsync(Deno.readDir(folder))) {
     if (!/^images(-\d+-of-\d+)?\.csv$/.test(name)) continue;
     const path = join(folder, name);
-    let rows: Record<string, string>[];
-    try {
-      rows = parse(await Deno.readTextFile(path), { columns: true });
-    } catch (error) {
-      throw new InputError(`Cannot read "${path}": ${(error as Error).message}`);
-    }
+    const rows = parseCsv(await readFileBounded(path, LIMITS.csv.bytes), path);
     for (const { slice = "", lung_mask_of = "" } of rows) {
       sources.set(fromCsvText(slice), fromCsvText(lung_mask_of));
     }

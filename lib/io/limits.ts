@@ -20,11 +20,20 @@ export const LIMITS = {
   /** Configurations, schedulers, manifests, headers of safetensors. */
   json: { bytes: 4 * MiB, depth: 16, values: 2 ** 18 },
 
-  /** metadata.csv, images.csv, split files. */
-  csv: { bytes: 16 * MiB, rows: 2 ** 17, columns: 256, record: 64 * KiB },
+  /** metadata.csv, images.csv; split files are one column. */
+  csv: { bytes: 16 * MiB, rows: 2 ** 17, columns: 256, cells: 2 ** 21, record: 64 * KiB },
 
-  /** LIDC's readings; the longest is below 4 MB, with 60,000 points of outlines. */
-  xml: { bytes: 8 * MiB, elements: 2 ** 19, depth: 32 },
+  /**
+   * LIDC's readings; the longest is below 4 MB, with 60,000 points of outlines. `tags` are opening
+   * and closing ones, `names` different ones, `text` characters of a value that is read.
+   */
+  xml: { bytes: 6 * MiB, tags: 2 ** 19, names: 256, text: 256 },
+
+  /**
+   * What a reading draws: `pixels` of all outlines' boxes, `pairs` of outline points compared to find
+   * out which marks are of one nodule.
+   */
+  reading: { readers: 64, nodules: 2048, outlines: 2 ** 14, pixels: 2 ** 26, pairs: 2 ** 29 },
 
   /** Headers made of lines: MetaImage, NRRD. */
   textHeader: { bytes: 64 * KiB, lines: 1024 },

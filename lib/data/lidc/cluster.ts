@@ -3,6 +3,9 @@
  * outlines come closer than a tolerance (pylidc, Scan.cluster_annotations).
  */
 
+import { InputError } from "../../errors.ts";
+import { LIMITS } from "../../io/limits.ts";
+
 /** Outline points in millimetres: x0, y0, z0, x1, y1, z1, … */
 export type Cloud = Float64Array;
 
@@ -19,7 +22,8 @@ export function clusterMarks(
   tolerance: number,
   most = 4,
 ): { clusters: number[][]; tolerance: number } {
-  const distances = clouds.map((a, i) => clouds.slice(0, i).map((b) => gap(a, b, tolerance)));
+  const parts = clouds.map(runs), budget = { left: LIMITS.reading.pairs };
+  const distances = parts.map((a, i) => parts.slice(0, i).map((b) => gap(a, b, tolerance, budget)));
   for (;;) {
     const clusters = components(distances, tolerance);
     const isTooLarge = clusters.some((members) => members.length > most);
@@ -28,26 +32,64 @@ export function clusterMarks(
   }
 }
 
-/** Smallest distance of two point sets; Infinity where their boxes are already `beyond` apart. */
-function gap(a: Cloud, b: Cloud, beyond: number): number {
-  const boxA = box(a), boxB = box(b);
-  let apart = 0;
-  for (let axis = 0; axis < 3; axis++) {
-    const d = Math.max(0, boxA[axis] - boxB[axis + 3], boxB[axis] - boxA[axis + 3]);
-    apart += d * d;
-  }
-  if (!(apart <= beyond * beyond)) return Infinity;
-  let best = Infinity;
-  for (let i = 0; i < a.length; i += 3) {
-    for (let j = 0; j < b.length; j += 3) {
-      const dx = a[i] - b[j], dy = a[i + 1] - b[j + 1], dz = a[i + 2] - b[j + 2];
-      best = Math.min(best, dx * dx + dy * dy + dz * dz);
-    }
-  }
-  return Math.sqrt(best);
+/** Points of one slice in a row, and the box around them: [lowest x, y, z, highest x, y, z]. */
+interface Run {
+  points: Cloud;
+  box: number[];
 }
 
-function box(cloud: Cloud): number[] {
+function runs(cloud: Cloud): Run[] {
+  const found: Run[] = [];
+  for (let from = 0, to = 3; from < cloud.length; from = to, to += 3) {
+    while (to < cloud.length && cloud[to + 2] === cloud[from + 2]) to += 3;
+    const points = cloud.subarray(from, to);
+    found.push({ points, box: boxOf(points) });
+  }
+  return found;
+}
+
+/**
+ * Smallest distance of two point sets; Infinity where no points are nearer than `beyond`. Slices that
+ * are farther apart than the points found so far are not looked at.
+ * @throws InputError once all calls with this budget have compared too many points.
+ */
+function gap(a: Run[], b: Run[], beyond: number, budget: { left: number }): number {
+  // A little more, for what rounding takes.
+  let best = beyond * beyond * (1 + 1e-12), isFound = false;
+  for (const one of a) {
+    for (const other of b) {
+      const p = one.points, q = other.points, isNear = apart(one.box, other.box) <= best;
+      // To compare boxes takes as long as some points.
+      budget.left -= isNear ? 16 + p.length / 3 * (q.length / 3) : 16;
+      if (budget.left < 0) {
+        throw new InputError("Cannot use the annotations: their outlines have too many points");
+      }
+      if (!isNear) continue;
+      for (let i = 0; i < p.length; i += 3) {
+        for (let j = 0; j < q.length; j += 3) {
+          const dx = p[i] - q[j], dy = p[i + 1] - q[j + 1], dz = p[i + 2] - q[j + 2];
+          const square = dx * dx + dy * dy + dz * dz;
+          if (square > best) continue;
+          best = square;
+          isFound = true;
+        }
+      }
+    }
+  }
+  return isFound ? Math.sqrt(best) : Infinity;
+}
+
+/** Square of the distance of two boxes. */
+function apart(a: number[], b: number[]): number {
+  let sum = 0;
+  for (let axis = 0; axis < 3; axis++) {
+    const d = Math.max(0, a[axis] - b[axis + 3], b[axis] - a[axis + 3]);
+    sum += d * d;
+  }
+  return sum;
+}
+
+function boxOf(cloud: Cloud): number[] {
   const limits = [Infinity, Infinity, Infinity, -Infinity, -Infinity, -Infinity];
   for (let i = 0; i < cloud.length; i++) {
     const axis = i % 3;

@@ -1,5 +1,7 @@
 /** From the readers' marks to nodules on the volume: one mask, one set of ratings for each lesion. */
 
+import { InputError } from "../../errors.ts";
+import { LIMITS } from "../../io/limits.ts";
 import type { CtVolume } from "../dicom/series.ts";
 import { clusterMarks } from "./cluster.ts";
 import { emptyPatch, noduleOnSlice, type PixelPatch } from "./contour.ts";
@@ -9,6 +11,7 @@ import {
   type Characteristics,
   type NoduleMark,
   type Reader,
+  type Roi,
 } from "./xml.ts";
 
 /** What of a volume the annotations are laid upon. */
@@ -49,6 +52,39 @@ export interface ConsensusOptions {
 
 export const CONSENSUS_DEFAULTS: ConsensusOptions = { threshold: 0.5, tolerance: 0 };
 
+/** Pixels that may still be drawn; each of them takes its time and its byte. */
+class Room {
+  #left: number = LIMITS.reading.pixels;
+
+  take(patches: readonly (PixelPatch | Box)[]): void {
+    for (const { width, height } of patches) this.#left -= width * height;
+    if (this.#left < 0) {
+      throw new InputError(
+        `Cannot use the annotations: their outlines span more than ${LIMITS.reading.pixels} pixels`,
+      );
+    }
+  }
+}
+
+interface Box {
+  width: number;
+  height: number;
+}
+
+/** Width and height of the box around outlines, with the free frame that they are drawn in. */
+function boxOf(outlines: readonly Roi[]): Box {
+  let x0 = Infinity, y0 = Infinity, x1 = -Infinity, y1 = -Infinity;
+  for (const { points } of outlines) {
+    for (let i = 0; i < points.length; i += 2) {
+      x0 = Math.min(x0, points[i]);
+      x1 = Math.max(x1, points[i]);
+      y0 = Math.min(y0, points[i + 1]);
+      y1 = Math.max(y1, points[i + 1]);
+    }
+  }
+  return x1 < x0 ? { width: 0, height: 0 } : { width: x1 - x0 + 3, height: y1 - y0 + 3 };
+}
+
 interface Mark {
   reader: number;
   mark: NoduleMark;
@@ -56,7 +92,10 @@ interface Mark {
   cloud: Float64Array;
 }
 
-/** Lays `readers` upon the slices by SOP instance UID; what matches no slice is reported. */
+/**
+ * Lays `readers` upon the slices by SOP instance UID; what matches no slice is reported.
+ * @throws InputError where the marks would take more room or time than {@link LIMITS}.reading allow.
+ */
 export function annotate(
   readers: readonly Reader[],
   grid: Grid,
@@ -64,6 +103,7 @@ export function annotate(
 ): Annotation {
   const bySop = new Map(grid.slices.map((slice, i) => [slice.sopInstance, i]));
   const marks: Mark[] = [], smallSlices = new Set<number>(), notes: string[] = [];
+  const room = new Room();
   let smallMarks = 0, nonNodules = 0;
   for (const reader of readers) {
     nonNodules += reader.nonNodules.length;
@@ -71,7 +111,7 @@ export function annotate(
       const where = `reader ${reader.index + 1}, nodule "${nodule.id}"`;
       const onGrid = placeRois(nodule, bySop, grid, where, notes);
       if (nodule.characteristics) {
-        const mark = drawMark(reader.index, nodule, onGrid, grid);
+        const mark = drawMark(reader.index, nodule, onGrid, grid, room);
         if (mark.patches.size > 0) marks.push(mark);
         else notes.push(`${where}: its outlines hold no pixel`);
       } else {
@@ -84,7 +124,7 @@ export function annotate(
   const { clusters } = clusterMarks(marks.map((m) => m.cloud), tolerance);
   const nodules = clusters.map((members) => {
     if (members.length > 4) notes.push(`${members.length} marks could not be told apart`);
-    return lesion(members.map((i) => marks[i]), grid, options.threshold);
+    return lesion(members.map((i) => marks[i]), grid, options.threshold, room);
   });
   return { nodules, smallSlices, smallMarks, nonNodules, marks: marks.length, notes };
 }
@@ -110,8 +150,11 @@ function placeRois(
       // The border may run one pixel outside a nodule that lies at the edge of the image.
       isInside &&= x >= -1 && y >= -1 && x <= grid.columns && y <= grid.rows;
     }
-    if (isInside) placed.set(slice, [...placed.get(slice) ?? [], roi]);
-    else notes.push(`${where}: an outline lies outside the ${grid.columns}×${grid.rows} image`);
+    if (isInside) {
+      const there = placed.get(slice);
+      if (there) there.push(roi);
+      else placed.set(slice, [roi]);
+    } else notes.push(`${where}: an outline lies outside the ${grid.columns}×${grid.rows} image`);
   }
   return placed;
 }
@@ -121,10 +164,12 @@ function drawMark(
   mark: NoduleMark,
   rois: Map<number, NoduleMark["rois"]>,
   grid: Grid,
+  room: Room,
 ): Mark {
   const patches = new Map<number, PixelPatch>(), cloud: number[] = [];
   const [dy, dx] = grid.pixelSpacing;
   for (const [slice, outlines] of rois) {
+    room.take([boxOf(outlines), ...outlines.map((roi) => boxOf([roi]))]);
     const patch = noduleOnSlice(outlines);
     if (patch) patches.set(slice, patch);
     for (const { points, inclusion } of outlines) {
@@ -137,7 +182,7 @@ function drawMark(
   return { reader, mark, patches, cloud: Float64Array.from(cloud) };
 }
 
-function lesion(marks: Mark[], grid: Grid, threshold: number): Nodule {
+function lesion(marks: Mark[], grid: Grid, threshold: number, room: Room): Nodule {
   // A reader who marked one lesion in two parts has one vote.
   const readers = [...new Set(marks.map((m) => m.reader))];
   const slices = [...new Set(marks.flatMap((m) => [...m.patches.keys()]))].sort((a, b) => a - b);
@@ -150,7 +195,9 @@ function lesion(marks: Mark[], grid: Grid, threshold: number): Nodule {
     for (const reader of readers) {
       const own = marks.filter((m) => m.reader === reader)
         .flatMap((m) => m.patches.get(slice) ?? []);
-      if (own.length > 0) vote(votes, own);
+      if (own.length === 0) continue;
+      room.take([votes]);
+      vote(votes, own);
     }
     // Rounding must not turn 2 of 4 at 50% into a miss.
     const needed = Math.max(1, threshold * readers.length - 1e-9);
@@ -172,15 +219,15 @@ function lesion(marks: Mark[], grid: Grid, threshold: number): Nodule {
 
 /** Adds 1 where any of one reader's patches is set. */
 function vote(votes: PixelPatch, own: PixelPatch[]) {
-  const counted = new Set<number>();
+  const counted = new Uint8Array(votes.bits.length);
   for (const { x0, y0, width, height, bits } of own) {
     for (let i = 0; i < width * height; i++) {
       if (!bits[i]) continue;
       const x = x0 + i % width - votes.x0, y = y0 + Math.floor(i / width) - votes.y0;
-      counted.add(y * votes.width + x);
+      counted[y * votes.width + x] = 1;
     }
   }
-  for (const at of counted) votes.bits[at]++;
+  for (let i = 0; i < counted.length; i++) votes.bits[i] += counted[i];
 }
 
 function meanCharacteristics(marks: Mark[]): Characteristics {

@@ -1,6 +1,6 @@
 /** `metadata.csv` as The Cancer Imaging Archive writes it beside a download. */
 
-import { parse } from "csv-parse/sync";
+import { parseCsv } from "../../io/csv.ts";
 import { InputError } from "../../errors.ts";
 
 export interface MetadataRow {
@@ -12,8 +12,6 @@ export interface MetadataRow {
   images: number | null;
 }
 
-const MAX_BYTES = 2 ** 26;
-
 /**
  * Rows by series UID. Columns are found by name; commas, quotes and line ends within quotes are data.
  * @param name the file's name, for messages.
@@ -21,19 +19,7 @@ const MAX_BYTES = 2 ** 26;
  */
 export function parseMetadata(bytes: Uint8Array, name: string): Map<string, MetadataRow> {
   const fail = (why: string) => new InputError(`Cannot read "${name}": ${why}`);
-  if (bytes.length > MAX_BYTES) throw fail(`${bytes.length} bytes, at most ${MAX_BYTES}`);
-  let records: Record<string, string>[];
-  try {
-    records = parse(new TextDecoder().decode(bytes), {
-      columns: (header: string[]) => header.map((column) => column.trim().toLowerCase()),
-      bom: true,
-      skip_empty_lines: true,
-      trim: true,
-      max_record_size: 2 ** 20,
-    });
-  } catch (error) {
-    throw fail(`not a CSV table: ${error instanceof Error ? error.message : error}`);
-  }
+  const records = parseCsv(bytes, name, true);
   const rows = new Map<string, MetadataRow>();
   for (const record of records) {
     const seriesUid = record["series uid"] ?? record["series instance uid"];

@@ -2,6 +2,7 @@
 
 import { XMLParser, XMLValidator } from "fast-xml-parser";
 import { InputError } from "../../errors.ts";
+import { LIMITS } from "../../io/limits.ts";
 
 /** The nine ratings of a nodule of 3 mm or more, and their highest value (the lowest is 1). */
 export const CHARACTERISTICS = {
@@ -54,8 +55,7 @@ export type LidcFile =
   | { kind: "xray" }
   | { kind: "other"; root: string };
 
-/** The longest file of LIDC-IDRI is below 4 MB. */
-export const MAX_XML_BYTES = 2 ** 25;
+export const MAX_XML_BYTES = LIMITS.xml.bytes;
 const MAX_COORDINATE = 65535;
 
 // deno-lint-ignore no-explicit-any -- an XML tree: every value is checked where it is used
@@ -82,6 +82,8 @@ export function parseLidcXml(bytes: Uint8Array, name: string): LidcFile {
   }
   const text = new TextDecoder().decode(bytes);
   if (/<!(DOCTYPE|ENTITY)/i.test(text)) throw fail("a document type declaration is not accepted");
+  const excess = tagExcess(text);
+  if (excess) throw fail(excess);
   let tree: Tree;
   try {
     // The parser alone is lenient: it would take a truncated file for a shorter one.
@@ -99,6 +101,7 @@ export function parseLidcXml(bytes: Uint8Array, name: string): LidcFile {
     const notes: string[] = [];
     const header = message.ResponseHeader;
     const sessions = asList(message.readingSession);
+    requireReading(sessions);
     if (sessions.length > 4) notes.push(`${sessions.length} readers, LIDC-IDRI has four`);
     return {
       kind: "ct",
@@ -112,12 +115,40 @@ export function parseLidcXml(bytes: Uint8Array, name: string): LidcFile {
   }
 }
 
+/** What there is of tags, without a parser: it takes its time for each, and more for each name. */
+function tagExcess(text: string): string | null {
+  const { tags, names } = LIMITS.xml, seen = new Set<string>();
+  let count = 0;
+  for (let at = text.indexOf("<"); at >= 0; at = text.indexOf("<", at + 1)) {
+    if (++count > tags) return `more than ${tags} tags`;
+    const [name] = /[^\s/>]{0,64}/.exec(text.slice(at + 1, at + 66).replace("/", ""))!;
+    seen.add(name);
+    if (seen.size > names) return `tags of more than ${names} names`;
+  }
+  return null;
+}
+
+function requireReading(sessions: Tree[]) {
+  const { readers, nodules, outlines } = LIMITS.reading;
+  const marks = sessions.flatMap((session) => asList(session.unblindedReadNodule));
+  const rois = marks.reduce((sum, mark) => sum + asList(mark.roi).length, 0);
+  for (
+    const [what, count, most] of [
+      ["readers", sessions.length, readers],
+      ["nodules", marks.length, nodules],
+      ["outlines", rois, outlines],
+    ] as const
+  ) if (count > most) throw new Error(`${count} ${what}, at most ${most} are accepted`);
+}
+
 function asList(value: Tree): Tree[] {
   return Array.isArray(value) ? value : [];
 }
 
 function textOf(value: Tree): string {
-  return typeof value === "string" ? value.trim() : "";
+  if (typeof value !== "string") return "";
+  if (value.length > LIMITS.xml.text) throw new Error(`a value of ${value.length} characters`);
+  return value.trim();
 }
 
 function coordinate(value: Tree, where: string): number {

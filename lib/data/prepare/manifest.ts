@@ -1,7 +1,8 @@
 /** `manifest.json`: everything that was done, written piece by piece however many series there are. */
 
 import { join, relative } from "node:path";
-import { InputError } from "../../errors.ts";
+import { InputError, shown } from "../../errors.ts";
+import { boundedNotes } from "../../io/notes.ts";
 import { temporaryIn } from "../../io/atomic.ts";
 import type { Rejected } from "../dicom/series.ts";
 import { recordPath } from "./series_job.ts";
@@ -94,6 +95,9 @@ async function recordOf(job: SeriesJob): Promise<SeriesRecord> {
   return record;
 }
 
+/** Of the whole folder, of which each annotation file may give one. */
+const MAX_NOTES = 2000;
+
 export interface ManifestHead {
   settings: SeriesSettings & { seed: number; val: number; test: number };
   totals: Totals;
@@ -125,10 +129,10 @@ export async function writeManifest(
         settings: head.settings,
         totals,
         splits: head.splits,
-        notes: head.notes.map(strip),
+        notes: boundedNotes(head.notes.map(strip), MAX_NOTES),
         rejected: head.rejected.map(({ file, reason }) => ({
           file: relative(root, file),
-          reason: strip(reason),
+          reason: shown(strip(reason)),
         })),
       };
       for (const [key, value] of Object.entries(fields)) {

@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { basename, dirname } from "node:path";
 import { InputError } from "../../errors.ts";
+import { LIMITS } from "../../io/limits.ts";
 import { readFileBounded } from "../../io/read.ts";
 import { type Found, type FoundSeries, scanFolder } from "../dicom/scan.ts";
 import type { Rejected } from "../dicom/series.ts";
@@ -96,7 +97,7 @@ async function readMetadata(found: Found, notes: string[]): Promise<Map<string, 
   const all = new Map<string, MetadataRow>();
   for (const path of found.csvFiles) {
     try {
-      for (const [uid, row] of parseMetadata(await readFileBounded(path, 2 ** 26), path)) {
+      for (const [uid, row] of parseMetadata(await readFileBounded(path, LIMITS.csv.bytes), path)) {
         all.set(uid, row);
       }
     } catch (error) {

@@ -4,6 +4,7 @@ import { join, relative } from "node:path";
 import { InputError } from "../../errors.ts";
 import { writeFileAtomic } from "../../io/atomic.ts";
 import { encodeNpy } from "../../io/npy.ts";
+import { boundedNotes } from "../../io/notes.ts";
 import { readFileBounded } from "../../io/read.ts";
 import { loadSeries } from "../dicom/series.ts";
 import type { CtVolume } from "../dicom/series.ts";
@@ -117,7 +118,7 @@ async function writeSlices(job: SeriesJob, folder: string): Promise<SeriesRecord
       file: relative(job.root, file),
       reason: reason.replaceAll(job.root, "…"),
     })),
-    notes,
+    notes: boundedNotes(notes),
     failure: null,
   };
 }
