@@ -195,7 +195,7 @@ export async function openTrainingData(
     count: config.phantom_slices,
     size: 2 * Math.max(height, width),
   });
-  const cache = new SliceCache({ height, width }, window, { antialias: config.antialias });
+  const cache = new SliceCache({ height, width }, window, config);
   return { dataset, cache };
 }
 
@@ -224,7 +224,7 @@ export async function packTrainingData(
       records: dataset.train,
       size: { height, width },
       window: { level: config.window_level, width: config.window_width },
-      prepare: { antialias: config.antialias },
+      prepare: config,
       state: data ? folderState(data) : `phantom ${config.seed}`,
       onDone,
     });

@@ -30,7 +30,7 @@ export async function liveStep(gpu: Gpu, kind: StepKind, config: RunConfig): Pro
   });
   const window = { level: config.window_level, width: config.window_width };
   if (kind === "train") {
-    const cache = new SliceCache(size, window, { antialias: config.antialias });
+    const cache = new SliceCache(size, window, config);
     const trainer = await Trainer.create(gpu, config, train, cache);
     await trainer.runStep();
     await gpu.idle();

@@ -2,7 +2,7 @@
 
 import { InputError } from "../errors.ts";
 import { PHANTOM_SLICES, phantomLabel, phantomSlice } from "./phantom.ts";
-import { resizeBilinear, resizeNearest, type Size } from "./resize.ts";
+import { resizeArea, resizeBilinear, resizeNearest, type Size } from "./resize.ts";
 import { type HuWindow, LUNG_WINDOW, windowHu } from "./window.ts";
 
 /** A slice as stored: planes of [height, width], row by row. */
@@ -87,30 +87,44 @@ export interface PreparedSlice extends Size {
   ct: Float32Array;
   /** 0 or 1. */
   lungMask: Float32Array;
-  /** 0 or 1. */
+  /** 0 or 1; for {@link Condition} `nodule-mask` each pixel's coverage, in steps of 1/255. */
   noduleMask: Float32Array;
-  /** The label in every pixel: the plane that tells the network the class. */
+  /** The plane that tells the network what to make: see {@link Condition}. */
   classMap: Float32Array;
 }
+
+/**
+ * What the network's second plane holds: `class`, the label in every pixel, as the original has it;
+ * or `nodule-mask`, the nodules' mask, so that the network learns where a nodule is. Zeros mean no
+ * nodule in both.
+ */
+export const CONDITIONS = ["class", "nodule-mask"] as const;
+export type Condition = (typeof CONDITIONS)[number];
 
 export interface PrepareOptions {
   /** Look at every CT pixel when shrinking; the original does not, so off by default. */
   antialias?: boolean;
+  /** `class` by default. */
+  condition?: Condition;
 }
 
 /**
- * Loads a slice, windows it to [-1, 1], then resizes: CT bilinearly, masks by nearest neighbour.
+ * Loads a slice, windows it to [-1, 1], then resizes: CT bilinearly, masks by nearest neighbour;
+ * with the condition `nodule-mask` the nodules' mask by area, so that small ones do not vanish.
  * The window comes first so that padding of -3024 HU or metal cannot bleed into its neighbours.
  */
 export async function prepareSlice(
   record: SliceRecord,
   size: Size,
   window: HuWindow = LUNG_WINDOW,
-  { antialias = false }: PrepareOptions = {},
+  { antialias = false, condition = "class" }: PrepareOptions = {},
 ): Promise<PreparedSlice> {
   const slice = await record.load();
   const ct = resizeBilinear(windowHu(slice.ct, window), slice, size, { antialias });
   const mask = (data: Uint8Array) => Float32Array.from(resizeNearest(data, slice, size));
+  const noduleMask = condition === "class"
+    ? mask(slice.noduleMask)
+    : coverage(resizeArea(slice.noduleMask, slice, size));
   return {
     id: record.id,
     patient: record.patient,
@@ -119,15 +133,21 @@ export async function prepareSlice(
     width: size.width,
     ct,
     lungMask: mask(slice.lungMask),
-    noduleMask: mask(slice.noduleMask),
-    classMap: new Float32Array(ct.length).fill(record.label),
+    noduleMask,
+    classMap: condition === "class" ? new Float32Array(ct.length).fill(record.label) : noduleMask,
   };
+}
+
+/** In steps of 1/255, so that a byte holds it; what is covered at all is never 0. */
+export function coverage(share: Float32Array): Float32Array {
+  return share.map((v) => v > 0 ? Math.min(255, Math.max(1, Math.round(v * 255))) / 255 : 0);
 }
 
 /** What is kept of a slice: 6 bytes a pixel. */
 interface Kept {
   ct: Float32Array;
   lungMask: Uint8Array;
+  /** Of 255. */
   noduleMask: Uint8Array;
 }
 
@@ -159,6 +179,7 @@ export class SliceCache {
   async get(record: SliceRecord): Promise<PreparedSlice> {
     const kept = this.#kept.get(record);
     if (kept) {
+      const noduleMask = Float32Array.from(kept.noduleMask, (v) => v / 255);
       return {
         id: record.id,
         patient: record.patient,
@@ -167,8 +188,10 @@ export class SliceCache {
         width: this.size.width,
         ct: kept.ct,
         lungMask: Float32Array.from(kept.lungMask),
-        noduleMask: Float32Array.from(kept.noduleMask),
-        classMap: this.#classMaps[record.label],
+        noduleMask,
+        classMap: this.options.condition === "nodule-mask"
+          ? noduleMask
+          : this.#classMaps[record.label],
       };
     }
     const prepared = await prepareSlice(record, this.size, this.window, this.options);
@@ -177,7 +200,7 @@ export class SliceCache {
       this.#kept.set(record, {
         ct: prepared.ct,
         lungMask: Uint8Array.from(prepared.lungMask),
-        noduleMask: Uint8Array.from(prepared.noduleMask),
+        noduleMask: Uint8Array.from(prepared.noduleMask, (v) => Math.round(v * 255)),
       });
     }
     return prepared;

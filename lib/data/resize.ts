@@ -52,6 +52,21 @@ function antialiasTaps(from: number, to: number): Taps {
   return { start, weights };
 }
 
+/** The share of each input pixel that lies under an output pixel, of the output pixel's own area. */
+function areaTaps(from: number, to: number): Taps {
+  const start = new Int32Array(to), weights: Float32Array[] = [];
+  for (let i = 0; i < to; i++) {
+    const low = i * from / to, high = (i + 1) * from / to;
+    const first = Math.floor(low), end = Math.min(from, Math.ceil(high - 1e-9));
+    start[i] = first;
+    weights.push(Float32Array.from(
+      { length: end - first },
+      (_, j) => (Math.min(high, first + j + 1) - Math.max(low, first + j)) / (high - low),
+    ));
+  }
+  return { start, weights };
+}
+
 /** Columns first, then rows, with a float32 plane between them. */
 function applyTaps(data: ArrayLike<number>, from: Size, to: Size, columns: Taps, rows: Taps) {
   const middle = new Float32Array(from.height * to.width);
@@ -89,6 +104,21 @@ export function resizeBilinear(
   checkSizes(data.length, from, to);
   const taps = antialias ? antialiasTaps : bilinearTaps;
   return applyTaps(data, from, to, taps(from.width, to.width), taps(from.height, to.height));
+}
+
+/**
+ * `mode="area"` for any sizes: the mean over what lies under each output pixel. Of a mask that is its
+ * coverage, in [0, 1], so that what is smaller than a pixel does not vanish.
+ */
+export function resizeArea(data: ArrayLike<number>, from: Size, to: Size): Float32Array {
+  checkSizes(data.length, from, to);
+  return applyTaps(
+    data,
+    from,
+    to,
+    areaTaps(from.width, to.width),
+    areaTaps(from.height, to.height),
+  );
 }
 
 /** `mode="nearest"`: pixel ⌊i·from/to⌋, the scale in float32. */

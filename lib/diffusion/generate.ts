@@ -1,6 +1,6 @@
 /** From jobs to images: batches through the sampler, results handed out one by one. */
 
-import type { PreparedSlice } from "../data/dataset.ts";
+import type { Condition, PreparedSlice } from "../data/dataset.ts";
 import { unwindowHu } from "../data/window.ts";
 import type { HuWindow } from "../data/window.ts";
 import type { Inpainting } from "./inpaint.ts";
@@ -12,6 +12,8 @@ export interface GenerateOptions extends
     SampleRequest,
     "steps" | "cfgScale" | "guidedAt" | "rescale" | "nullClass" | "seed"
   > {
+  /** `nodule-mask`: the second plane is each slice's own, not the job's class value. */
+  readonly condition?: Condition;
   /** Class value at a step, the same for all images, instead of the jobs' own. */
   readonly classAt?: (step: number) => number;
   readonly inpainting?: Inpainting;
@@ -30,7 +32,7 @@ export async function generate(
   take: (job: SamplingJob, image: Float32Array, slice: PreparedSlice) => Promise<void>,
 ): Promise<void> {
   const { batch, height, width } = sampler.options;
-  const { inpainting, resample, watch, classAt, onStep, ...request } = options;
+  const { inpainting, resample, watch, classAt, condition, onStep, ...request } = options;
   const pixels = height * width, rounds = Math.ceil(jobs.length / batch);
   const repeat = (plane: ArrayLike<number>) => {
     const all = new Float32Array(batch * pixels);
@@ -48,10 +50,13 @@ export async function generate(
     const slices = await Promise.all(part.map((job) => job.slice()));
     const lungMask = new Float32Array(batch * pixels);
     slices.forEach((slice, i) => lungMask.set(slice.lungMask, i * pixels));
+    const classMap = condition === "nodule-mask" ? new Float32Array(batch * pixels) : undefined;
+    slices.forEach((slice, i) => classMap?.set(slice.classMap, i * pixels));
     const result = await sampler.sample({
       ...request,
       lungMask,
       classes: part.map((job) => job.classValue),
+      classMap,
       classesAt: classAt && ((step) => part.map(() => classAt(step))),
       images: part.map((job) => job.number),
       keep,

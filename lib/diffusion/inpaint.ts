@@ -39,8 +39,9 @@ const MASK_BYTES = 2 ** 28;
 export async function openInpainting(
   options: { slice: string; region: string; lungMask?: string },
   size: Size,
-  { window, antialias }: SlicePreparation,
+  preparation: SlicePreparation,
 ): Promise<Inpainting> {
+  const { window, antialias } = preparation;
   const notes: string[] = [];
   const loaded = await loadWithMasks(options.slice, options.lungMask, notes);
   const drawn = await readRegion(options.region, options.slice, loaded);
@@ -50,7 +51,7 @@ export async function openInpainting(
     label: 1 as const,
     load: () => Promise.resolve(loaded),
   };
-  const prepared = await prepareSlice(record, size, window, { antialias });
+  const prepared = await prepareSlice(record, size, window, preparation);
   const region = Float32Array.from(resizeNearest(drawn, loaded, size));
   const pixels = region.reduce((a, b) => a + b, 0);
   if (pixels === 0) {

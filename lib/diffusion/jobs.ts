@@ -67,7 +67,7 @@ interface MaskSource {
 
 /** Slices whose lung masks are used: a seeded choice, or all of a split in their order. */
 export function chooseMasks(options: MaskOptions): MaskSource[] {
-  const { split, count, seed, size, preparation: { window, antialias } } = options;
+  const { split, count, seed, size, preparation } = options;
   const dataset = options.dataset ?? openPhantomDataset({
     seed,
     count: Math.max(8, 2 * (count ?? 4)),
@@ -79,7 +79,7 @@ export function chooseMasks(options: MaskOptions): MaskSource[] {
   }
   const source = (record: SliceRecord): MaskSource => ({
     record,
-    slice: () => prepareSlice(record, size, window, { antialias }),
+    slice: () => prepareSlice(record, size, preparation.window, preparation),
   });
   if (count === undefined) return records.map(source);
   const order = new PhiloxStream(seed, 6 * 2 ** 32).shuffle(Uint32Array.from(records, (_, i) => i));

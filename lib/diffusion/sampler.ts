@@ -54,6 +54,8 @@ export interface SampleRequest {
   readonly lungMask: Float32Array<ArrayBuffer>;
   /** One value an image: 1 nodule, 0 none, or between. */
   readonly classes: readonly number[];
+  /** The second plane itself, [N,H,W], in place of one made of `classes`: see `Condition`. */
+  readonly classMap?: Float32Array<ArrayBuffer>;
   /** Other classes at a step; where undefined, `classes` at every step. */
   readonly classesAt?: (step: number) => readonly number[];
   /** What stands for "no class" in the model's training; 0 by default, as the original has it. */
@@ -202,7 +204,7 @@ export class Sampler {
     // The starting noise is step 0 of the stream; reverse steps count from 1.
     const setRng = (step: number) => new Uint32Array([low, high, step, 0]);
     this.#write("lung_mask", request.lungMask);
-    let classMap = this.#classMap(request.classes);
+    let classMap = request.classMap ?? this.#classMap(request.classes);
     const nullMap = this.#classMap(request.classes.map(() => request.nullClass ?? 0));
     this.#write("class_map", classMap);
     this.#write("null_map", nullMap);

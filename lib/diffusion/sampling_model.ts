@@ -1,24 +1,35 @@
 /** A trained model as samplers take it: weights, noise schedule, how slices become planes. */
 
+import { type Condition, CONDITIONS } from "../data/dataset.ts";
 import { type HuWindow, LUNG_WINDOW } from "../data/window.ts";
 import { InputError } from "../errors.ts";
 import type { PretrainedModel } from "../nn/state_dict.ts";
 import { type SchedulerConfig, schedulerConfig } from "./scheduler.ts";
 
-export const ORIGINAL_PREPARATION: SlicePreparation = { window: LUNG_WINDOW, antialias: false };
+export const ORIGINAL_PREPARATION: SlicePreparation = {
+  window: LUNG_WINDOW,
+  antialias: false,
+  condition: "class",
+};
 
 /** How slices become the network's planes. */
 export interface SlicePreparation {
   readonly window: HuWindow;
   /** Look at every CT pixel when shrinking. */
   readonly antialias: boolean;
+  /** What the second plane holds. */
+  readonly condition: Condition;
 }
 
 /** What a run's config.json says about it. */
 export function slicePreparation(config: Record<string, unknown>): SlicePreparation {
   const { window_level: level, window_width: width, antialias } = config;
   const isWindow = typeof level === "number" && typeof width === "number" && width > 0;
-  return { window: isWindow ? { level, width } : LUNG_WINDOW, antialias: antialias === true };
+  return {
+    window: isWindow ? { level, width } : LUNG_WINDOW,
+    antialias: antialias === true,
+    condition: config.condition === "nodule-mask" ? "nodule-mask" : "class",
+  };
 }
 
 /** The same as notes in a scheduler_config.json, of which diffusers takes no notice. */
@@ -26,10 +37,13 @@ export const preparationNotes = (config: {
   readonly window_level: number;
   readonly window_width: number;
   readonly antialias: boolean;
+  readonly condition: Condition;
 }): Record<string, unknown> => ({
   _window_level: config.window_level,
   _window_width: config.window_width,
   _antialias: config.antialias,
+  // Files of the original condition stay as they were.
+  ...config.condition === "class" ? {} : { _condition: config.condition },
 });
 
 /** Stands in where nothing says what a model was trained for: diffusers' own defaults. */
@@ -82,7 +96,10 @@ export function samplingModel(
     scheduler,
     schedulerKnown: true,
     nullClass: typeof scheduler._null_class === "number" ? scheduler._null_class : 0,
-    preparation: isSaid ? slicePreparation(said) : ORIGINAL_PREPARATION,
+    preparation: {
+      ...isSaid ? slicePreparation(said) : ORIGINAL_PREPARATION,
+      condition: conditionOf(scheduler, folder),
+    },
     preparationKnown: isSaid,
     notes: [],
     resolution: [resolution[0], resolution[1]],
@@ -108,6 +125,15 @@ export function modelNotes(model: SamplingModel, ownScheduler = false): string[]
     ...model.notes,
     `${model.folder}: nothing says how it was trained; assumed: ${assumed.join("; ")}`,
   ];
+}
+
+/** What the model's own scheduler_config.json says of its second plane. */
+function conditionOf({ _condition = "class" }: Record<string, unknown>, folder: string): Condition {
+  if (CONDITIONS.includes(_condition as Condition)) return _condition as Condition;
+  throw new InputError(
+    `${folder}: its scheduler_config.json says _condition ${JSON.stringify(_condition)}; ` +
+      `known are ${CONDITIONS.join(", ")}`,
+  );
 }
 
 const SCHEDULERS = {

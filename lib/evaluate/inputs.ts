@@ -63,6 +63,9 @@ export function chooseTestSet(
   return { records, split, notes };
 }
 
+const hashOf = ({ buffer, byteOffset, byteLength }: Float32Array) =>
+  createHash("sha256").update(new Uint8Array(buffer, byteOffset, byteLength)).digest("hex");
+
 export interface GenerateOptions {
   model: SamplingModel;
   height: number;
@@ -99,7 +102,7 @@ export async function generateFor(
   const { model, height, width, steps, cfgScale, seed, kept } = options;
   const pixels = height * width;
   const { config, nullClass } = model;
-  const weights = createHash("sha256").update(new Uint8Array(model.params.buffer)).digest("hex");
+  const weights = hashOf(model.params);
   const common = JSON.stringify({
     weights,
     config,
@@ -112,9 +115,14 @@ export async function generateFor(
   });
   const all = Array.from(real, (_, i) => i);
   const wanted = options.shard ? takeShard(all, options.shard) : all;
-  const paths = wanted.map((i) =>
-    kept.path(common, JSON.stringify({ image: i, class: real[i].label }), real[i].lungMask)
-  );
+  // Of a model that is told where nodules are, the real slice's own are asked for.
+  const isPlaced = model.preparation.condition === "nodule-mask";
+  const nameOf = (i: number) => ({
+    image: i,
+    class: real[i].label,
+    ...isPlaced ? { nodules: hashOf(real[i].noduleMask) } : {},
+  });
+  const paths = wanted.map((i) => kept.path(common, JSON.stringify(nameOf(i)), real[i].lungMask));
   const images: (Float32Array | null)[] = [];
   for (const path of paths) images.push(await kept.read(path, pixels));
   const missing = images.flatMap((image, k) => image ? [] : [k]);
@@ -138,9 +146,12 @@ export async function generateFor(
       const names = Array.from({ length: batch }, (_, i) => wanted[part[i] ?? part.at(-1)!]);
       const lungMask = new Float32Array(batch * pixels);
       names.forEach((name, i) => lungMask.set(real[name].lungMask, i * pixels));
+      const classMap = isPlaced ? new Float32Array(batch * pixels) : undefined;
+      names.forEach((name, i) => classMap?.set(real[name].noduleMask, i * pixels));
       const result = await sampler.sample({
         lungMask,
         classes: names.map((name) => real[name].label),
+        classMap,
         steps,
         cfgScale,
         nullClass,

@@ -144,8 +144,7 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
     }
   }
   const test = chooseTestSet(dataset, count, seed);
-  const load = (record: SliceRecord) =>
-    prepareSlice(record, size, window, { antialias: config.antialias });
+  const load = (record: SliceRecord) => prepareSlice(record, size, window, config);
   const real = await prepare(test.records, load, show, "test slices");
   const train = await prepare(trained.train, load, show, "training slices", options.trainLimit);
   const steps = reverseSteps(chooseScheduler(model, options.scheduler), options.steps);

@@ -1,7 +1,7 @@
 /** Where the trainer's batches come from: slices kept in memory, or a packed file read ahead. */
 
 import type { AugmentOptions } from "../data/augment.ts";
-import type { PreparedSlice, SliceCache, SliceRecord } from "../data/dataset.ts";
+import type { Condition, PreparedSlice, SliceCache, SliceRecord } from "../data/dataset.ts";
 import { type Batch, Prefetcher } from "../data/packed/prefetch.ts";
 import type { BalancedSampler, SamplerState } from "../data/sampler.ts";
 
@@ -9,7 +9,7 @@ import type { BalancedSampler, SamplerState } from "../data/sampler.ts";
 export interface TrainingBatch {
   readonly ct: Float32Array<ArrayBuffer>;
   readonly lungMask: Float32Array<ArrayBuffer>;
-  /** The label in every pixel. */
+  /** What the network is told, see `Condition`. */
   readonly classMap: Float32Array<ArrayBuffer>;
   /** Where the sampler stood after this batch: what a checkpoint after it must hold. */
   readonly position: SamplerState;
@@ -73,6 +73,7 @@ export class PackedBatches implements Batches {
     readonly path: string,
     readonly part: BatchPart,
     readonly augment: AugmentOptions,
+    readonly condition: Condition,
     readonly seed: number,
   ) {}
 
@@ -89,10 +90,11 @@ export class PackedBatches implements Batches {
   }
 
   #start(microStep: number): Prefetcher<SamplerState> {
-    const { sampler, path, augment, seed, part: { first, count } } = this;
+    const { sampler, path, augment, condition, seed, part: { first, count } } = this;
     return new Prefetcher({
       path,
       augment,
+      condition,
       seed,
       next() {
         const indices = sampler.next().slice(first, first + count);

@@ -1,6 +1,7 @@
 /** Everything that decides a training run, in one JSON file; every key is a command-line flag too. */
 
 import { InputError } from "../errors.ts";
+import { type Condition, CONDITIONS } from "../data/dataset.ts";
 import type { Precision } from "../graph/precision.ts";
 import type { BetaSchedule } from "../diffusion/noise_schedule.ts";
 import type { PredictionType } from "../diffusion/scheduler.ts";
@@ -34,6 +35,8 @@ export interface RunConfig {
   prediction_type: PredictionType;
   /** γ of Min-SNR loss weights; null: all timesteps weigh the same. */
   snr_gamma: number | null;
+  /** What the second plane holds: the class in every pixel, or the nodules' mask. */
+  condition: Condition;
   /** Share of slices trained with no class, so that guidance has a true unconditional model. */
   label_dropout: number;
   /** Steps of the sample grids made during training (DDIM). */
@@ -137,6 +140,7 @@ export const RUN_RULES: Readonly<Record<Exclude<keyof RunConfig, "unet" | "resol
   beta_end: real("β of the last timestep", 1e-9, 0.999),
   prediction_type: choice("what the model predicts", ["epsilon", "v_prediction", "sample"]),
   snr_gamma: orNull(real("γ of Min-SNR loss weights, usually 5", 1e-9, 1e9)),
+  condition: choice("what the model is told: the class alone, or where nodules are", CONDITIONS),
   label_dropout: real("share of slices trained with no class, for true guidance", 0, 1),
   ddpm_num_inference_steps: whole("DDIM steps of the grids made while training", 1, 100_000),
   cfg_scale: real("classifier-free guidance scale of the grids", 0, 100),
@@ -161,7 +165,7 @@ export const RUN_RULES: Readonly<Record<Exclude<keyof RunConfig, "unet" | "resol
 };
 
 /** Keys that came later, with what files from before them mean. */
-const NEWER: Partial<RunConfig> = { recompute: false, precision: "f32" };
+const NEWER: Partial<RunConfig> = { recompute: false, precision: "f32", condition: "class" };
 
 const SEED_UNET = {
   in_channels: 3,
@@ -187,6 +191,7 @@ const SHARED = {
   beta_end: 0.02,
   prediction_type: "epsilon",
   snr_gamma: null,
+  condition: "class",
   label_dropout: 0,
   checkpointing_steps: null,
   keep: 3,

@@ -39,7 +39,9 @@ export function drawGrid(
       canvas.image(x, y, { data, width, height }, scale);
       canvas.outline(x, y, { data: lungMask, width, height }, COLOURS.green, scale);
       if (row.nodules) {
-        canvas.outline(x, y, { data: noduleMask, width, height }, COLOURS.yellow, scale);
+        // Where coverage is meant, all that is touched.
+        const touched = Array.from(noduleMask, (v) => v > 0 ? 1 : 0);
+        canvas.outline(x, y, { data: touched, width, height }, COLOURS.yellow, scale);
       }
     });
     y += cellHeight;

@@ -84,10 +84,13 @@ export class Preview {
     const pixels = height * width;
     const slices = [...this.positives, ...this.negatives];
     const lungMask = new Float32Array(slices.length * pixels);
+    const classMap = new Float32Array(slices.length * pixels);
     slices.forEach((s, i) => lungMask.set(s.lungMask, i * pixels));
+    slices.forEach((s, i) => classMap.set(s.classMap, i * pixels));
     const generated = await this.sampler.sample({
       lungMask,
       classes: slices.map((s) => s.label),
+      classMap,
       steps: this.steps,
       cfgScale: config.cfg_scale,
       nullClass: nullClass(config),
@@ -97,10 +100,15 @@ export class Preview {
     });
     const image = (i: number) => generated.subarray(i * pixels, (i + 1) * pixels);
     const n = this.positives.length;
+    const isPlaced = config.condition === "nodule-mask";
     const grid = drawGrid(
       [
         { title: "real, nodule", images: this.positives.map((s) => s.ct), nodules: true },
-        { title: "generated, nodule", images: this.positives.map((_, i) => image(i)) },
+        {
+          title: isPlaced ? "generated, nodule where outlined" : "generated, nodule",
+          images: this.positives.map((_, i) => image(i)),
+          nodules: isPlaced,
+        },
         { title: "real, no nodule", images: this.negatives.map((s) => s.ct) },
         { title: "generated, no nodule", images: this.negatives.map((_, i) => image(n + i)) },
       ].map((row, i) => ({ ...row, conditions: i < 2 ? this.positives : this.negatives })),

@@ -88,7 +88,7 @@ export class Trainer {
     const part = { first: count * (team?.rank ?? 0), count };
     const augment = augmentation(config);
     this.batches = packed
-      ? new PackedBatches(this.sampler, packed, part, augment, config.seed)
+      ? new PackedBatches(this.sampler, packed, part, augment, config.condition, config.seed)
       : new MemoryBatches(this.sampler, records, cache, part);
   }
 

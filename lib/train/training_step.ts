@@ -70,8 +70,9 @@ export function nullClass(config: RunConfig): number {
 }
 
 /**
- * The forward process of a run, as diffusers' scheduler_config.json says it. `_null_class`, of which
- * diffusers takes no notice, says what the class map holds where guidance asks for no class.
+ * The forward process of a run, as diffusers' scheduler_config.json says it. `_null_class` and
+ * `_condition`, of which diffusers takes no notice, say what the class map holds where guidance asks
+ * for no class, and what else.
  */
 export function trainingScheduler(config: RunConfig): Record<string, unknown> {
   return {

@@ -19,7 +19,7 @@ Deno.test("packed batches equal those from memory, and restart where they are to
   const make = () => new BalancedSampler(labels, 4, 9);
   const [a, b] = [make(), make()];
   const memory: Batches = new MemoryBatches(a, dataset.train, cache, part);
-  const ahead: Batches = new PackedBatches(b, path, part, {}, 9);
+  const ahead: Batches = new PackedBatches(b, path, part, {}, "class", 9);
   const compare = async (step: number) => {
     const [x, y] = [await memory.next(step), await ahead.next(step)];
     assert.deepEqual([...y.ct], [...x.ct]);

@@ -2,7 +2,8 @@
  * The packed cache: prepared slices in one file, each found by its number.
  *
  *     "LUNGPACK" · version u32 · record bytes u32
- *     record 0 · record 1 · …        CT float32 [height, width], then two masks a bit a pixel
+ *     record 0 · record 1 · …        CT float32 [height, width], the lungs' mask a bit a pixel,
+ *                                    the nodules' a byte a pixel (of 255)
  *     index                          JSON: PackedIndex
  *     index offset u64 · index bytes u32 · CRC-32 of the index u32 · "LUNGPACK"
  *
@@ -11,7 +12,7 @@
  */
 
 export const MAGIC = "LUNGPACK";
-export const VERSION = 1;
+export const VERSION = 2;
 export const HEAD_BYTES = 16;
 export const FOOT_BYTES = 24;
 /** An index of a million slices is below this. */
@@ -34,7 +35,7 @@ export function maskBytes(pixels: number): number {
 }
 
 export function recordBytes(pixels: number): number {
-  return 4 * pixels + 2 * maskBytes(pixels);
+  return 4 * pixels + maskBytes(pixels) + pixels;
 }
 
 /** A mask of 0 and 1 as bits, the first pixel the lowest. */

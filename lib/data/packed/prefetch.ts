@@ -1,6 +1,7 @@
 /** Batches made ready ahead of their use, by a worker, so that training never waits for the disk. */
 
 import type { AugmentOptions } from "../augment.ts";
+import type { Condition } from "../dataset.ts";
 
 /** Which slices the next batch holds, and which micro-batch it is. */
 export interface BatchRequest<Tag> {
@@ -15,11 +16,11 @@ export interface Batch<Tag> {
   indices: readonly number[];
   microStep: number;
   tag: Tag;
-  /** [batch, height, width] each; CT in [-1, 1], masks 0 or 1. Valid until {@link Prefetcher.recycle}. */
+  /** [batch, height, width] each; CT in [-1, 1], masks in [0, 1]. Valid until {@link Prefetcher.recycle}. */
   ct: Float32Array<ArrayBuffer>;
   lungMask: Float32Array<ArrayBuffer>;
   noduleMask: Float32Array<ArrayBuffer>;
-  /** The label in every pixel. */
+  /** What the network is told, see `Condition`. */
   classMap: Float32Array<ArrayBuffer>;
 }
 
@@ -31,12 +32,20 @@ export interface PrefetchOptions<Tag> {
   /** Batches kept ready. */
   depth?: number;
   augment?: AugmentOptions;
+  /** What the class map holds; `class` by default. */
+  condition?: Condition;
   seed?: number;
 }
 
 /** To the worker. */
 export type ToWorker =
-  | { kind: "open"; path: string; augment: AugmentOptions; seed: number }
+  | {
+    kind: "open";
+    path: string;
+    augment: AugmentOptions;
+    condition: Condition;
+    seed: number;
+  }
   | { kind: "batch"; indices: readonly number[]; microStep: number; buffers: ArrayBuffer[] };
 
 /** From the worker: the buffers of CT, lung mask, nodule mask and class map, or what went wrong. */
@@ -63,7 +72,8 @@ export class Prefetcher<Tag = undefined> {
   #atEnd = false;
   #failure: Error | null = null;
 
-  constructor({ path, next, depth = 3, augment = {}, seed = 0 }: PrefetchOptions<Tag>) {
+  constructor(options: PrefetchOptions<Tag>) {
+    const { path, next, depth = 3, augment = {}, condition = "class", seed = 0 } = options;
     this.#next = next;
     this.#worker = new Worker(new URL("./prefetch_worker.ts", import.meta.url), { type: "module" });
     this.#worker.onmessage = (event: MessageEvent<FromWorker>) => this.#answer(event.data);
@@ -71,7 +81,7 @@ export class Prefetcher<Tag = undefined> {
       event.preventDefault();
       this.#answer({ kind: "error", name: "Error", message: event.message });
     };
-    this.#send({ kind: "open", path, augment, seed });
+    this.#send({ kind: "open", path, augment, condition, seed });
     for (let i = 0; i < Math.max(1, depth); i++) this.#free.push([]);
     this.#fill();
   }

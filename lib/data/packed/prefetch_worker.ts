@@ -4,11 +4,13 @@
 /// <reference lib="deno.worker" />
 
 import { type AugmentOptions, augmentPlane, drawAugmentation, isAugmenting } from "../augment.ts";
+import type { Condition } from "../dataset.ts";
 import type { FromWorker, ToWorker } from "./prefetch.ts";
 import { PackedCache } from "./reader.ts";
 
 let cache: PackedCache | undefined;
 let augment: AugmentOptions = {};
+let condition: Condition = "class";
 let seed = 0;
 
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
@@ -16,6 +18,7 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
     if (data.kind === "open") {
       cache = PackedCache.open(data.path);
       augment = data.augment;
+      condition = data.condition;
       seed = data.seed;
       return;
     }
@@ -45,12 +48,15 @@ function makeBatch(
     const part = (plane: Float32Array) => plane.subarray(i * pixels, (i + 1) * pixels);
     const planes = { ct: part(ct), lungMask: part(lung), noduleMask: part(nodule) };
     from.read(slice, planes);
-    part(classes).fill(labels[slice]);
-    if (!isAugmenting(augment)) return;
-    const how = drawAugmentation(augment, size, seed, microStep, i);
-    augmentPlane(planes.ct.slice(), size, how, false, planes.ct);
-    augmentPlane(planes.lungMask.slice(), size, how, true, planes.lungMask);
-    augmentPlane(planes.noduleMask.slice(), size, how, true, planes.noduleMask);
+    if (isAugmenting(augment)) {
+      const how = drawAugmentation(augment, size, seed, microStep, i);
+      const isMask = condition === "class"; // coverage is resampled as CT is
+      augmentPlane(planes.ct.slice(), size, how, false, planes.ct);
+      augmentPlane(planes.lungMask.slice(), size, how, true, planes.lungMask);
+      augmentPlane(planes.noduleMask.slice(), size, how, isMask, planes.noduleMask);
+    }
+    if (condition === "class") part(classes).fill(labels[slice]);
+    else part(classes).set(planes.noduleMask);
   });
   return buffers;
 }

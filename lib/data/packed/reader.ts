@@ -66,7 +66,8 @@ export class PackedCache {
     }
     planes.ct.set(new Float32Array(record.buffer, 0, pixels));
     unpackBits(record.subarray(4 * pixels), planes.lungMask);
-    unpackBits(record.subarray(4 * pixels + maskBytes(pixels)), planes.noduleMask);
+    const nodule = record.subarray(4 * pixels + maskBytes(pixels));
+    for (let i = 0; i < pixels; i++) planes.noduleMask[i] = nodule[i] / 255;
   }
 
   close(): void {

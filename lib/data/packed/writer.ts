@@ -62,6 +62,7 @@ export function packedKey(options: PackOptions): string {
     window.level,
     window.width,
     prepare.antialias === true,
+    prepare.condition ?? "class",
     state,
   ]));
   for (const { id, label } of records) hash.update(`\n${id}\0${label}`);
@@ -111,7 +112,7 @@ async function writePacked(options: PackOptions, key: string): Promise<void> {
         const slice = await prepareSlice(source, size, window, prepare);
         ct.set(slice.ct);
         packBits(slice.lungMask, lung);
-        packBits(slice.noduleMask, nodule);
+        for (let i = 0; i < pixels; i++) nodule[i] = Math.round(slice.noduleMask[i] * 255);
         index.checksums.push(crc32(record));
         writeAll(file, record);
         options.onDone?.(i + 1);
