@@ -117,7 +117,11 @@ Deno.test("a checkpoint: the averaged weights, or the plain ones, with the run's
     assert.equal(found.params[3], model.params[3] / (unet === "unet_ema" ? 2 : 1));
     assert.equal(typeOf(found.scheduler), "v_prediction");
     assert.equal(found.nullClass, -1);
-    assert.deepEqual(found.preparation, { window: { level: 40, width: 400 }, antialias: true });
+    assert.deepEqual(found.preparation, {
+      window: { level: 40, width: 400 },
+      antialias: true,
+      condition: "class",
+    });
     if (note) assert.match(found.notes[0], note);
     assert.ok(!modelNotes(found).some((line) => line.includes("assumed")));
   }
@@ -127,13 +131,22 @@ Deno.test("a checkpoint: the averaged weights, or the plain ones, with the run's
 });
 
 Deno.test("a checkpoint copied out of its run keeps the window that its scheduler's notes say", async () => {
-  const notes = { _window_level: -500, _window_width: 1400, _antialias: true };
+  const notes = {
+    _window_level: -500,
+    _window_width: 1400,
+    _antialias: true,
+    _condition: "nodule-mask",
+  };
   const run = await makeRun({ ...SCHEDULER, ...notes });
   const away = join(await temporary(), "model");
   await Deno.rename(join(run, STEP), away);
   for (const part of ["", "unet_ema"]) {
     const { preparation, notes } = await loadModelFolder(join(away, part));
-    assert.deepEqual(preparation, { window: { level: -500, width: 1400 }, antialias: true });
+    assert.deepEqual(preparation, {
+      window: { level: -500, width: 1400 },
+      antialias: true,
+      condition: "nodule-mask",
+    });
     assert.ok(!notes.some((note) => note.includes("SHA-256")), "its sums went with it");
   }
 });
