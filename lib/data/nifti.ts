@@ -1,9 +1,9 @@
 /** NIfTI-1 and -2 volumes (`.nii`, `.nii.gz`), turned the way DICOM slices lie. */
 
-import { constants, gunzipSync } from "node:zlib";
 import { isNIFTI, readHeader } from "nifti-reader-js";
 import { InputError } from "../errors.ts";
-import { readFileBounded } from "../io/read.ts";
+import { fileChunks, unzipped } from "../io/chunks.ts";
+import { LIMITS, volumeExcess } from "../io/limits.ts";
 import type { Vec3 } from "./dicom/header.ts";
 
 /** Directions in DICOM patient coordinates (+x left, +y back, +z head) that the volume is turned to. */
@@ -30,8 +30,9 @@ export interface NiftiVolume {
   origin: Vec3;
 }
 
-const MAX_BYTES = 2 ** 30;
-const HEADER_BYTES = 2 ** 16;
+const HEADER_BYTES = 4096;
+/** May lie before the voxels (extensions of the header), and behind them. */
+const MAX_OTHER = 2 ** 24;
 type Reader = (view: DataView, at: number, little: boolean) => number;
 const TYPES: Record<number, { bytes: number; read: Reader }> = {
   2: { bytes: 1, read: (v, at) => v.getUint8(at) },
@@ -46,47 +47,66 @@ const TYPES: Record<number, { bytes: number; read: Reader }> = {
 
 /** Reads a volume. @throws InputError naming the file and the reason. */
 export async function readNifti(path: string, to: Orientation = AXIAL): Promise<NiftiVolume> {
-  return parseNifti(await readFileBounded(path, MAX_BYTES), path, to);
+  return await fromChunks(fileChunks(path, LIMITS.volume.bytes + MAX_OTHER), path, to);
 }
 
 /**
- * Parses a volume, compressed or not. What the header claims is checked before anything of that
- * size is inflated or allocated.
+ * Parses a volume, compressed or not.
  * @throws InputError naming `name` and the reason, whatever the bytes are.
  */
-export function parseNifti(
+export async function parseNifti(
   bytes: Uint8Array,
   name: string,
   to: Orientation = AXIAL,
-): NiftiVolume {
+): Promise<NiftiVolume> {
+  return await fromChunks([bytes], name, to);
+}
+
+/**
+ * A volume from its bytes as they come: a compressed or wide one is never whole in memory. What the
+ * header claims is checked before room is made for it.
+ */
+async function fromChunks(
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  name: string,
+  to: Orientation,
+): Promise<NiftiVolume> {
   const fail = (why: string) => new InputError(`Cannot read "${name}": ${why}`);
-  const isGzip = bytes.length > 2 && bytes[0] === 0x1f && bytes[1] === 0x8b;
-  let start: Uint8Array;
-  try {
-    start = isGzip
-      ? gunzipSync(bytes.subarray(0, HEADER_BYTES), {
-        finishFlush: constants.Z_SYNC_FLUSH,
-        maxOutputLength: 2 ** 27,
-      })
-      : bytes;
-  } catch (error) {
-    throw fail(`damaged gzip data: ${error instanceof Error ? error.message : error}`);
-  }
-  const header = headerOf(start.slice(0, 4096), fail);
-  const { count, type, offset } = header;
-  const need = offset + count * type.bytes;
-  if (need > MAX_BYTES) throw fail(`${need} bytes of voxels, at most ${MAX_BYTES}`);
-  let whole = bytes;
-  if (isGzip) {
-    try {
-      // Little may follow the voxels; more than that is not what the header described.
-      whole = gunzipSync(bytes, { maxOutputLength: need + 2 ** 20 });
-    } catch (error) {
-      throw fail(`damaged gzip data: ${error instanceof Error ? error.message : error}`);
+  let start = new Uint8Array(0), at = 0;
+  let header: Header | undefined, voxels: Turned | undefined;
+  for await (const chunk of unzipped(chunks, fail)) {
+    let piece = chunk;
+    if (!header) {
+      start = joined(start, chunk);
+      if (start.length < HEADER_BYTES) continue;
+      piece = start;
+      header = headerOf(start.slice(0, HEADER_BYTES), fail);
+      voxels = new Turned(header, to, fail);
+    }
+    if (at + piece.length > header.offset) {
+      voxels!.take(at < header.offset ? piece.subarray(header.offset - at) : piece);
+    }
+    at += piece.length;
+    if (at > header.offset + header.count * header.type.bytes + MAX_OTHER) {
+      throw fail(`more than ${MAX_OTHER} bytes behind its voxels`);
     }
   }
-  if (whole.length < need) throw fail(`truncated: ${whole.length} of ${need} bytes`);
-  return turned(header, new DataView(whole.buffer, whole.byteOffset + offset), to, fail);
+  if (!header) { // the whole file is shorter
+    header = headerOf(start, fail);
+    voxels = new Turned(header, to, fail);
+    if (start.length > header.offset) voxels.take(start.subarray(header.offset));
+    at = start.length;
+  }
+  const need = header.offset + header.count * header.type.bytes;
+  if (at < need) throw fail(`truncated: ${at} of ${need} bytes`);
+  return voxels!.volume;
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(a.length + b.length);
+  out.set(a);
+  out.set(b, a.length);
+  return out;
 }
 
 interface Header {
@@ -115,13 +135,12 @@ function headerOf(start: Uint8Array<ArrayBuffer>, fail: (why: string) => Error):
   const dims = [0, 1, 2].map((axis) => axis < rank ? sizes[axis] : 1) as [number, number, number];
   const beyond = sizes.slice(3, rank).find((size) => size > 1);
   if (beyond !== undefined) throw fail(`more than three dimensions: [${sizes.slice(0, rank)}]`);
-  if (dims.some((size) => !Number.isInteger(size) || size < 1 || size > 4096)) {
-    throw fail(`dimensions [${dims}] are not in 1…4096`);
-  }
   const type = TYPES[header.datatypeCode];
   if (!type) throw fail(`data type ${header.datatypeCode} is not supported`);
+  const excess = volumeExcess(dims, type.bytes);
+  if (excess) throw fail(excess);
   const offset = Number(header.vox_offset);
-  if (!(offset >= 0 && offset <= 2 ** 24)) throw fail(`voxels start at byte ${offset}`);
+  if (!(offset >= 0 && offset <= MAX_OTHER)) throw fail(`voxels start at byte ${offset}`);
   const spacing = Array.from(header.pixDims).slice(1, 4).map(Math.abs);
   const hasAffine = header.qform_code > 0 || header.sform_code > 0;
   const affine = hasAffine
@@ -154,51 +173,73 @@ function headerOf(start: Uint8Array<ArrayBuffer>, fail: (why: string) => Error):
   };
 }
 
-/** Copies the voxels so that columns, rows and slices run the way `to` says. */
-function turned(
-  { dims, type, little, slope, intercept, axes, origin }: Header,
-  view: DataView,
-  to: Orientation,
-  fail: (why: string) => Error,
-): NiftiVolume {
-  const dot = (a: Vec3, b: Vec3) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-  const chosen = [to.row, to.column, to.normal].map((wanted) => {
-    const along = axes.map((axis) => dot(axis, wanted) / Math.hypot(...axis));
-    const axis = along.reduce((best, v, i) => Math.abs(v) > Math.abs(along[best]) ? i : best, 0);
-    return { axis, flip: along[axis] < 0 };
-  });
-  if (new Set(chosen.map((c) => c.axis)).size !== 3) throw fail("its axes are oblique");
-  const strides = [1, dims[0], dims[0] * dims[1]];
-  const [c, r, s] = chosen;
-  const columns = dims[c.axis], rows = dims[r.axis], slices = dims[s.axis];
-  const step = (choice: { axis: number; flip: boolean }) =>
-    strides[choice.axis] * (choice.flip ? -1 : 1);
-  let first = 0;
-  const start: Vec3 = [...origin];
-  for (const { axis, flip } of chosen) {
-    if (!flip) continue;
-    first += strides[axis] * (dims[axis] - 1);
-    for (let i = 0; i < 3; i++) start[i] += axes[axis][i] * (dims[axis] - 1);
-  }
-  const values = new Int16Array(slices * rows * columns);
-  const stepC = step(c), stepR = step(r), stepS = step(s);
-  for (let z = 0, at = 0; z < slices; z++) {
-    for (let y = 0; y < rows; y++) {
-      let from = first + z * stepS + y * stepR;
-      for (let x = 0; x < columns; x++, at++, from += stepC) {
-        const value = Math.round(type.read(view, from * type.bytes, little) * slope + intercept);
-        values[at] = value >= -32767 ? Math.min(value, 32767) : -32767; // NaN too is the lowest
-      }
+/** Puts voxels, as they come, where columns, rows and slices run the way `to` says. */
+class Turned {
+  readonly volume: NiftiVolume;
+  readonly #header: Header;
+  /** How far apart neighbours along the file's axes are in the result, and where its first lies. */
+  readonly #steps: [number, number, number] = [0, 0, 0];
+  #to = 0;
+  /** Of the next voxel in the file. */
+  #x = 0;
+  #y = 0;
+  #left: number;
+  /** The beginning of a voxel whose end has not come yet. */
+  #rest = new Uint8Array(0);
+
+  constructor(header: Header, to: Orientation, fail: (why: string) => Error) {
+    const { dims, axes, origin } = header;
+    const dot = (a: Vec3, b: Vec3) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+    const chosen = [to.row, to.column, to.normal].map((wanted) => {
+      const along = axes.map((axis) => dot(axis, wanted) / Math.hypot(...axis));
+      const axis = along.reduce((best, v, i) => Math.abs(v) > Math.abs(along[best]) ? i : best, 0);
+      return { axis, flip: along[axis] < 0 };
+    });
+    if (new Set(chosen.map((c) => c.axis)).size !== 3) throw fail("its axes are oblique");
+    const [c, r, s] = chosen;
+    const columns = dims[c.axis], rows = dims[r.axis], slices = dims[s.axis];
+    const start: Vec3 = [...origin];
+    for (const [{ axis, flip }, stride] of [[c, 1], [r, columns], [s, rows * columns]] as const) {
+      this.#steps[axis] = flip ? -stride : stride;
+      if (!flip) continue;
+      this.#to += stride * (dims[axis] - 1);
+      for (let i = 0; i < 3; i++) start[i] += axes[axis][i] * (dims[axis] - 1);
     }
+    const length = (axis: number) => Math.hypot(...axes[axis]);
+    this.#header = header;
+    this.#left = header.count;
+    this.volume = {
+      slices,
+      rows,
+      columns,
+      values: new Int16Array(header.count),
+      pixelSpacing: [length(r.axis), length(c.axis)],
+      sliceSpacing: length(s.axis),
+      origin: start,
+    };
   }
-  const length = (axis: number) => Math.hypot(...axes[axis]);
-  return {
-    slices,
-    rows,
-    columns,
-    values,
-    pixelSpacing: [length(r.axis), length(c.axis)],
-    sliceSpacing: length(s.axis),
-    origin: start,
-  };
+
+  /** The next bytes of the file's voxels; more than there are voxels is passed over. */
+  take(bytes: Uint8Array): void {
+    const { dims: [width, height], type, little, slope, intercept } = this.#header;
+    const whole = this.#rest.length > 0 ? joined(this.#rest, bytes) : bytes;
+    const view = new DataView(whole.buffer, whole.byteOffset, whole.byteLength);
+    const count = Math.min(this.#left, Math.floor(whole.length / type.bytes));
+    const { values } = this.volume, [stepX, stepY, stepZ] = this.#steps;
+    let to = this.#to, x = this.#x, y = this.#y;
+    for (let i = 0; i < count; i++) {
+      const value = Math.round(type.read(view, i * type.bytes, little) * slope + intercept);
+      values[to] = value >= -32767 ? Math.min(value, 32767) : -32767; // NaN too is the lowest
+      to += stepX;
+      if (++x < width) continue;
+      x = 0;
+      to += stepY - width * stepX;
+      if (++y < height) continue;
+      y = 0;
+      to += stepZ - height * stepY;
+    }
+    [this.#to, this.#x, this.#y] = [to, x, y];
+    this.#left -= count;
+    this.#rest = this.#left > 0 ? whole.slice(count * type.bytes) : new Uint8Array(0);
+  }
 }

@@ -118,7 +118,7 @@ Deno.test("sample in all its modes, from a tiny model", async (t) => {
     const png = decodePng(await Deno.readFile(path("png")));
     assert.ok(png.data instanceof Uint16Array);
     assert.deepEqual([...png.data], [...hu].map((v) => Math.max(0, Math.round(v) + 1024)));
-    const nifti = parseNifti(await Deno.readFile(path("nii.gz")), "nii");
+    const nifti = await parseNifti(await Deno.readFile(path("nii.gz")), "nii");
     assert.deepEqual([...nifti.values], [...hu].map((v) => Math.round(v)));
     const dicom = await Deno.readFile(path("dcm"));
     const pixels = new Int16Array(dicom.slice(-2 * SIZE * SIZE).buffer);

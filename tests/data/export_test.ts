@@ -10,9 +10,9 @@ const [rows, columns] = [5, 7];
 const values = new Float32Array(rows * columns).map((_, i) => -1350 + 40.25 * i);
 const slice = { rows, columns, values, pixelSpacing: [0.75, 0.5] as const, thickness: 2 };
 
-Deno.test("a slice as NIfTI lies as our reader expects an axial slice", () => {
+Deno.test("a slice as NIfTI lies as our reader expects an axial slice", async () => {
   const bytes = encodeNifti({ ...slice, description: "synthetic" });
-  const read = parseNifti(bytes, "slice.nii.gz");
+  const read = await parseNifti(bytes, "slice.nii.gz");
   assert.deepEqual([read.slices, read.rows, read.columns], [1, rows, columns]);
   assert.deepEqual([...read.values], [...values].map(Math.round));
   assert.deepEqual(read.pixelSpacing, [0.75, 0.5]);

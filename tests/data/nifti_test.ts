@@ -20,7 +20,7 @@ for (const name of ["ras.nii.gz", "lps.nii", "permuted_f4.nii.gz"]) {
   });
 }
 
-Deno.test("NIfTI: damage is an InputError naming the file", () => {
+Deno.test("NIfTI: damage is an InputError naming the file", async () => {
   const good = Deno.readFileSync(`${folder}/lps.nii`);
   const huge = good.slice();
   new DataView(huge.buffer).setInt16(42, 4097, true); // dim[1]
@@ -33,7 +33,7 @@ Deno.test("NIfTI: damage is an InputError naming the file", () => {
     ["gzip bomb", gzipSync(new Uint8Array(2 ** 24))],
   ];
   for (const [name, bytes] of cases) {
-    assert.throws(
+    await assert.rejects(
       () => parseNifti(bytes, `${name}.nii`),
       (error: Error) => error instanceof InputError && error.message.includes(`${name}.nii`),
       name,
