@@ -2,8 +2,8 @@
 
 import { basename, dirname, join } from "node:path";
 import { InputError } from "../errors.ts";
-import { readNpy } from "../io/npy_file.ts";
-import { readFileBounded } from "../io/read.ts";
+import { readNpyPlane } from "../io/npy_file.ts";
+import { readPatients } from "./split_file.ts";
 import { linkNotes, walk } from "../io/walk.ts";
 import { type Dataset, type LoadedSlice, MIN_NODULE_PIXELS, type SliceRecord } from "./dataset.ts";
 import type { Size } from "./resize.ts";
@@ -91,8 +91,7 @@ async function split(
   for (const split of SPLITS) {
     const path = files.get(split);
     if (!path) continue;
-    const text = new TextDecoder().decode(await readFileBounded(path, 2 ** 24));
-    for (const patient of text.split(/\r?\n/).map((line) => line.trim()).filter(Boolean)) {
+    for (const patient of await readPatients(path)) {
       const other = splitOf.get(patient);
       if (other && other !== split) {
         throw new InputError(
@@ -121,14 +120,9 @@ async function split(
 
 /** A 2-D array, or the middle slice (index ⌊n/2⌋) of a 3-D one. */
 export async function readPlane(path: string): Promise<{ data: Float32Array } & Size> {
-  const { shape, data } = await readNpy(path);
-  const [height, width] = shape.slice(-2);
-  const depth = shape.length === 3 ? shape[0] : 1;
-  if ((shape.length !== 2 && shape.length !== 3) || data.length === 0) {
-    throw new InputError(`Cannot use "${path}": shape [${shape}] is neither a slice nor a volume`);
-  }
-  const size = height * width, from = Math.floor(depth / 2) * size;
-  const plane = Float32Array.from({ length: size }, (_, i) => Number(data[from + i]));
+  const { shape: [height, width], data } = await readNpyPlane(path);
+  const plane = new Float32Array(data.length);
+  for (let i = 0; i < plane.length; i++) plane[i] = Number(data[i]);
   return { data: plane, height, width };
 }
 

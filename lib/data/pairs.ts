@@ -6,15 +6,16 @@
 
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
-import { parseNpy } from "../io/npy.ts";
+import { LIMITS } from "../io/limits.ts";
+import { readNpyPlane } from "../io/npy_file.ts";
 import { decodePng } from "../io/png.ts";
 import { readFileBounded } from "../io/read.ts";
 import { linkNotes, walk } from "../io/walk.ts";
 import { type Dataset, type LoadedSlice, MIN_NODULE_PIXELS, type SliceRecord } from "./dataset.ts";
+import { readPatients } from "./split_file.ts";
 import { type HuWindow, LUNG_WINDOW } from "./window.ts";
 
 const ENDING = /\.(npy|png)$/i;
-const MAX_BYTES = 2 ** 28;
 type Kind = "image" | "mask" | "nodule";
 
 interface Plane {
@@ -85,21 +86,20 @@ function classify(path: string): { name: string; kind: Kind } {
 }
 
 async function readPlane(path: string): Promise<Plane> {
-  const bytes = await readFileBounded(path, MAX_BYTES);
   if (path.toLowerCase().endsWith(".png")) {
+    const bytes = await readFileBounded(path, LIMITS.image.file);
     const { data, width, height, channels } = decodePng(bytes, path);
     // Gray saved as RGB has three times the same value.
-    const plane = Float32Array.from({ length: width * height }, (_, i) => data[i * channels]);
+    const plane = new Float32Array(width * height);
+    for (let i = 0; i < plane.length; i++) plane[i] = data[i * channels];
     return { data: plane, height, width, full: data instanceof Uint16Array ? 65535 : 255 };
   }
-  const { shape, data } = parseNpy(bytes, path);
-  if (shape.length !== 2 || data.length === 0) {
-    throw new InputError(`Cannot use "${path}": shape [${shape}] is no slice`);
-  }
-  const plane = Float32Array.from(data as ArrayLike<number | bigint>, Number);
+  const { shape: [height, width], data } = await readNpyPlane(path, 2);
+  const plane = new Float32Array(data.length);
+  for (let i = 0; i < plane.length; i++) plane[i] = Number(data[i]);
   const bad = plane.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) throw new InputError(`Cannot use "${path}": value ${plane[bad]} at pixel ${bad}`);
-  return { data: plane, height: shape[0], width: shape[1], full: null };
+  return { data: plane, height, width, full: null };
 }
 
 function labelOf({ data }: Plane): 0 | 1 {
@@ -148,14 +148,9 @@ async function splitByFiles(
   };
   const place = new Map<string, keyof typeof splits>();
   for (const split of ["train", "val", "test"] as const) {
-    let text: string;
-    try {
-      text = await Deno.readTextFile(join(dir, `${split}_patients.txt`));
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) continue;
-      throw error;
-    }
-    for (const patient of text.split(/\r?\n/).map((line) => line.trim()).filter(Boolean)) {
+    const path = join(dir, `${split}_patients.txt`);
+    if (!await Deno.stat(path).then(() => true, () => false)) continue;
+    for (const patient of await readPatients(path)) {
       const other = place.get(patient);
       if (other && other !== split) {
         throw new InputError(`Cannot split "${dir}": ${patient} is in both ${other} and ${split}`);

@@ -3,6 +3,7 @@
 import { InputError } from "../errors.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import type { ReadBytes } from "../io/checked.ts";
+import { parseJsonFile } from "../io/json.ts";
 import { readFileBounded } from "../io/read.ts";
 import { CLASS_KEYS, type SchedulerConfig } from "./scheduler.ts";
 
@@ -20,16 +21,12 @@ export async function readSchedulerFile(
   read: ReadBytes = readFileBounded,
 ): Promise<Record<string, unknown>> {
   const text = new TextDecoder().decode(await read(path, 2 ** 20));
+  // A string without its end is taken to the end of the text: looked for once, not from each quote.
   const plain = text.replace(
-    /("(?:[^"\\]|\\.)*")|-?\bInfinity\b|\bNaN\b/g,
+    /("(?:[^"\\]|\\.)*(?:"|$))|-?\bInfinity\b|\bNaN\b/gs,
     (token, quoted) => quoted ?? `"${token}"`,
   );
-  let value: unknown;
-  try {
-    value = JSON.parse(plain);
-  } catch (error) {
-    throw new InputError(`Cannot read "${path}": ${(error as Error).message}`);
-  }
+  const value = parseJsonFile(plain, path);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new InputError(`Cannot read "${path}": it is not a JSON object`);
   }

@@ -20,7 +20,10 @@ export const LIMITS = {
   /** Configurations, schedulers, manifests, headers of safetensors. */
   json: { bytes: 4 * MiB, depth: 16, values: 2 ** 18 },
 
-  /** metadata.csv, images.csv; split files are one column. */
+  /** Files of patients' names, a line each. */
+  split: { bytes: 16 * MiB, rows: 2 ** 18, name: 256 },
+
+  /** metadata.csv, images.csv. */
   csv: { bytes: 16 * MiB, rows: 2 ** 17, columns: 256, cells: 2 ** 21, record: 64 * KiB },
 
   /**
@@ -50,7 +53,8 @@ export const LIMITS = {
    */
   ct: { most: 7 * 2 ** 27, free: 2 ** 26, perByte: 16 },
 
-  npy: { header: 64 * KiB, rank: 32 },
+  /** `bytes` of the array in memory, counted twice where axes are turned, thrice for `<f2`. */
+  npy: { header: 64 * KiB, rank: 32, bytes: 7 * 2 ** 27 },
 
   /** Only the header is bounded: 20,000 tensors. The rest must be as long as it says. */
   safetensors: { header: 4 * MiB, values: 2 ** 18, rank: 32, file: 2 ** 33 },

@@ -4,6 +4,7 @@
  */
 
 import { InputError } from "../errors.ts";
+import { LIMITS } from "./limits.ts";
 
 export type NpyData =
   | Uint8Array
@@ -26,10 +27,9 @@ export interface NpyArray {
   data: NpyData;
 }
 
-/** Larger files are not read. */
-export const MAX_BYTES = 2 ** 31;
-const MAX_HEADER = 2 ** 16;
-const MAX_RANK = 32; // NumPy's own limit before 2.0
+const { header: MAX_HEADER, rank: MAX_RANK, bytes: MAX_BYTES } = LIMITS.npy;
+/** As many bytes of a file as its header may take. */
+export const HEAD_BYTES = 12 + MAX_HEADER;
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 
 type ArrayMaker = new (buffer: ArrayBuffer) => NpyData;
@@ -48,17 +48,39 @@ const MAKERS: Record<string, ArrayMaker> = {
   u8: BigUint64Array,
 };
 
+export interface NpyHeader {
+  shape: number[];
+  /** As the file says it, for example `<i2`. */
+  dtype: string;
+  fortranOrder: boolean;
+  itemBytes: number;
+  /** Where the data start, and how many bytes they are. */
+  start: number;
+  bytes: number;
+}
+
 /**
  * Parses a `.npy` file's bytes; the result shares no memory with them.
  * @param name the file's name, for messages.
  * @throws InputError naming `name` and the reason, whatever the bytes are.
  */
 export function parseNpy(bytes: Uint8Array, name: string): NpyArray {
+  const header = parseNpyHeader(bytes, bytes.length, name);
+  const buffer = new ArrayBuffer(header.bytes);
+  new Uint8Array(buffer).set(bytes.subarray(header.start));
+  return npyArray(header, buffer);
+}
+
+/**
+ * The header, checked against the length of the file, before room is made for its array.
+ * @param bytes the file's first {@link HEAD_BYTES}, or all of it.
+ * @throws InputError naming `name` and the reason, whatever the bytes are.
+ */
+export function parseNpyHeader(bytes: Uint8Array, fileBytes: number, name: string): NpyHeader {
   const fail = (why: string) => new InputError(`Cannot read "${name}": ${why}`);
   if (bytes.length < 10 || MAGIC.some((byte, i) => bytes[i] !== byte)) {
     throw fail("not a .npy file (it does not start with \\x93NUMPY)");
   }
-  if (bytes.length > MAX_BYTES) throw fail(`${bytes.length} bytes, at most ${MAX_BYTES}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const version = bytes[6];
   if (version < 1 || version > 3) throw fail(`.npy version ${version} is not one of 1, 2, 3`);
@@ -67,37 +89,42 @@ export function parseNpy(bytes: Uint8Array, name: string): NpyArray {
   const length = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
   if (length > MAX_HEADER) throw fail(`header of ${length} bytes, at most ${MAX_HEADER}`);
   if (start + length > bytes.length) throw fail("truncated in the header");
-  const header = parseHeader(
+  const { descr, shape, fortranOrder } = parseHeader(
     new TextDecoder().decode(bytes.subarray(start, start + length)),
     fail,
   );
-
-  const match = /^([<>|=])([a-z])(\d+)$/.exec(header.descr);
-  const Maker = match && MAKERS[match[2] + match[3]];
-  if (!match || !Maker) throw fail(`dtype '${header.descr}' is not supported`);
-  const itemSize = Number(match[3]);
+  const match = /^([<>|=])([a-z])(\d+)$/.exec(descr);
+  if (!match || !MAKERS[match[2] + match[3]]) throw fail(`dtype '${descr}' is not supported`);
+  const itemBytes = Number(match[3]);
   let count = 1;
-  for (const size of header.shape) count *= size;
+  for (const size of shape) count *= size;
+  const need = count * itemBytes, have = fileBytes - start - length;
   // Factors are below 2^53, so a product beyond the bound stays beyond it even after rounding.
-  if (count * itemSize > MAX_BYTES) {
-    throw fail(`shape [${header.shape}] of ${header.descr} exceeds ${MAX_BYTES} bytes`);
+  const held = need * ((fortranOrder ? 2 : 1) + (match[2] === "f" && itemBytes === 2 ? 2 : 0));
+  if (held > MAX_BYTES) {
+    const how = held === need ? "" : " while it is turned or widened";
+    throw fail(`shape [${shape}] of ${descr} exceeds ${MAX_BYTES} bytes${how}`);
   }
-  const need = count * itemSize, have = bytes.length - start - length;
   if (have !== need) {
     throw fail(
       `${have < need ? "truncated" : "too long"}: ${have} bytes of data where shape ` +
-        `[${header.shape}] of ${header.descr} takes ${need}`,
+        `[${shape}] of ${descr} takes ${need}`,
     );
   }
-  const buffer = new ArrayBuffer(need);
+  return { shape, dtype: descr, fortranOrder, itemBytes, start: start + length, bytes: need };
+}
+
+/** The array of a header and its data, which become part of it. */
+export function npyArray(header: NpyHeader, buffer: ArrayBuffer): NpyArray {
+  const { shape, dtype, itemBytes } = header, kind = dtype[1];
   const raw = new Uint8Array(buffer);
-  raw.set(bytes.subarray(start + length));
-  if (match[1] === ">" && itemSize > 1) reverseItems(raw, itemSize);
-  let data: NpyData = new Maker(buffer);
-  if (match[2] === "f" && itemSize === 2) data = new Float32Array(new Float16Array(buffer));
-  if (match[2] === "b") data = (data as Uint8Array).map((value) => value ? 1 : 0);
-  if (header.fortranOrder) data = toCOrder(data, header.shape);
-  return { shape: header.shape, dtype: header.descr, data };
+  if (dtype[0] === ">" && itemBytes > 1) reverseItems(raw, itemBytes);
+  if (kind === "b") { for (let i = 0; i < raw.length; i++) raw[i] = raw[i] ? 1 : 0; }
+  let data: NpyData = kind === "f" && itemBytes === 2
+    ? new Float32Array(new Float16Array(buffer))
+    : new MAKERS[kind + itemBytes](buffer);
+  if (header.fortranOrder) data = toCOrder(data, shape);
+  return { shape, dtype, data };
 }
 
 /** The three keys of the header's Python dictionary, in any order, and nothing else. */
@@ -124,7 +151,9 @@ function parseHeader(text: string, fail: (why: string) => Error) {
 }
 
 function reverseItems(raw: Uint8Array, itemSize: number) {
-  for (let at = 0; at < raw.length; at += itemSize) raw.subarray(at, at + itemSize).reverse();
+  for (let at = 0; at < raw.length; at += itemSize) {
+    for (let i = at, j = at + itemSize - 1; i < j; i++, j--) [raw[i], raw[j]] = [raw[j], raw[i]];
+  }
 }
 
 function toCOrder(data: NpyData, shape: number[]): NpyData {

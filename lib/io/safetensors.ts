@@ -58,12 +58,44 @@ export interface SafetensorsFile {
 
 const { header: MAX_HEADER, rank: MAX_RANK } = LIMITS.safetensors;
 
+/** Where a tensor's bytes are, from the end of the header. */
+interface Entry {
+  key: string;
+  dtype: SafetensorsDtype;
+  shape: number[];
+  begin: number;
+  end: number;
+}
+
 /**
  * Parses a safetensors file. Tensors are views into `bytes` where alignment allows.
  * @param name the file's name, for messages.
  * @throws InputError naming `name` and the reason, whatever the bytes are.
  */
 export function parseSafetensors(bytes: Uint8Array, name: string): SafetensorsFile {
+  const { metadata, start, entries } = parseSafetensorsHeader(bytes, bytes.length, name);
+  const tensors = new Map<string, SafeTensor>();
+  for (const { key, dtype, shape, begin, end } of entries) {
+    const Maker: DataMaker = MAKERS[dtype];
+    let from = bytes.subarray(start + begin, start + end);
+    if (from.byteOffset % Maker.BYTES_PER_ELEMENT !== 0) from = from.slice();
+    const count = from.length / Maker.BYTES_PER_ELEMENT;
+    const data = new Maker(from.buffer as ArrayBuffer, from.byteOffset, count);
+    tensors.set(key, { dtype, shape, data });
+  }
+  return { metadata, tensors };
+}
+
+/**
+ * The header, checked against the length of the file.
+ * @param bytes the beginning of the file, with all of its header if that is of a length accepted.
+ * @throws InputError naming `name` and the reason, whatever the bytes are.
+ */
+export function parseSafetensorsHeader(
+  bytes: Uint8Array,
+  fileBytes: number,
+  name: string,
+): { metadata: Record<string, string>; start: number; entries: Entry[] } {
   const fail = (why: string) => new InputError(`Cannot read "${name}": ${why}`);
   if (bytes.length < 8) throw fail(`${bytes.length} bytes, too short for a safetensors file`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -73,11 +105,11 @@ export function parseSafetensors(bytes: Uint8Array, name: string): SafetensorsFi
   }
   const start = 8 + Number(headerLength);
   if (start > bytes.length) {
-    throw fail(`truncated: header of ${headerLength} bytes in a file of ${bytes.length}`);
+    throw fail(`truncated: header of ${headerLength} bytes in a file of ${fileBytes}`);
   }
   const header = parseHeader(bytes.subarray(8, start), fail);
   const metadata: Record<string, string> = {};
-  const entries: { key: string; begin: number; end: number; tensor: SafeTensor }[] = [];
+  const entries: Entry[] = [];
   for (const [key, value] of Object.entries(header)) {
     if (key === "__metadata__") {
       if (!isObject(value)) throw fail("__metadata__ is not an object");
@@ -86,7 +118,7 @@ export function parseSafetensors(bytes: Uint8Array, name: string): SafetensorsFi
         Object.defineProperty(metadata, k, { value: v, enumerable: true, writable: true });
       }
     } else {
-      entries.push({ key, ...parseEntry(key, value, bytes, start, fail) });
+      entries.push(parseEntry(key, value, fileBytes - start, fail));
     }
   }
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
@@ -97,10 +129,10 @@ export function parseSafetensors(bytes: Uint8Array, name: string): SafetensorsFi
     }
     at = end;
   }
-  if (start + at !== bytes.length) {
-    throw fail(`${bytes.length - start} bytes of data where the tensors take ${at}`);
+  if (start + at !== fileBytes) {
+    throw fail(`${fileBytes - start} bytes of data where the tensors take ${at}`);
   }
-  return { metadata, tensors: new Map(entries.map(({ key, tensor }) => [key, tensor])) };
+  return { metadata, start, entries };
 }
 
 /** Of a header: a tensor's shape is an array in its object in the header's. */
@@ -127,10 +159,9 @@ function isSizes(value: unknown): value is number[] {
 function parseEntry(
   key: string,
   value: unknown,
-  bytes: Uint8Array,
-  start: number,
+  dataBytes: number,
   fail: (why: string) => Error,
-): { begin: number; end: number; tensor: SafeTensor } {
+): Entry {
   if (!isObject(value)) throw fail(`tensor "${key}" is not described by an object`);
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string" || !Object.hasOwn(MAKERS, dtype)) {
@@ -140,21 +171,17 @@ function parseEntry(
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[0] > offsets[1]) {
     throw fail(`tensor "${key}" has bad data_offsets`);
   }
-  const Maker: DataMaker = MAKERS[dtype as SafetensorsDtype];
-  const count = shape.reduce((a, b) => a * b, 1);
-  const need = count * Maker.BYTES_PER_ELEMENT, [begin, end] = offsets;
+  const count = shape.reduce((a, b) => a * b, 1), [begin, end] = offsets;
+  const need = count * MAKERS[dtype as SafetensorsDtype].BYTES_PER_ELEMENT;
   if (need !== end - begin) {
     throw fail(
       `tensor "${key}" spans ${end - begin} bytes where ${dtype} [${shape}] takes ${need}`,
     );
   }
-  if (start + end > bytes.length) {
-    throw fail(`truncated: tensor "${key}" ends at ${start + end} in a file of ${bytes.length}`);
+  if (end > dataBytes) {
+    throw fail(`truncated: tensor "${key}" ends at ${end} of ${dataBytes} bytes of data`);
   }
-  let from = bytes.subarray(start + begin, start + end);
-  if (from.byteOffset % Maker.BYTES_PER_ELEMENT !== 0) from = from.slice();
-  const data = new Maker(from.buffer as ArrayBuffer, from.byteOffset, count);
-  return { begin, end, tensor: { dtype: dtype as SafetensorsDtype, shape, data } };
+  return { key, dtype: dtype as SafetensorsDtype, shape, begin, end };
 }
 
 /** A safetensors file as one array; see {@link safetensorsParts}. */

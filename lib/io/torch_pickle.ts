@@ -5,6 +5,7 @@
  */
 
 import { InputError } from "../errors.ts";
+import { requireDense } from "./disk.ts";
 import { LIMITS } from "./limits.ts";
 import { Built, type Global, type PickleHooks, PyDict, PyList, type PyValue } from "./pickle.ts";
 import { readPickle } from "./pickle.ts";
@@ -108,6 +109,7 @@ export async function readTorch(
   path: string,
   maxBytes: number = LIMITS.torch.file,
 ): Promise<Map<string, TorchTensor>> {
+  requireDense(path);
   return parseTorch(await readFileBounded(path, maxBytes), path);
 }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import type { ReadBytes } from "../io/checked.ts";
+import { parseJsonFile } from "../io/json.ts";
 import { readFileBounded } from "../io/read.ts";
 import { encodeSafetensors } from "../io/safetensors.ts";
 import { writeSafetensors } from "../io/safetensors_file.ts";
@@ -22,13 +23,7 @@ export async function readJsonObject(
   path: string,
   read: ReadBytes = readFileBounded,
 ): Promise<Record<string, unknown>> {
-  const text = new TextDecoder().decode(await read(path, 2 ** 20));
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new InputError(`Cannot read "${path}": ${(error as Error).message}`);
-  }
+  const value = parseJsonFile(await read(path, 2 ** 20), path);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new InputError(`Cannot read "${path}": it is not a JSON object`);
   }

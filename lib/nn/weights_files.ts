@@ -3,9 +3,11 @@
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import type { ReadBytes } from "../io/checked.ts";
+import { parseJsonFile } from "../io/json.ts";
 import { LIMITS } from "../io/limits.ts";
 import { parseSafetensors, type SafeTensor } from "../io/safetensors.ts";
-import { MAX_BYTES } from "../io/safetensors_file.ts";
+import { requireDense } from "../io/disk.ts";
+import { MAX_BYTES, requireSafetensors } from "../io/safetensors_file.ts";
 import { parseTorch, type TorchTensor } from "../io/torch_pickle.ts";
 
 export const WEIGHTS_NAME = "diffusion_pytorch_model.safetensors";
@@ -74,13 +76,7 @@ async function firstOf(folder: string): Promise<string> {
 
 /** File → names of the tensors that the index says are in it. */
 async function shardsOf(path: string, read: ReadBytes): Promise<Map<string, string[]>> {
-  let index: unknown;
-  try {
-    index = JSON.parse(new TextDecoder().decode(await read(path, 2 ** 24)));
-  } catch (error) {
-    if (error instanceof InputError) throw error;
-    throw new InputError(`Cannot read "${path}": ${(error as Error).message}`);
-  }
+  const index = parseJsonFile(await read(path, LIMITS.json.bytes), path);
   const map = (index as { weight_map?: unknown } | null)?.weight_map;
   if (typeof map !== "object" || map === null) {
     throw new InputError(`Cannot read "${path}": weight_map is missing`);
@@ -104,7 +100,11 @@ async function shardsOf(path: string, read: ReadBytes): Promise<Map<string, stri
 }
 
 async function tensorsOf(path: string, read: ReadBytes): Promise<Map<string, SafeTensor>> {
-  if (!path.endsWith(".bin")) return parseSafetensors(await read(path, MAX_BYTES), path).tensors;
+  requireDense(path);
+  if (!path.endsWith(".bin")) {
+    await requireSafetensors(path);
+    return parseSafetensors(await read(path, MAX_BYTES), path).tensors;
+  }
   const tensors = parseTorch(await read(path, LIMITS.torch.file), path);
   return new Map([...tensors].map(([name, tensor]) => [name, asSafeTensor(tensor, name, path)]));
 }

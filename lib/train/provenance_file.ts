@@ -4,6 +4,9 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Dataset } from "../data/dataset.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { parseJsonFile } from "../io/json.ts";
+import { LIMITS } from "../io/limits.ts";
+import { readFileBounded } from "../io/read.ts";
 import { commitOf, datasetHash } from "./provenance.ts";
 import type { Trainer } from "./trainer.ts";
 
@@ -64,7 +67,8 @@ async function session(trainer: Trainer): Promise<Session> {
 /** Reads a run's provenance; undefined where it has none, or one that cannot be read. */
 export async function readProvenance(run: string): Promise<Provenance | undefined> {
   try {
-    return JSON.parse(await Deno.readTextFile(join(run, PROVENANCE_NAME)));
+    const path = join(run, PROVENANCE_NAME);
+    return parseJsonFile(await readFileBounded(path, LIMITS.json.bytes), path) as Provenance;
   } catch {
     return undefined;
   }

@@ -5,6 +5,9 @@ import type { DeviceProfile } from "../graph/op.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { PlanOptions } from "../gpu/planner.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { parseJsonFile } from "../io/json.ts";
+import { LIMITS } from "../io/limits.ts";
+import { readFileBounded } from "../io/read.ts";
 import { type Choices, chooseBy, hashText } from "./choices.ts";
 
 interface ChoiceFile {
@@ -42,7 +45,7 @@ export function choicesPath(profile: DeviceProfile, adapter: string): string | u
 export async function readChoices(path: string, adapter: string): Promise<Choices> {
   let file: ChoiceFile;
   try {
-    file = JSON.parse(await Deno.readTextFile(path));
+    file = parseJsonFile(await readFileBounded(path, LIMITS.json.bytes), path) as ChoiceFile;
   } catch {
     return {};
   }

@@ -3,6 +3,7 @@
 import { InputError } from "../errors.ts";
 import type { PlanOptions } from "../gpu/planner.ts";
 import type { Precision } from "../graph/precision.ts";
+import { parseJson } from "../io/json.ts";
 import { type SafeTensor, toFloat32 } from "../io/safetensors.ts";
 import { readSafetensors } from "../io/safetensors_file.ts";
 
@@ -36,12 +37,10 @@ export async function readCase(file: string): Promise<ReferenceCase> {
   if (!metadata.kind || !metadata.config) {
     throw new InputError(`${file}: no reference case: its metadata has no kind and config`);
   }
-  let config: unknown;
-  try {
-    config = JSON.parse(metadata.config);
-  } catch (error) {
-    throw new InputError(`${file}: config is not JSON: ${(error as Error).message}`);
-  }
+  const config = parseJson(
+    metadata.config,
+    (why) => new InputError(`${file}: its config cannot be read: ${why}`),
+  );
   if (typeof config !== "object" || config === null || Array.isArray(config)) {
     throw new InputError(`${file}: config must be a JSON object`);
   }

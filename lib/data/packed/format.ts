@@ -15,8 +15,6 @@ export const MAGIC = "LUNGPACK";
 export const VERSION = 2;
 export const HEAD_BYTES = 16;
 export const FOOT_BYTES = 24;
-/** An index of a million slices is below this. */
-export const MAX_INDEX_BYTES = 2 ** 29;
 
 export interface PackedIndex {
   /** Of the sources and settings that the content follows from. */

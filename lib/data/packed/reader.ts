@@ -2,13 +2,14 @@
 
 import { crc32 } from "node:zlib";
 import { InputError } from "../../errors.ts";
+import { parseJson } from "../../io/json.ts";
+import { LIMITS } from "../../io/limits.ts";
 import { asInputError } from "../../io/read.ts";
 import {
   FOOT_BYTES,
   HEAD_BYTES,
   MAGIC,
   maskBytes,
-  MAX_INDEX_BYTES,
   type PackedIndex,
   recordBytes,
   unpackBits,
@@ -100,16 +101,28 @@ function readIndex(file: Deno.FsFile, path: string): PackedIndex {
     throw fail(`version ${head.getUint32(8, true)}, this program reads ${VERSION}`);
   }
   const offset = Number(foot.getBigUint64(0, true)), length = foot.getUint32(8, true);
-  if (length > MAX_INDEX_BYTES || offset + length + FOOT_BYTES !== size) throw fail("damaged");
+  if (length > LIMITS.packed.index || offset + length + FOOT_BYTES !== size) throw fail("damaged");
   const text = new Uint8Array(length);
   readAt(file, offset, text, path);
   if (crc32(text) !== foot.getUint32(12, true)) throw fail("its index is damaged");
-  // The checksum held, so this is what the writer wrote.
-  const index: PackedIndex = JSON.parse(new TextDecoder().decode(text));
+  const index = parseJson(text, fail, { bytes: LIMITS.packed.index, ...LIMITS.packed });
+  // Anyone can make a checksum.
+  if (!isIndex(index)) throw fail("its index is not one");
   const bytes = recordBytes(index.height * index.width);
   if (
     bytes !== head.getUint32(12, true) || offset !== HEAD_BYTES + bytes * index.ids.length ||
     index.checksums.length !== index.ids.length
   ) throw fail("damaged");
   return index;
+}
+
+function isIndex(value: unknown): value is PackedIndex {
+  const { key, height, width, ids, patients, labels, checksums } = (value ?? {}) as PackedIndex;
+  const isSide = (size: unknown) =>
+    Number.isInteger(size) && Number(size) >= 1 && Number(size) <= LIMITS.image.side;
+  const texts = (list: unknown) => Array.isArray(list) && list.every((v) => typeof v === "string");
+  const numbers = (list: unknown) => Array.isArray(list) && list.every(Number.isInteger);
+  return typeof key === "string" && isSide(height) && isSide(width) && texts(ids) &&
+    texts(patients) && numbers(labels) && numbers(checksums) && ids.length === patients.length &&
+    ids.length === labels.length && labels.every((label) => label === 0 || label === 1);
 }

@@ -2,7 +2,8 @@
 
 import { createHash } from "node:crypto";
 import { InputError } from "../../errors.ts";
-import { parseNpy } from "../../io/npy.ts";
+import { LIMITS } from "../../io/limits.ts";
+import { readNpy } from "../../io/npy_file.ts";
 import { decodePng } from "../../io/png.ts";
 import { readFileBounded } from "../../io/read.ts";
 import type { CtVolume } from "../dicom/series.ts";
@@ -19,7 +20,6 @@ export interface LungMaskIndex {
 }
 
 const ENDING = /\.(npy|png|nii|nii\.gz)$/i;
-const MAX_BYTES = 2 ** 31;
 /** One index serves all series of a process. */
 const indices = new Map<string, LungMaskIndex>();
 
@@ -101,11 +101,11 @@ async function readMask(
   const lower = path.toLowerCase();
   let values: ArrayLike<number | bigint>, shape: number[];
   if (lower.endsWith(".npy")) {
-    const array = parseNpy(await readFileBounded(path, MAX_BYTES), path);
+    const array = await readNpy(path);
     values = array.data;
     shape = array.shape;
   } else if (lower.endsWith(".png")) {
-    const image = decodePng(await readFileBounded(path, 2 ** 28), path);
+    const image = decodePng(await readFileBounded(path, LIMITS.image.file), path);
     if (image.channels !== 1) throw new InputError(`Cannot use "${path}": a mask has one channel`);
     values = image.data;
     shape = [image.height, image.width];

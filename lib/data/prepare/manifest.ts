@@ -2,6 +2,7 @@
 
 import { join, relative } from "node:path";
 import { InputError, shown } from "../../errors.ts";
+import { parseJsonFile } from "../../io/json.ts";
 import { boundedNotes } from "../../io/notes.ts";
 import { temporaryIn } from "../../io/atomic.ts";
 import type { Rejected } from "../dicom/series.ts";
@@ -33,13 +34,14 @@ export interface Totals {
 /** The record of a series, or null where there is none that belongs to this job as it is now. */
 export async function readRecord(job: SeriesJob): Promise<SeriesRecord | null> {
   try {
-    const record: SeriesRecord = JSON.parse(await Deno.readTextFile(recordPath(job)));
+    const path = recordPath(job);
+    const record = parseJsonFile(await Deno.readTextFile(path), path) as SeriesRecord;
     if (record.version !== RECORD_VERSION || record.key !== job.key) return null;
     // A user may have deleted slices to save room: then the series is made anew.
     for (const { output } of record.slices) if (output) Deno.statSync(join(job.out, output));
     return record;
   } catch (error) {
-    if (error instanceof SyntaxError || error instanceof Deno.errors.NotFound) return null;
+    if (error instanceof InputError || error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
 }
