@@ -10,6 +10,7 @@ import { openModel } from "../lib/diffusion/model_folder.ts";
 import { modelNotes } from "../lib/diffusion/sampling_model.ts";
 import { InputError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
+import { checkOutputFolder } from "../lib/io/output_folder.ts";
 import { provenanceHash } from "../lib/train/provenance_file.ts";
 
 const program = newCommand(
@@ -37,6 +38,7 @@ await main(async () => {
   parseArguments(program);
   const { run, model: folder, checkpoint, ema, port, build } = program.opts();
   if (run && folder) throw new InputError("give either --run or --model");
+  if (build) checkOutputFolder("--build", build, { "--run": run, "--model": folder });
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   if (run || folder) {
     const isGiven = program.getOptionValueSource("ema") === "cli";

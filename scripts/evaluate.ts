@@ -16,6 +16,7 @@ import { csv, json, type Report, terminalTable } from "../lib/evaluate/report.ts
 import { folderSource, runSource, type Show, type Source } from "../lib/evaluate/sources.ts";
 import { type Gpu, openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
+import { checkOutputFolder, lockFolder } from "../lib/io/output_folder.ts";
 import { InceptionExtractor, LpipsExtractor, sliceInput } from "../lib/metrics/extract.ts";
 import {
   loadWeights,
@@ -268,6 +269,12 @@ await main(async () => {
     throw new InputError("give either --run, or --generated with --real");
   }
   const out = options.out ?? (run ? join(run, "evaluation") : "out/evaluation");
+  checkOutputFolder("--out", out, {
+    "--data": options.data,
+    "--generated": generated,
+    "--real": real,
+  });
+  using _lock = lockFolder(out, shard !== undefined);
   const stages = new Stages(), { show } = stages;
   const gpu = await openGpu();
   const source = run

@@ -5,6 +5,7 @@ import { newCommand, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { PHANTOM_SLICES, phantomSlice } from "../lib/data/phantom.ts";
 import { writePhantomTree } from "../lib/data/phantom_dicom.ts";
+import { checkOutputFolder, lockFolder } from "../lib/io/output_folder.ts";
 import { writeNpy } from "../lib/io/npy_file.ts";
 
 const program = newCommand(
@@ -37,6 +38,8 @@ await main(async () => {
   parseArguments(program);
   const o = program.opts();
   const out = resolve(o.out);
+  checkOutputFolder("--out", out, {});
+  using _lock = lockFolder(out);
   const total = o.patients * (o.dicom ? o.slices : PHANTOM_SLICES);
   const bar = progressBar("slices", total);
   if (o.dicom) {

@@ -6,6 +6,7 @@ import { main, parseArguments, type Progress, progressBar } from "../lib/cli/mai
 import { prepare } from "../lib/data/prepare/prepare.ts";
 import { DEFAULT_SETTINGS } from "../lib/data/prepare/types.ts";
 import { InputError } from "../lib/errors.ts";
+import { checkOutputFolder, lockFolder } from "../lib/io/output_folder.ts";
 
 const d = DEFAULT_SETTINGS;
 const program = newCommand(
@@ -70,6 +71,12 @@ await main(async () => {
   if ((o.dicom === undefined) === (o.nifti === undefined)) {
     throw new InputError("give either --dicom or --nifti (see --help)");
   }
+  checkOutputFolder("--out", o.out, {
+    "--dicom": o.dicom,
+    "--nifti": o.nifti,
+    "--lung-masks": o.lungMasks,
+  });
+  using _lock = lockFolder(o.out);
   let bar: Progress | undefined, done = 0, slices = 0;
   const start = performance.now();
   let lastCount = performance.now();

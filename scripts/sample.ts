@@ -1,7 +1,7 @@
 /** `deno task sample`: makes lung-CT slices with a trained model. */
 
 import { Command, InvalidArgumentError, Option } from "commander";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { precisionOption } from "../lib/cli/command.ts";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { PHANTOM_FIELD_MM } from "../lib/data/phantom.ts";
@@ -27,6 +27,7 @@ import {
 } from "../lib/diffusion/sampling_model.ts";
 import {
   FORMATS,
+  otherSlices,
   parseFormats,
   pictureText,
   runName,
@@ -43,6 +44,7 @@ import { InputError } from "../lib/errors.ts";
 import { lockGuard, readLock } from "../lib/audit/lock.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
+import { checkOutputFolder, lockFolder } from "../lib/io/output_folder.ts";
 import { checkImageSize } from "../lib/nn/config.ts";
 import { drawGrid } from "../lib/train/grid.ts";
 import { provenanceHash } from "../lib/train/provenance_file.ts";
@@ -204,6 +206,11 @@ await main(async () => {
   if (o.schedulerConfig && (o.spacing || program.getOptionValueSource("scheduler") === "cli")) {
     throw new InputError("--scheduler-config says it all: no --scheduler or --spacing beside it");
   }
+  checkOutputFolder("--out", o.out, {
+    "--data": o.data,
+    "--model": o.model,
+    "--inpaint": o.inpaint && dirname(o.inpaint),
+  });
   const formats = parseFormats(o.format);
   if (o.perMask && !formats.includes("npy")) throw new InputError("--per-mask needs --format npy");
   if (!(o.fieldMm > 0)) throw new InputError(`--field-mm ${o.fieldMm} must be above 0`);
@@ -228,6 +235,16 @@ await main(async () => {
     throw new InputError(`--shard ${o.shard}: only ${all.length} images in all`);
   }
 
+  using _lock = lockFolder(o.out, shard !== undefined);
+  const strangers = await otherSlices(o.out, all);
+  if (strangers.length) {
+    console.log(
+      `note: ${o.out} holds ${strangers.length} slices of other runs too (${
+        strangers[0]
+      }, …): who ` +
+        "reads the folder takes them all; --out chooses another",
+    );
+  }
   const root = new URL("../", import.meta.url);
   const gpu = await openGpu(o.locked ? lockGuard(await readLock(root)) : undefined);
   const sizes = { height, width };

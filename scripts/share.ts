@@ -1,10 +1,9 @@
 /** `./run share`: a run's model as a folder that holds nothing of a patient. */
 
-import { resolve } from "node:path";
 import { newCommand } from "../lib/cli/command.ts";
 import { main, parseArguments } from "../lib/cli/main.ts";
 import { parseCheckpoint } from "../lib/diffusion/model_folder.ts";
-import { InputError } from "../lib/errors.ts";
+import { checkOutputFolder } from "../lib/io/output_folder.ts";
 import { SHARED_FILES, shareRun } from "../lib/train/share.ts";
 
 const program = newCommand(
@@ -31,9 +30,7 @@ diffusers loads the folder (UNet2DModel.from_pretrained(DIR, subfolder="unet")),
 await main(async () => {
   parseArguments(program);
   const [run] = program.processedArgs, { out, checkpoint, ema } = program.opts();
-  if (resolve(out).startsWith(resolve(run))) {
-    throw new InputError(`--out ${out}: it lies in the run, which is not to be shared`);
-  }
+  checkOutputFolder("--out", out, { "the run": run });
   const folder = await shareRun(run, out, { ema, checkpoint: parseCheckpoint(checkpoint) });
   console.log(`${folder} as ${out}: ${SHARED_FILES.join(", ")}`);
 });

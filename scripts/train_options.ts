@@ -9,10 +9,12 @@ import { openFolder } from "../lib/data/open_folder.ts";
 import { folderState, openPacked } from "../lib/data/packed/writer.ts";
 import { InputError } from "../lib/errors.ts";
 import { privateFolder, removeStrays } from "../lib/io/atomic.ts";
+import { checkOutputFolder } from "../lib/io/output_folder.ts";
 import { readJsonObject } from "../lib/nn/pretrained.ts";
 import { listCheckpoints } from "../lib/train/checkpoint.ts";
 import { PRESETS, RUN_RULES, type RunConfig, runConfig } from "../lib/train/config.ts";
 import { RUN_CONFIG_NAME } from "../lib/train/run.ts";
+import { PRIVATE_FOLDER, requireRunFolder } from "../lib/train/run_folder.ts";
 import { augmentation } from "../lib/train/trainer.ts";
 import { NO_TUNE } from "./first_use.ts";
 
@@ -159,6 +161,7 @@ export async function parseTrainRequest(): Promise<TrainRequest> {
   const overwrite = Boolean(options.overwrite);
   const locked = Boolean(options.locked);
   const tune = Boolean(options.tune);
+  checkOutputFolder("--out", out, { "--data": options.data });
   if (options.resume) {
     const path = join(out, RUN_CONFIG_NAME);
     const known = await Deno.stat(path).then(() => true, () => false);
@@ -172,6 +175,7 @@ export async function parseTrainRequest(): Promise<TrainRequest> {
     return { config, out, overwrite, locked, tune, resume: true, data: folder, epochKeys: [] };
   }
   const config = await readConfig(options);
+  if (!overwrite) await requireRunFolder(out);
   if ((await listCheckpoints(out)).length && !overwrite) {
     throw new InputError(
       `${out} holds a run already: give --resume, --overwrite or another --out`,
@@ -199,9 +203,6 @@ export async function openTrainingData(
   return { dataset, cache };
 }
 
-/** Within a run's folder: what shows patients by name and is not for sharing. Only the owner may look into it. */
-export const PRIVATE_FOLDER = "private";
-
 /**
  * Packs the training slices into one checksummed file in the run's folder, to be read ahead by a
  * worker: where they come from disk, or are augmented. @returns its path.
@@ -214,27 +215,18 @@ export async function packTrainingData(
   if (!data && !isAugmenting(augmentation(config))) return undefined;
   const folder = join(out, PRIVATE_FOLDER), path = join(folder, "slices.pack");
   const [height, width] = config.resolution;
-  const isNew = await Deno.stat(out).then(() => false, () => true);
-  try {
-    await privateFolder(folder);
-    await removeStrays(folder);
-    await Deno.remove(join(out, "slices.pack")).catch(() => {}); // earlier versions': readable by all
-    const cache = await openPacked({
-      path,
-      records: dataset.train,
-      size: { height, width },
-      window: { level: config.window_level, width: config.window_width },
-      prepare: config,
-      state: data ? folderState(data) : `phantom ${config.seed}`,
-      onDone,
-    });
-    cache.close();
-  } catch (error) {
-    if (isNew) { // a run that cannot begin leaves nothing
-      await Deno.remove(folder, { recursive: true }).catch(() => {});
-      await Deno.remove(out).catch(() => {});
-    }
-    throw error;
-  }
+  await privateFolder(folder);
+  await removeStrays(folder);
+  await Deno.remove(join(out, "slices.pack")).catch(() => {}); // earlier versions': readable by all
+  const cache = await openPacked({
+    path,
+    records: dataset.train,
+    size: { height, width },
+    window: { level: config.window_level, width: config.window_width },
+    prepare: config,
+    state: data ? folderState(data) : `phantom ${config.seed}`,
+    onDone,
+  });
+  cache.close();
   return path;
 }

@@ -9,9 +9,11 @@ import { CheckFailedError, InputError } from "../lib/errors.ts";
 import { lockGuard, readLock } from "../lib/audit/lock.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
+import { lockFolder } from "../lib/io/output_folder.ts";
 import { asWriteError } from "../lib/io/write_error.ts";
 import { REPORT_NAME, writeReport } from "../lib/train/report.ts";
 import { DivergedError, RUN_CONFIG_NAME } from "../lib/train/run.ts";
+import { abandonRun, clearRun } from "../lib/train/run_folder.ts";
 import { trainSession } from "../lib/train/session.ts";
 import { trainingStep } from "../lib/train/training_step.ts";
 import { smallConfig } from "../lib/bench/small.ts";
@@ -21,7 +23,6 @@ import type { Team } from "../lib/train/team.ts";
 import {
   openTrainingData,
   packTrainingData,
-  PRIVATE_FOLDER,
   stretchEpochs,
   type TrainRequest,
 } from "./train_options.ts";
@@ -33,6 +34,19 @@ const SILENT: Progress = { update() {}, stop() {} };
 
 /** Trains as asked; of a team only the first speaks and writes. */
 export async function runTraining(request: TrainRequest, team?: Team): Promise<void> {
+  if (team && team.rank > 0) return await train(request, team);
+  const { out } = request;
+  const isNew = await Deno.stat(out).then(() => false, () => true);
+  using _lock = lockFolder(out);
+  try {
+    await train(request, team);
+  } catch (error) {
+    if (isNew) await abandonRun(out);
+    throw error;
+  }
+}
+
+async function train(request: TrainRequest, team: Team | undefined): Promise<void> {
   const leads = !team || team.rank === 0;
   const say = (text: string) => leads && console.log(text);
   const showProgress: typeof progressBar = (...args) => leads ? progressBar(...args) : SILENT;
@@ -115,7 +129,10 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
           if (team) say(`processes: ${team.size}`);
           running = trainer;
           if (trainer.step > 0) say(`going on from step ${trainer.step}`);
-          else if (leads && overwrite) await clearRun(out);
+          else if (leads && overwrite) {
+            const left = await clearRun(out, packed !== undefined);
+            if (left.length) say(`not of the run, and left in ${out}: ${left.join(", ")}`);
+          }
           overwrite = false;
           if (leads) await writeConfig(request);
           bar?.stop();
@@ -153,14 +170,6 @@ export async function runTraining(request: TrainRequest, team?: Team): Promise<v
     throw error;
   }
   for (const signal of signals) Deno.removeSignalListener(signal, onInterrupt);
-}
-
-/** Removes an earlier run, but not the packed slices just made for this one. */
-async function clearRun(out: string): Promise<void> {
-  const entries = await Array.fromAsync(Deno.readDir(out)).catch(() => []); // nothing there yet
-  for (const { name } of entries) {
-    if (name !== PRIVATE_FOLDER) await Deno.remove(join(out, name), { recursive: true });
-  }
 }
 
 async function writeConfig({ config, data, out }: TrainRequest): Promise<void> {

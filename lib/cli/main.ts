@@ -1,8 +1,37 @@
 /** What every script shares: error reporting, exit codes and the progress bar. */
 
 import cliProgress from "cli-progress";
-import { type Command, CommanderError } from "commander";
+import { type Command, CommanderError, type Option } from "commander";
 import { CheckFailedError, EXIT, harmless, InputError, NoGpuError, shown } from "../errors.ts";
+
+/** Options that may be given more than once. */
+const REPEATABLE = new WeakSet<Option>();
+
+/** Marks an option that may be given more than once, each value added to a list. */
+export function repeatable(option: Option): Option {
+  REPEATABLE.add(option);
+  return option.argParser((value: string, before: string[] | undefined) => [
+    ...before ?? [],
+    value,
+  ]);
+}
+
+/** The last of two values would win without a word: an option twice is wrong use. */
+function refuseRepeated(program: Command, args: readonly string[]): void {
+  const seen = new Map<string, string>();
+  for (let i = 0; i < args.length && args[i] !== "--"; i++) {
+    const [flag] = args[i].split("=", 1);
+    const option = program.options.find((o) => o.long === flag || o.short === flag);
+    if (!option) continue;
+    const name = option.attributeName(), earlier = seen.get(name);
+    if (earlier && !option.variadic && !REPEATABLE.has(option)) {
+      const both = earlier === flag ? `${flag} is given twice` : `${earlier} and ${flag} exclude`;
+      program.error(`error: ${both}${earlier === flag ? "" : " each other"}: give one of them`);
+    }
+    seen.set(name, flag);
+    if (option.required && flag === args[i]) i++; // its value, which may look like an option
+  }
+}
 
 /** Parses the command line; wrong use (unknown flags, bad values) exits with code 2, not 1. */
 export function parseArguments(program: Command): void {
@@ -18,6 +47,7 @@ export function parseArguments(program: Command): void {
     },
   });
   try {
+    refuseRepeated(program, Deno.args);
     program.parse(Deno.args, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;

@@ -124,6 +124,21 @@ export function shardFile(name: string, extension: string, shard?: Shard): strin
   return shard ? `${name}-${shard.index}-of-${shard.count}.${extension}` : `${name}.${extension}`;
 }
 
+/** Names of slices in `out` that none of `jobs` writes: what an earlier run left there. */
+export async function otherSlices(out: string, jobs: readonly SamplingJob[]): Promise<string[]> {
+  const own = new Set(jobs.map((job) => `${job.prefix}_slice_${job.number}`));
+  const found = new Set<string>();
+  try {
+    for await (const { name } of Deno.readDir(out)) {
+      const slice = /^(.+_slice_[^_.]+)\.(npy|png|nii\.gz|dcm)$/.exec(name)?.[1];
+      if (slice && !own.has(slice)) found.add(slice);
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return [...found].sort();
+}
+
 /** What each image is, a line an image. */
 export async function writeList(
   path: string,

@@ -233,6 +233,13 @@ export async function folderSource(
   const generated = await prepare(all(made), load, show, "generated slices");
   const byId = new Set(all(data).map(({ id }) => id));
   const madeFor = await maskSources(generatedFolder);
+  const unlisted = madeFor.size ? generated.filter(({ id }) => !madeFor.has(id)) : [];
+  if (unlisted.length) {
+    throw new InputError(
+      `Cannot score "${generatedFolder}": ${unlisted.length} of ${generated.length} slices are not in ` +
+        `its images.csv, such as ${unlisted[0].id}: slices of several runs; move the others away`,
+    );
+  }
   const partnerIds = generated.map(({ id }) => byId.has(id) ? id : madeFor.get(id) ?? "");
   const named = partnerIds.every((id) => byId.has(id)), ids = new Set(partnerIds);
   const test = named

@@ -2,8 +2,6 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import type { SliceRecord } from "../../lib/data/dataset.ts";
-import { InputError } from "../../lib/errors.ts";
 import { removeStrays, writeFileAtomic } from "../../lib/io/atomic.ts";
 import { removeLeftovers } from "../../lib/train/checkpoint.ts";
 import { packTrainingData } from "../../scripts/train_options.ts";
@@ -31,23 +29,6 @@ Deno.test("packed slices of patients: folder 0700, file 0600, under any umask; s
     assert.deepEqual(await names(folder), ["slices.pack"]);
     assert.deepEqual(await names(out), ["private"]);
     assert.deepEqual([await mode(folder), await mode(path)], [0o700, 0o600]);
-  }));
-
-Deno.test("a run that cannot begin leaves no folder behind, and no folder that was there is removed", () =>
-  withFolder(async (root) => {
-    const out = join(root, "run");
-    const { dataset, request: asked } = request(out);
-    const bad: SliceRecord = {
-      ...dataset.train[0],
-      load: () => Promise.reject(new InputError("bad")),
-    };
-    const broken = { ...dataset, train: [bad] };
-    await assert.rejects(packTrainingData(asked, broken, () => {}), /bad/);
-    assert.deepEqual(await names(root), []);
-    await Deno.mkdir(out);
-    await Deno.writeTextFile(join(out, "thesis.txt"), "mine");
-    await assert.rejects(packTrainingData(asked, broken, () => {}), /bad/);
-    assert.ok((await names(out)).includes("thesis.txt"));
   }));
 
 Deno.test("what a kill left half-written is removed, wherever a run writes; nothing else is", () =>
