@@ -213,7 +213,7 @@ const TWICE: [string, ...string[]][] = [
   ["verify", "--exact", "--exact", "a"],
   ["audit", "--step", "train", "--step", "sample"],
   ["share", "a", "--out", "b", "--out", "c"],
-  ["tune", "--preset", "seed", "--preset", "demo"],
+  ["tune", "--batch", "1", "--batch", "2"],
   ["bench", "--budget", "1", "--budget", "2"],
 ];
 
