@@ -3,18 +3,20 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { dirname, join } from "node:path";
 import { precisionOption } from "../lib/cli/command.ts";
-import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
+import { main, parseArguments, progressBar, repeatable } from "../lib/cli/main.ts";
 import { PHANTOM_FIELD_MM } from "../lib/data/phantom.ts";
 import { openFolder } from "../lib/data/open_folder.ts";
-import { generate, imageHu, inpaintedNodules } from "../lib/diffusion/generate.ts";
+import { generate, imageHu } from "../lib/diffusion/generate.ts";
 import { type Inpainting, openInpainting } from "../lib/diffusion/inpaint.ts";
 import {
   chooseMasks,
   datasetJobs,
+  inpaintedNodules,
   inpaintingJobs,
   interpolationJobs,
   parseShard,
   pictureJobs,
+  placeJobs,
   type SamplingJob,
   takeShard,
 } from "../lib/diffusion/jobs.ts";
@@ -32,9 +34,16 @@ import {
   pictureText,
   runName,
   shardFile,
+  writeExactMask,
   writeImage,
   writeList,
 } from "../lib/diffusion/outputs.ts";
+import {
+  parseNodule,
+  parsePlacement,
+  type Placement,
+  wholePixels,
+} from "../lib/diffusion/nodules.ts";
 import { Sampler } from "../lib/diffusion/sampler.ts";
 import { samplingGraph } from "../lib/diffusion/sampling_graph.ts";
 import { reverseSteps } from "../lib/diffusion/scheduler.ts";
@@ -86,6 +95,16 @@ const program = new Command("sample")
   .option(...NO_TUNE)
   .optionsGroup("What to make:")
   .option("--class <which>", "1 nodule, 0 none, both, own (the mask's label), or a value between")
+  .addOption(
+    repeatable(
+      new Option(
+        "--nodule <x,y,mm>",
+        "a nodule at this pixel of the slice, of this diameter; may be given several times",
+      ),
+    ),
+  )
+  .option("--nodules <where>", "own (those of the data), random or random:N (default: random)")
+  .option("--diameter <mm>", "of random nodules, from-to", "6-20")
   .option("--count <n>", "masks to use, or variants of an inpainted slice (default: 4)", whole(1))
   .option("--seed <n>", "what the noise and the choice of masks follow from", whole(), 0)
   .option("--data <folder>", "take lung masks from these slices (default: the built-in phantom)")
@@ -115,7 +134,12 @@ const program = new Command("sample")
   .option("--steps <n>", "reverse steps", whole(1), 50)
   .option("--eta <x>", "DDIM's η: 0 deterministic, 1 as noisy as DDPM", between(0, 1), 0)
   .optionsGroup("Guidance:")
-  .option("--cfg <s>", "guidance scale; 1 is the plain conditional model", between(0, 100), 2)
+  .option(
+    "--cfg <s>",
+    "guidance scale; 1 is the plain conditional model (default: 2, or 1 for a model that is told " +
+      "where nodules are)",
+    between(0, 100),
+  )
   .option("--cfg-from <t>", "guide from here on: a timestep, or a fraction of all", between(0, 1e5))
   .option("--cfg-to <t>", "guide up to here", between(0, 1e5))
   .option("--guidance-rescale <x>", "against overexposure, 0 to 1", between(0, 1), 0)
@@ -133,6 +157,8 @@ const program = new Command("sample")
 Examples:
   deno task sample --run runs/demo
   deno task sample --run runs/demo --class 1 --count 16 --cfg 3 --seed 7 --out out/nodules
+  deno task sample --run runs/demo --nodule 20,32,12 --nodule 45,35,8
+  deno task sample --run runs/demo --nodules random:3 --diameter 8-15
   deno task sample --run runs/demo --scheduler dpm++ --steps 20 --format npy,png16,nifti,dicom
   deno task sample --run runs/demo --class-from 0 --class-to 1
   deno task sample --run runs/demo --inpaint P1_slice_3.npy --region 200,260,18
@@ -173,7 +199,30 @@ async function jobsOf(
     .filter(Boolean);
   if (modes.length > 1) throw new InputError(`${modes.join(" and ")} exclude each other`);
   const { preparation } = model;
+  const isPlaced = preparation.condition === "nodule-mask";
   const classes = classesOf(o.class ?? (o.inpaint ? "1" : "both"));
+  const placing = ([["--nodule", o.nodule], ["--nodules", o.nodules]] as const)
+    .filter(([, value]) => value !== undefined).map(([name]) => name);
+  if (placing.length > 1) throw new InputError("--nodule and --nodules exclude each other");
+  if (!isPlaced && placing.length) {
+    throw new InputError(
+      `${
+        placing[0]
+      }: this model was trained with the class alone and cannot be told where a nodule ` +
+        "is: train one with --condition nodule-mask",
+    );
+  }
+  if (isPlaced && interpolates) {
+    throw new InputError(
+      "--class-from: this model is told where nodules are, which is nothing to go between",
+    );
+  }
+  if (isPlaced && classes !== "own" && classes.some((c) => c !== 0 && c !== 1)) {
+    throw new InputError(`--class ${o.class}: this model is told where nodules are: 0 or 1 needed`);
+  }
+  if (o.inpaint && placing.length) {
+    throw new InputError(`${placing[0]}: with --inpaint the nodule is what --region draws`);
+  }
   if (Boolean(o.inpaint) !== Boolean(o.region)) {
     throw new InputError("--inpaint and --region belong together");
   }
@@ -182,14 +231,43 @@ async function jobsOf(
     const { inpaint: slice, region, lungMask } = o;
     const inpainting = await openInpainting({ slice, region, lungMask }, size, preparation);
     for (const note of inpainting.notes) console.log(`note: ${note}`);
-    const jobs = inpaintingJobs(inpainting, classes as number[], o.count ?? 4, o.seed);
+    const jobs = inpaintingJobs(
+      inpainting,
+      classes as number[],
+      o.count ?? 4,
+      o.seed,
+      isPlaced,
+    );
     return { jobs, inpainting };
   }
   if (o.perMask && !o.data) throw new InputError("--per-mask needs --data");
   const { data, split, seed } = o;
   const count = o.count ?? (o.perMask ? undefined : 4);
   const dataset = data ? await openFolder(data, preparation.window) : undefined;
-  const masks = chooseMasks({ data, dataset, split, count, seed, size, preparation });
+  const given = { data, dataset, split, seed, size, preparation };
+  if (isPlaced) {
+    const placement: Placement = o.nodule
+      ? { kind: "at", nodules: o.nodule.map(parseNodule) }
+      : parsePlacement(o.nodules ?? "random", o.diameter);
+    // More than are needed: not every slice has room.
+    const all = chooseMasks({ ...given, count: count && 8 * count });
+    const masks = [...new Map(all.map((mask) => [mask.record.id, mask])).values()]
+      .filter(({ record }) => placement.kind !== "own" || classes === "own" || record.label === 1);
+    const asked = o.perMask
+      ? datasetJobs(masks, classes, o.perMask, seed)
+      : pictureJobs(masks, classes as number[], seed);
+    const bar = progressBar("nodules ", count ?? asked.length);
+    const { jobs, passedOver } = await placeJobs(asked, masks, {
+      ...{ placement, count, seed, fieldMm: o.fieldMm },
+      onImage: (done) => bar.update(done),
+    });
+    bar.stop();
+    if (passedOver.length) {
+      console.log(`note: ${passedOver.length} slices passed over, such as: ${passedOver[0]}`);
+    }
+    return { jobs };
+  }
+  const masks = chooseMasks({ ...given, count });
   if (o.perMask) return { jobs: datasetJobs(masks, classes, o.perMask, seed) };
   if (!interpolates) return { jobs: pictureJobs(masks, classes as number[], seed) };
   const ends = [o.classFrom, o.classTo];
@@ -218,6 +296,8 @@ await main(async () => {
   const given = (name: string) => program.getOptionValueSource(name) === "cli";
   const model = await openModel({ ...o, ema: given("ema") ? o.ema : undefined });
   for (const note of modelNotes(model, Boolean(o.schedulerConfig))) console.log(`note: ${note}`);
+  const isPlaced = model.preparation.condition === "nodule-mask";
+  o.cfg ??= isPlaced ? 1 : 2;
   let [height, width] = model.resolution;
   if (o.resolution) [height, width = height] = String(o.resolution).split(/[x×]/).map(number);
   checkImageSize(model.config, height, width);
@@ -313,6 +393,7 @@ await main(async () => {
     guidedAt: (t) => t >= ends[0] && t <= ends[1],
     rescale: o.guidanceRescale,
     nullClass: model.nullClass,
+    condition: model.preparation.condition,
     classAt: o.classOver === "steps" && o.classTo !== undefined
       ? (i) => o.classFrom + (o.classTo - o.classFrom) * i / Math.max(1, steps.length - 1)
       : undefined,
@@ -322,9 +403,14 @@ await main(async () => {
     onStep: (done) => bar.update(done),
   }, async (job, image, slice) => {
     const hu = imageHu(image, window, inpainting);
-    const nodules = inpainting && inpaintedNodules(inpainting, job.classValue);
+    const nodules = inpainting
+      ? inpaintedNodules(inpainting, job.classValue)
+      : isPlaced
+      ? wholePixels(slice.noduleMask)
+      : undefined;
     await writeImage(job, hu, slice.lungMask, nodules, output);
-    rows.add(job.row, image, slice);
+    if (job.placed) await writeExactMask(job, job.placed, output);
+    rows.add(job.row, image, slice, isPlaced);
   });
   bar.stop();
   const seconds = (performance.now() - started) / 1000;

@@ -79,9 +79,3 @@ export function imageHu(
   const hu = unwindowHu(image, window);
   return inpainting ? hu.map((v, i) => inpainting.region[i] ? v : inpainting.hu[i]) : hu;
 }
-
-/** Where an inpainted image has nodules: what was there outside the region, and the region. */
-export function inpaintedNodules(inpainting: Inpainting, classValue: number): Float32Array {
-  const { region, slice } = inpainting;
-  return region.map((inside, i) => inside ? (classValue > 0.5 ? 1 : 0) : slice.noduleMask[i]);
-}

@@ -11,6 +11,7 @@ import type { Size } from "../data/resize.ts";
 import { InputError } from "../errors.ts";
 import { PhiloxStream } from "../random/philox.ts";
 import type { Inpainting } from "./inpaint.ts";
+import { type Placed, type Placement, placeNodules, withNodules } from "./nodules.ts";
 import type { SlicePreparation } from "./sampling_model.ts";
 
 /** One image to make. */
@@ -25,7 +26,14 @@ export interface SamplingJob {
   readonly row: string;
   /** Whose lung mask it has. */
   readonly source: string;
+  /** Nodules asked for at places, of a model that is told them. */
+  readonly placed?: JobNodules;
   slice(): Promise<PreparedSlice>;
+}
+
+/** Nodules of a job: where they lie in the slice as stored. */
+export interface JobNodules extends Placed {
+  readonly size: Size;
 }
 
 export interface Shard {
@@ -60,7 +68,7 @@ export interface MaskOptions {
   readonly preparation: SlicePreparation;
 }
 
-interface MaskSource {
+export interface MaskSource {
   readonly record: SliceRecord;
   slice(): Promise<PreparedSlice>;
 }
@@ -88,6 +96,67 @@ export function chooseMasks(options: MaskOptions): MaskSource[] {
 
 const rowOf = (value: number, how = "generated") =>
   `${how}, ${value === 1 ? "nodule" : value === 0 ? "no nodule" : `class ${value}`}`;
+
+export interface PlaceOptions {
+  readonly placement: Placement;
+  /** Images of a class at most; all that have room when absent. */
+  readonly count?: number;
+  /** Width of a slice. */
+  readonly fieldMm: number;
+  readonly seed: number;
+  readonly onImage?: (done: number) => void;
+}
+
+/**
+ * Jobs of a model that is told where nodules are: where a job's class is 1 it is given nodules in the
+ * lungs of its slice, else none. Jobs of one number share them. Slices without room are passed over.
+ *
+ * @returns the jobs, and why slices were passed over.
+ * @throws InputError where there is room in none.
+ */
+export async function placeJobs(
+  jobs: readonly SamplingJob[],
+  masks: readonly MaskSource[],
+  { placement, count = Infinity, fieldMm, seed, onImage }: PlaceOptions,
+): Promise<{ jobs: SamplingJob[]; passedOver: string[] }> {
+  const records = new Map(masks.map(({ record }) => [record.id, record]));
+  const fitting: SamplingJob[] = [], passedOver: string[] = [];
+  let done = 0;
+  for (const [number, alike] of Map.groupBy(jobs, (job) => job.number)) {
+    if (done === count) break;
+    const { source } = alike[0];
+    let placed: JobNodules | undefined;
+    if (alike.some(({ classValue }) => classValue > 0)) {
+      const slice = await records.get(source)!.load();
+      try {
+        const place = placeNodules(slice, placement, fieldMm / slice.width, seed, number, source);
+        placed = { ...place, size: { height: slice.height, width: slice.width } };
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        passedOver.push(error.message);
+        continue;
+      }
+    }
+    for (const job of alike) fitting.push(withPlaced(job, job.classValue > 0 ? placed : undefined));
+    onImage?.(++done);
+  }
+  if (fitting.length === 0) throw new InputError(passedOver[0] ?? "no slice to place nodules in");
+  // Rows of a class stay together, as the jobs came.
+  const order = new Map(jobs.map((job, i) => [`${job.prefix} ${job.number}`, i]));
+  const at = (job: SamplingJob) => order.get(`${job.prefix} ${job.number}`)!;
+  return { jobs: fitting.sort((a, b) => at(a) - at(b)), passedOver };
+}
+
+function withPlaced(job: SamplingJob, placed: JobNodules | undefined): SamplingJob {
+  return {
+    ...job,
+    placed,
+    slice: async () => {
+      const slice = await job.slice();
+      return withNodules(slice, placed?.size ?? slice, placed?.mask);
+    },
+  };
+}
 
 /** A picture of each class for each mask; classes share masks and noise. */
 export function pictureJobs(
@@ -158,14 +227,20 @@ export function datasetJobs(
   });
 }
 
-/** Variants of one inpainted slice. */
+/** Variants of one inpainted slice. @param isPlaced the model is told where nodules are. */
 export function inpaintingJobs(
   inpainting: Inpainting,
   classes: readonly number[],
   count: number,
   seed: number,
+  isPlaced = false,
 ): SamplingJob[] {
   const { slice } = inpainting;
+  const asked = (classValue: number) => {
+    if (!isPlaced) return slice;
+    const plane = inpaintedNodules(inpainting, classValue);
+    return { ...slice, classMap: plane };
+  };
   return classes.flatMap((classValue) =>
     Array.from({ length: count }, (_, number) => ({
       prefix: `INP${classValue}-${seed}`,
@@ -173,7 +248,13 @@ export function inpaintingJobs(
       classValue,
       row: rowOf(classValue, "inpainted"),
       source: slice.id,
-      slice: () => Promise.resolve(slice),
+      slice: () => Promise.resolve(asked(classValue)),
     }))
   );
+}
+
+/** Where an inpainted image has nodules: what was there outside the region, and the region. */
+export function inpaintedNodules(inpainting: Inpainting, classValue: number): Float32Array {
+  const { region, slice } = inpainting;
+  return region.map((inside, i) => inside ? (classValue > 0.5 ? 1 : 0) : slice.noduleMask[i]);
 }

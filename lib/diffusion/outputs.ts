@@ -10,7 +10,7 @@ import { writeFileAtomic } from "../io/atomic.ts";
 import { csvText } from "../io/csv.ts";
 import { writeNpy } from "../io/npy_file.ts";
 import { encodePng } from "../io/png.ts";
-import type { SamplingJob, Shard } from "./jobs.ts";
+import type { JobNodules, SamplingJob, Shard } from "./jobs.ts";
 
 export const FORMATS = ["npy", "png16", "nifti", "dicom"] as const;
 export type Format = (typeof FORMATS)[number];
@@ -107,6 +107,34 @@ export async function writeImage(
   }
 }
 
+/**
+ * Writes where the nodules of an image were asked for, exactly, at the size of the slice that the lung
+ * mask is of: `nodules/NAME` as .npy, .png and, with format nifti or dicom, .nii.gz over the same
+ * field of view as the image, so that a DICOM SEG can be made of it.
+ */
+export async function writeExactMask(
+  job: SamplingJob,
+  { mask, size: { height, width } }: JobNodules,
+  { out, formats, fieldMm, seed }: OutputOptions,
+): Promise<void> {
+  const path = (extension: string) =>
+    join(out, "nodules", `${job.prefix}_slice_${job.number}.${extension}`);
+  await writeNpy(path("npy"), [height, width], mask);
+  const white = mask.map((v) => 255 * v);
+  await writeFileAtomic(path("png"), encodePng({ width, height, channels: 1, data: white }));
+  if (!formats.includes("nifti") && !formats.includes("dicom")) return;
+  const pixelSpacing = [fieldMm / width, fieldMm / width] as const;
+  const bytes = encodeNifti({
+    rows: height,
+    columns: width,
+    values: Float32Array.from(mask),
+    pixelSpacing,
+    thickness: THICKNESS_MM,
+    description: `nodules asked for; seed ${seed}`,
+  });
+  await writeFileAtomic(path("nii.gz"), bytes);
+}
+
 /** What a picture's text says about where it comes from. */
 export function pictureText(
   { run, provenance }: Pick<OutputOptions, "run" | "provenance">,
@@ -139,6 +167,12 @@ export async function otherSlices(out: string, jobs: readonly SamplingJob[]): Pr
   return [...found].sort();
 }
 
+/** `x,y,mm shape; …` in pixels of the slice that the lung mask is of. */
+const describeNodules = ({ placed }: SamplingJob): string =>
+  placed
+    ? placed.nodules.map((n) => `${n.x},${n.y},${n.diameterMm} ${n.shape}`).join("; ") || "own"
+    : "";
+
 /** What each image is, a line an image. */
 export async function writeList(
   path: string,
@@ -150,7 +184,11 @@ export async function writeList(
       csvText(`${job.prefix}_slice_${job.number}`),
       ...[job.classValue, seed, job.number],
       csvText(job.source),
+      csvText(describeNodules(job)),
     ].join(",")
   );
-  await writeFileAtomic(path, ["slice,class,seed,noise,lung_mask_of", ...rows].join("\n") + "\n");
+  await writeFileAtomic(
+    path,
+    ["slice,class,seed,noise,lung_mask_of,nodules", ...rows].join("\n") + "\n",
+  );
 }
