@@ -36,6 +36,9 @@ Examples:
 Exit code: 0 all within tolerance, 1 some exceeded, 2 a file cannot be read, 3 no usable GPU.`,
   );
 
+/** A relative error of 1 is none of the number right. */
+const LOOSE = 0.3;
+
 await main(async () => {
   parseArguments(program);
   const { fast = false, all = false, precision } = program.opts();
@@ -58,7 +61,15 @@ await main(async () => {
       const mark = c.error <= c.tolerance ? " " : "!";
       console.log(
         `${mark} ${c.error.toExponential(2)} of ${c.tolerance.toExponential(0)} ` +
-          `${c.measure.padEnd(8)} ${c.name}`,
+          `${c.measure.padEnd(8)} ${c.name}${c.conditioned ? " *" : ""}`,
+      );
+    }
+    const conditioned = checks.filter((c) => c.conditioned);
+    if (conditioned.length) {
+      const loose = conditioned.filter((c) => c.measure === "relative" && c.tolerance > LOOSE);
+      console.log(
+        `  ${conditioned.length} tolerances raised (*) to what float32 rounding moves them by` +
+          (loose.length ? `; ${loose.length} so far that the comparison says little` : ""),
       );
     }
     failed.push(...bad.map((c) => `${reference.file}: ${c.name}`));

@@ -2,7 +2,7 @@
 
 import type { Graph } from "./graph.ts";
 import type { Registry } from "./op.ts";
-import { show, type Tensor } from "./tensor.ts";
+import { type Node, show, type Tensor } from "./tensor.ts";
 
 export interface Interpretation {
   readonly outputs: Map<string, Float64Array>;
@@ -11,14 +11,20 @@ export interface Interpretation {
   value(tensor: Tensor): Float64Array;
 }
 
+/** What becomes of a node's i-th result. */
+export type After = (values: Float64Array, node: Node, i: number) => Float64Array;
+
 /**
  * Runs the graph once. `feeds` holds every input and state by name, row-major; states are not
  * changed, the new ones are returned.
+ *
+ * @param after itself by default.
  */
 export function interpret(
   graph: Graph,
   registry: Registry,
   feeds: Readonly<Record<string, ArrayLike<number>>>,
+  after: After = (values) => values,
 ): Interpretation {
   const values = new Map<string, Float64Array>();
   for (const node of graph.nodes) {
@@ -36,7 +42,7 @@ export function interpret(
     }
     const inputs = node.inputs.map((t) => values.get(t.key)!);
     const results = registry[node.op].reference(inputs, node.attrs, node.inputs, node.outputs);
-    results.forEach((r, i) => values.set(`${node.id}:${i}`, r));
+    results.forEach((r, i) => values.set(`${node.id}:${i}`, after(r, node, i)));
   }
   const pick = (table: Map<string, Tensor>) =>
     new Map([...table].map(([name, t]) => [name, values.get(t.key)!]));

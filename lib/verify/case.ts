@@ -21,6 +21,8 @@ export interface Check {
   readonly tolerance: number;
   /** "relative": ‖a−b‖/‖b‖; "absolute": the largest |a−b|. */
   readonly measure: "relative" | "absolute";
+  /** The tolerance was raised to what float32 rounding moves the numbers by. */
+  readonly conditioned?: boolean;
 }
 
 export interface VerifyOptions {

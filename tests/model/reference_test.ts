@@ -39,8 +39,13 @@ Deno.test("models, samplers and training agree with diffusers", async (t) => {
     "unet-heads",
     "unet-odd",
     "unet-options",
+    "unet-pixel",
+    "unet-pixel-alone",
+    "unet-pixel-attention",
     "sample",
     "train",
+    "train-alone",
+    "train-pixel",
     "train-options",
     "ddpm-8",
     "ddim-6",
@@ -133,5 +138,50 @@ Deno.test("a planted error in a case is found and named", async () => {
   const checks = await verifyCase(gpu, reference, { exact: true });
   const bad = checks.filter((c) => !(c.error <= c.tolerance)).map((c) => c.name);
   assert.ok(bad.includes(name), `found: ${bad}`);
+  gpu.destroy();
+});
+
+Deno.test("with a 1×1 lowest level, whose tolerances are raised: 1e-4 in any one tensor still shows", async (t) => {
+  const gpu = await openGpu();
+  for (const model of ["unet-pixel", "unet-pixel-alone", "unet-pixel-attention"]) {
+    await t.step(model, async () => {
+      const path = join(ROOT, "tests", "fixtures", "reference", `${model}.safetensors`);
+      const reference = await readCase(path);
+      const verify = async () => await verifyCase(gpu, reference, { exact: true });
+      const checks = await verify();
+      const raised = checks.filter((c) => c.conditioned);
+      assert.ok(raised.length > 20, "float32 cannot be as close everywhere");
+      // Each has another one beside it that stays as it was.
+      const twins = new Map(checks.map((c) => [c.name, c]));
+      for (const { name } of raised) {
+        assert.ok(twins.get(`${name} (in float64)`)!.tolerance <= 2e-5, name);
+      }
+      const byTolerance = checks.filter((c) => reference.tensors.has(c.name))
+        .toSorted((a, b) => b.tolerance - a.tolerance);
+      const zero = byTolerance.find((c) => c.measure === "absolute")!;
+      for (
+        const { name, measure } of [byTolerance[0], byTolerance[20], byTolerance.at(-20)!, zero]
+      ) {
+        const data = reference.tensors.get(name)!.data as Float32Array, [before] = data;
+        data[0] += 1e-4 * (measure === "absolute" ? 1 : Math.hypot(...data));
+        const bad = (await verify()).filter((c) => !(c.error <= c.tolerance));
+        assert.ok(bad.some((c) => c.name.startsWith(name)), `${name}: ${bad.map((c) => c.name)}`);
+        data[0] = before;
+      }
+    });
+  }
+  gpu.destroy();
+});
+
+Deno.test("rounding that is larger than float32's is not allowed for", async () => {
+  // f16 in a model whose tolerances are raised, held against those of f32.
+  const gpu = await openGpu();
+  const path = join(ROOT, "tests", "fixtures", "reference", "unet-pixel-attention.safetensors");
+  const halves: VerifyOptions = { exact: true, precision: "f16" };
+  const half = await verifyCase(gpu, await readCase(path), halves);
+  const plain = await verifyCase(gpu, await readCase(path), { exact: true });
+  const tolerance = new Map(plain.map((c) => [c.name, c.tolerance]));
+  const bad = half.filter((c) => !(c.error <= tolerance.get(c.name)!));
+  assert.ok(bad.length > half.length / 2, `${bad.length} of ${half.length} exceed`);
   gpu.destroy();
 });

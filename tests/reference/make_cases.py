@@ -32,12 +32,23 @@ SMALL = {
         o, n, batch=1, channels=(4, 8), size=(8, 12), groups=1, attention=(0,),
         attention_head_dim=None, downsample_padding=0, add_attention=False,
         flip_sin_to_cos=False, freq_shift=1, norm_eps=1e-3),
+    # A lowest level of one pixel: its group norms have two numbers a group, or one; attention one token.
+    "unet-pixel": lambda o, n: unet(o, n, channels=(4, 8), size=(2, 2), groups=4),
+    "unet-pixel-alone": lambda o, n: unet(
+        o, n, channels=(6, 6), size=(2, 2), groups=6, attention_head_dim=3),
+    "unet-pixel-attention": lambda o, n: unet(
+        o, n, channels=(4, 4, 8), size=(4, 4), groups=4, attention=(1, 2), attention_head_dim=4),
     "ddpm-8": lambda o, n: scheduler(o, n, DDPMScheduler, 8, **DOT),
     "ddim-6": lambda o, n: scheduler(o, n, DDIMScheduler, 6, step_options={"eta": 0.0}, **DOT),
     "dpmpp-2m-10": lambda o, n: scheduler(o, n, DPMSolverMultistepScheduler, 10, **SOLVER, **DOT),
     "sample": lambda o, n: sample(
         o, n, steps=3, cfg=2.0, channels=(8, 16), size=(16, 16), groups=4),
     "train": lambda o, n: train(o, n, batch=2, size=(6, 10), **SMALL_NET),
+    # One channel a group, as 32 groups on 32 channels: conv2 and conv_shortcut before the last norm too.
+    "train-alone": lambda o, n: train(
+        o, n, batch=2, size=(4, 4), channels=(4,), groups=4, attention_head_dim=4),
+    "train-pixel": lambda o, n: train(
+        o, n, batch=2, size=(2, 2), channels=(4, 4), groups=4, attention_head_dim=4),
     "train-options": lambda o, n: train(
         o, n, steps=8, batch=2, size=(6, 10), prediction_type="v_prediction", snr_gamma=5.0,
         max_grad_norm=0.005, lr_scheduler="cosine", lr_warmup_steps=1, **SMALL_NET),
@@ -45,6 +56,11 @@ SMALL = {
 }
 
 LARGE = {
+    "unet-pixel-32": lambda o, n: unet(o, n, channels=(32, 64), size=(2, 2)),
+    "unet-pixel-96": lambda o, n: unet(o, n, channels=SEED_WIDTHS, size=(4, 4)),
+    "train-groups-32": lambda o, n: train(o, n, channels=(32,), size=(8, 8)),
+    "train-groups-32-64": lambda o, n: train(o, n, channels=(32, 64), size=(8, 8)),
+    "train-pixel-32": lambda o, n: train(o, n, channels=(32, 64), size=(2, 2)),
     "unet-64": lambda o, n: unet(o, n, channels=SEED_WIDTHS, size=(64, 64)),
     "unet-32x48": lambda o, n: unet(o, n, channels=(32, 64, 128), size=(32, 48)),
     "unet-attention-24x40": lambda o, n: unet(
