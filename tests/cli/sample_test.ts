@@ -107,7 +107,7 @@ Deno.test("sample in all its modes, from a tiny model", async (t) => {
     assert.equal(set.train.filter((r) => r.label === 1).length, 4);
     await good("train", ...training, "--data", to("set"), "--out", to("second"));
     const lines = await Deno.readTextFile(join(to("set"), "images.csv"));
-    assert.match(lines, /^SYN0001_c1s0_slice_0,1,0,0,B_slice_1$/m);
+    assert.match(lines, /^SYN0001_c1s0_slice_0,1,0,0,B_slice_1,$/m);
   });
 
   await t.step("every format says the same HU; the sampler's file and the strip", async () => {
