@@ -3,7 +3,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
 import { parseArguments } from "../lib/cli/main.ts";
-import { type Dataset, openPhantomDataset, SliceCache } from "../lib/data/dataset.ts";
+import { type Dataset, SliceCache } from "../lib/data/dataset.ts";
 import { isAugmenting } from "../lib/data/augment.ts";
 import { openFolder } from "../lib/data/open_folder.ts";
 import { folderState, openPacked } from "../lib/data/packed/writer.ts";
@@ -11,6 +11,7 @@ import { InputError } from "../lib/errors.ts";
 import { privateFolder, removeStrays } from "../lib/io/atomic.ts";
 import { checkOutputFolder } from "../lib/io/output_folder.ts";
 import { readJsonObject } from "../lib/nn/pretrained.ts";
+import { cropsOf, phantomOf } from "../lib/train/data.ts";
 import { listCheckpoints } from "../lib/train/checkpoint.ts";
 import { PRESETS, RUN_RULES, type RunConfig, runConfig } from "../lib/train/config.ts";
 import { RUN_CONFIG_NAME } from "../lib/train/run.ts";
@@ -94,6 +95,10 @@ async function readConfig(options: Record<string, unknown>): Promise<RunConfig> 
   if (options.resolution) {
     const [height, width = height] = options.resolution as number[];
     raw.resolution = [height, width];
+  }
+  if (options.crop !== undefined) {
+    if (options.resolution) throw new InputError("--crop says the resolution: give one of the two");
+    raw.resolution = [options.crop, options.crop];
   }
   if (options.channels) {
     const channels = options.channels as number[];
@@ -191,14 +196,12 @@ export async function parseTrainRequest(): Promise<TrainRequest> {
 /** The slices of a request, and a cache that prepares them as its configuration says. */
 export async function openTrainingData(
   { config, data }: TrainRequest,
+  onCrop?: (done: number, total: number) => void,
 ): Promise<{ dataset: Dataset; cache: SliceCache }> {
   const [height, width] = config.resolution;
   const window = { level: config.window_level, width: config.window_width };
-  const dataset = data ? await openFolder(data, window) : openPhantomDataset({
-    seed: config.seed,
-    count: config.phantom_slices,
-    size: 2 * Math.max(height, width),
-  });
+  const whole = data ? await openFolder(data, window) : phantomOf(config);
+  const dataset = await cropsOf(whole, config, onCrop);
   const cache = new SliceCache({ height, width }, window, config);
   return { dataset, cache };
 }
@@ -218,13 +221,15 @@ export async function packTrainingData(
   await privateFolder(folder);
   await removeStrays(folder);
   await Deno.remove(join(out, "slices.pack")).catch(() => {}); // earlier versions': readable by all
+  const { crop, spacing, field_mm, seed } = config;
+  const patches = crop === null ? "" : JSON.stringify([crop, spacing, field_mm, seed]);
   const cache = await openPacked({
     path,
     records: dataset.train,
     size: { height, width },
     window: { level: config.window_level, width: config.window_width },
     prepare: config,
-    state: data ? folderState(data) : `phantom ${config.seed}`,
+    state: `${data ? folderState(data) : `phantom ${config.seed}`}${patches}`,
     onDone,
   });
   cache.close();

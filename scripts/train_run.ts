@@ -52,7 +52,12 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
   const showProgress: typeof progressBar = (...args) => leads ? progressBar(...args) : SILENT;
   const { config, out, data, resume } = request;
   const accept = request.locked ? lockGuard(await readLock(ROOT)) : undefined;
-  const { dataset, cache } = await openTrainingData(request);
+  const cropping = config.crop === null ? SILENT : showProgress("patches ", 1);
+  const { dataset, cache } = await openTrainingData(
+    request,
+    (done, total) => cropping.update(done / total),
+  );
+  cropping.stop();
   for (const note of dataset.notes) say(`data: ${note}`);
   const loading = showProgress("slices  ", dataset.train.length + dataset.val.length);
   await prepareAll(dataset.val, cache, (done) => loading.update(done));

@@ -1,8 +1,9 @@
 /** Slices to train on: what a data set is, the built-in phantom, and how slices become planes. */
 
 import { InputError } from "../errors.ts";
-import { PHANTOM_SLICES, phantomLabel, phantomSlice } from "./phantom.ts";
+import { PHANTOM_FIELD_MM, PHANTOM_SLICES, phantomLabel, phantomSlice } from "./phantom.ts";
 import { resizeArea, resizeBilinear, resizeNearest, type Size } from "./resize.ts";
+import type { PixelSpacing } from "./spacing.ts";
 import { type HuWindow, LUNG_WINDOW, windowHu } from "./window.ts";
 
 /** A slice as stored: planes of [height, width], row by row. */
@@ -23,6 +24,8 @@ export interface SliceRecord {
   patient: string;
   /** 1 where the nodule mask has at least {@link MIN_NODULE_PIXELS} pixels. */
   label: 0 | 1;
+  /** mm between rows, between columns, where it is known. */
+  spacing?: PixelSpacing;
   /** @throws InputError naming the file and what is wrong with it. */
   load(): Promise<LoadedSlice>;
 }
@@ -64,6 +67,7 @@ export function openPhantomDataset({ seed, count, size = 128 }: PhantomDatasetOp
       id: `${patient}_slice_${slice}`,
       patient,
       label: phantomLabel(number, slice),
+      spacing: [PHANTOM_FIELD_MM / size, PHANTOM_FIELD_MM / size],
       load: () => {
         const { ct, lungMask, noduleMask } = phantomSlice(seed, number, slice, size);
         return Promise.resolve({ ct, lungMask, noduleMask, height: size, width: size });

@@ -3,6 +3,7 @@
 import { basename, dirname, join } from "node:path";
 import { InputError } from "../errors.ts";
 import { readNpyPlane } from "../io/npy_file.ts";
+import { manifestSpacings } from "./spacing.ts";
 import { readPatients } from "./split_file.ts";
 import { linkNotes, walk } from "../io/walk.ts";
 import { type Dataset, type LoadedSlice, MIN_NODULE_PIXELS, type SliceRecord } from "./dataset.ts";
@@ -46,6 +47,7 @@ export async function openNpyDataset(dir: string): Promise<Dataset> {
     throw new InputError(`Cannot open "${dir}": no files named {patient}_slice_{n}.npy in it`);
   }
 
+  const spacings = await manifestSpacings(dir);
   const notes = linkNotes(links), records: SliceRecord[] = [], ids = new Map<string, string>();
   let withoutNodule = 0;
   for (const [path, name] of slices) {
@@ -65,6 +67,7 @@ export async function openNpyDataset(dir: string): Promise<Dataset> {
     records.push({
       id,
       patient: prefix.split("_")[0],
+      spacing: spacings.get(path),
       label: hasNodule ? labelOf((await readPlane(nodulePath)).data) : 0,
       load: () => loadSlice(path, lungPath, hasNodule ? nodulePath : undefined),
     });

@@ -19,6 +19,8 @@ export interface SlicePreparation {
   readonly antialias: boolean;
   /** What the second plane holds. */
   readonly condition: Condition;
+  /** mm between the network's pixels, of a model of patches; none of one of whole slices. */
+  readonly spacing?: number;
 }
 
 /** What a run's config.json says about it. */
@@ -29,6 +31,7 @@ export function slicePreparation(config: Record<string, unknown>): SlicePreparat
     window: isWindow ? { level, width } : LUNG_WINDOW,
     antialias: antialias === true,
     condition: config.condition === "nodule-mask" ? "nodule-mask" : "class",
+    ...typeof config.spacing === "number" ? { spacing: config.spacing } : {},
   };
 }
 
@@ -38,12 +41,14 @@ export const preparationNotes = (config: {
   readonly window_width: number;
   readonly antialias: boolean;
   readonly condition: Condition;
+  readonly spacing: number | null;
 }): Record<string, unknown> => ({
   _window_level: config.window_level,
   _window_width: config.window_width,
   _antialias: config.antialias,
   // Files of the original condition stay as they were.
   ...config.condition === "class" ? {} : { _condition: config.condition },
+  ...config.spacing === null ? {} : { _spacing: config.spacing },
 });
 
 /** Stands in where nothing says what a model was trained for: diffusers' own defaults. */
@@ -99,6 +104,7 @@ export function samplingModel(
     preparation: {
       ...isSaid ? slicePreparation(said) : ORIGINAL_PREPARATION,
       condition: conditionOf(scheduler, folder),
+      ...spacingOf(scheduler, folder),
     },
     preparationKnown: isSaid,
     notes: [],
@@ -133,6 +139,18 @@ function conditionOf({ _condition = "class" }: Record<string, unknown>, folder: 
   throw new InputError(
     `${folder}: its scheduler_config.json says _condition ${JSON.stringify(_condition)}; ` +
       `known are ${CONDITIONS.join(", ")}`,
+  );
+}
+
+/** And of patches, of which size its pixels are. */
+function spacingOf({ _spacing: spacing }: Record<string, unknown>, folder: string) {
+  if (spacing === undefined) return {};
+  if (typeof spacing === "number" && spacing >= 0.1 && spacing <= 20) return { spacing };
+  throw new InputError(
+    `${folder}: its scheduler_config.json says _spacing ${
+      JSON.stringify(spacing)
+    }, mm from 0.1 to 20 ` +
+      "needed",
   );
 }
 

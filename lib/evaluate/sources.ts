@@ -3,7 +3,6 @@
 import { basename, join, resolve } from "node:path";
 import {
   type Dataset,
-  openPhantomDataset,
   type PreparedSlice,
   prepareSlice,
   type SliceRecord,
@@ -23,6 +22,7 @@ import { readFileBounded } from "../io/read.ts";
 import { RowCache } from "../io/row_cache.ts";
 import { readJsonObject } from "../nn/pretrained.ts";
 import { runConfig } from "../train/config.ts";
+import { cropsOf, phantomOf } from "../train/data.ts";
 import { RUN_CONFIG_NAME } from "../train/run.ts";
 import type { EvalSlice } from "./evaluation.ts";
 import { chooseTestSet, generateFor } from "./inputs.ts";
@@ -121,20 +121,20 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
   const model = await loadRunModel(run, options.ema, options.checkpoint);
   const [height, width] = model.resolution, size = { height, width };
   const { window } = model.preparation;
-  const phantom = () =>
-    openPhantomDataset({
-      seed: config.seed,
-      count: config.phantom_slices,
-      size: 2 * Math.max(height, width),
-    });
+  const open = async (folder: string | null): Promise<Dataset> =>
+    await cropsOf(
+      folder ? await openFolder(folder, window) : phantomOf(config),
+      config,
+      (done, total) => show("patches", done, total),
+    );
   const own = saved as string | null, folder = options.data ?? own;
-  const dataset: Dataset = folder ? await openFolder(folder, window) : phantom();
+  const dataset = await open(folder);
   const warnings = [...modelNotes(model), ...dataset.notes];
   // Copies are copies of what the run was trained on, whatever it is compared with.
   let trained = dataset;
   if (options.data && (!own || resolve(own) !== resolve(options.data))) {
     try {
-      trained = own ? await openFolder(own, window) : phantom();
+      trained = await open(own);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       warnings.push(

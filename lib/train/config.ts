@@ -57,6 +57,14 @@ export interface RunConfig {
   window_width: number;
   /** Look at all pixels when shrinking the CT; the original does not. */
   antialias: boolean;
+  /** Train on patches of so many pixels a side, which is then the resolution; null: whole slices. */
+  crop: number | null;
+  /** mm between the pixels of patches. */
+  spacing: number | null;
+  /** Patches of a slice anywhere in its lungs; as many more around its nodules. */
+  crops_per_slice: number;
+  /** mm from left to right of slices whose pixel spacing is not known. */
+  field_mm: number | null;
   /** Mirror left and right at random. */
   augment_flip: boolean;
   /** Turn by up to so many degrees. */
@@ -154,6 +162,10 @@ export const RUN_RULES: Readonly<Record<Exclude<keyof RunConfig, "unet" | "resol
   window_level: real("centre of the HU window", -2000, 4000),
   window_width: real("width of the HU window", 1, 8000),
   antialias: flag("antialiased resize of the CT (the original has none)"),
+  crop: orNull(whole("train on patches of so many pixels a side, not on whole slices", 8, 1024)),
+  spacing: orNull(real("mm between the pixels of patches", 0.1, 20)),
+  crops_per_slice: whole("patches of a slice in its lungs, and as many around its nodules", 1, 256),
+  field_mm: orNull(real("width in mm of slices whose pixel spacing is not known", 10, 2000)),
   augment_flip: flag("mirror slices left and right at random"),
   augment_rotate: real("turn slices at random by up to so many degrees", 0, 180),
   augment_shift: real("move slices at random by up to this share of the size", 0, 0.5),
@@ -165,7 +177,15 @@ export const RUN_RULES: Readonly<Record<Exclude<keyof RunConfig, "unet" | "resol
 };
 
 /** Keys that came later, with what files from before them mean. */
-const NEWER: Partial<RunConfig> = { recompute: false, precision: "f32", condition: "class" };
+const NEWER: Partial<RunConfig> = {
+  recompute: false,
+  precision: "f32",
+  condition: "class",
+  crop: null,
+  spacing: null,
+  crops_per_slice: 4,
+  field_mm: null,
+};
 
 const SEED_UNET = {
   in_channels: 3,
@@ -200,6 +220,10 @@ const SHARED = {
   window_level: -600,
   window_width: 1500,
   antialias: false,
+  crop: null,
+  spacing: null,
+  crops_per_slice: 4,
+  field_mm: null,
   augment_flip: false,
   augment_rotate: 0,
   augment_shift: 0,
@@ -286,8 +310,16 @@ export function runConfig(raw: Record<string, unknown>, name: string): RunConfig
         `${unet.out_channels} must be 3 (lung mask, class map, noisy CT) and 1 (noise)`,
     );
   }
-  const { beta_start, beta_end, ddpm_num_steps, ddpm_num_inference_steps } =
+  const { beta_start, beta_end, ddpm_num_steps, ddpm_num_inference_steps, crop, spacing } =
     result as unknown as RunConfig;
+  if ((crop === null) !== (spacing === null)) {
+    throw new InputError(
+      `${name}: crop is ${crop} and spacing ${spacing}: patches need both, whole slices neither`,
+    );
+  }
+  if (crop !== null && size.some((side) => side !== crop)) {
+    throw new InputError(`${name}: crop is ${crop}, the resolution ${size.join("×")}: one alone`);
+  }
   if (result.ddpm_beta_schedule !== "squaredcos_cap_v2" && beta_start > beta_end) {
     throw new InputError(`${name}: beta_start is ${beta_start}, above beta_end ${beta_end}`);
   }
