@@ -1,34 +1,21 @@
-/** NIfTI-1 and -2 volumes (`.nii`, `.nii.gz`), turned the way DICOM slices lie. */
+/** NIfTI-1 and -2 volumes (`.nii`, `.nii.gz`), turned the way DICOM slices mostly lie. */
 
-import { isNIFTI, readHeader } from "nifti-reader-js";
+import { isNIFTI, isNIFTI1, readHeader } from "nifti-reader-js";
 import { InputError } from "../errors.ts";
 import { fileChunks, unzipped } from "../io/chunks.ts";
 import { LIMITS, volumeExcess } from "../io/limits.ts";
-import type { Vec3 } from "./dicom/header.ts";
+import { axialTurn, turnGeometry, turnSteps, type Vec3, type Volume } from "./geometry.ts";
+import { niftiGeometry } from "./nifti_affine.ts";
 
-/** Directions in DICOM patient coordinates (+x left, +y back, +z head) that the volume is turned to. */
-export interface Orientation {
-  /** Of increasing column, increasing row, and increasing slice. */
-  row: Vec3;
-  column: Vec3;
-  normal: Vec3;
+export interface NiftiVolume extends Volume {
+  /** Values are scaled by the header's slope, rounded, at most ±32767: how many were no whole number. */
+  fractional: number;
+  /** What the user should know of the file. */
+  notes: string[];
 }
 
-/** Axial slices from the feet up, seen from the feet, the patient's front on top. */
-export const AXIAL: Orientation = { row: [1, 0, 0], column: [0, 1, 0], normal: [0, 0, 1] };
-
-export interface NiftiVolume {
-  slices: number;
-  rows: number;
-  columns: number;
-  /** slices × rows × columns, scaled by the header's slope, rounded, at most ±32767. */
-  values: Int16Array;
-  /** mm between rows, between columns, between slices. */
-  pixelSpacing: [number, number];
-  sliceSpacing: number;
-  /** Patient coordinates of the first voxel, mm. */
-  origin: Vec3;
-}
+/** `axial`: slices from the feet up, the front on top (lib/data/geometry.ts). `stored`: as the file has them. */
+export type NiftiOrder = "axial" | "stored";
 
 const HEADER_BYTES = 4096;
 /** May lie before the voxels (extensions of the header), and behind them. */
@@ -46,8 +33,8 @@ const TYPES: Record<number, { bytes: number; read: Reader }> = {
 };
 
 /** Reads a volume. @throws InputError naming the file and the reason. */
-export async function readNifti(path: string, to: Orientation = AXIAL): Promise<NiftiVolume> {
-  return await fromChunks(fileChunks(path, LIMITS.volume.bytes + MAX_OTHER), path, to);
+export async function readNifti(path: string, order: NiftiOrder = "axial"): Promise<NiftiVolume> {
+  return await fromChunks(fileChunks(path, LIMITS.volume.bytes + MAX_OTHER), path, order);
 }
 
 /**
@@ -57,9 +44,9 @@ export async function readNifti(path: string, to: Orientation = AXIAL): Promise<
 export async function parseNifti(
   bytes: Uint8Array,
   name: string,
-  to: Orientation = AXIAL,
+  order: NiftiOrder = "axial",
 ): Promise<NiftiVolume> {
-  return await fromChunks([bytes], name, to);
+  return await fromChunks([bytes], name, order);
 }
 
 /**
@@ -69,7 +56,7 @@ export async function parseNifti(
 async function fromChunks(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   name: string,
-  to: Orientation,
+  order: NiftiOrder,
 ): Promise<NiftiVolume> {
   const fail = (why: string) => new InputError(`Cannot read "${name}": ${why}`);
   let start = new Uint8Array(0), at = 0;
@@ -81,7 +68,7 @@ async function fromChunks(
       if (start.length < HEADER_BYTES) continue;
       piece = start;
       header = headerOf(start.slice(0, HEADER_BYTES), fail);
-      voxels = new Turned(header, to, fail);
+      voxels = new Turned(header, order, fail);
     }
     if (at + piece.length > header.offset) {
       voxels!.take(at < header.offset ? piece.subarray(header.offset - at) : piece);
@@ -93,7 +80,7 @@ async function fromChunks(
   }
   if (!header) { // the whole file is shorter
     header = headerOf(start, fail);
-    voxels = new Turned(header, to, fail);
+    voxels = new Turned(header, order, fail);
     if (start.length > header.offset) voxels.take(start.subarray(header.offset));
     at = start.length;
   }
@@ -109,17 +96,14 @@ function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
   return out;
 }
 
-interface Header {
-  dims: [number, number, number];
+interface Header extends Pick<Volume, "size" | "axes" | "origin"> {
   count: number;
   type: { bytes: number; read: Reader };
   offset: number;
   little: boolean;
   slope: number;
   intercept: number;
-  /** Voxel axes and origin in patient coordinates (LPS), mm. */
-  axes: [Vec3, Vec3, Vec3];
-  origin: Vec3;
+  notes: string[];
 }
 
 function headerOf(start: Uint8Array<ArrayBuffer>, fail: (why: string) => Error): Header {
@@ -132,54 +116,48 @@ function headerOf(start: Uint8Array<ArrayBuffer>, fail: (why: string) => Error):
   }
   const [rank, ...sizes] = Array.from(header.dims, Number);
   if (rank < 2 || rank > 7) throw fail(`${rank} dimensions`);
-  const dims = [0, 1, 2].map((axis) => axis < rank ? sizes[axis] : 1) as [number, number, number];
+  const size = [0, 1, 2].map((axis) => axis < rank ? sizes[axis] : 1) as Vec3;
   const beyond = sizes.slice(3, rank).find((size) => size > 1);
   if (beyond !== undefined) throw fail(`more than three dimensions: [${sizes.slice(0, rank)}]`);
   const type = TYPES[header.datatypeCode];
   if (!type) throw fail(`data type ${header.datatypeCode} is not supported`);
-  const excess = volumeExcess(dims, type.bytes);
+  const excess = volumeExcess(size, type.bytes);
   if (excess) throw fail(excess);
   const offset = Number(header.vox_offset);
   if (!(offset >= 0 && offset <= MAX_OTHER)) throw fail(`voxels start at byte ${offset}`);
-  const spacing = Array.from(header.pixDims).slice(1, 4).map(Math.abs);
-  const hasAffine = header.qform_code > 0 || header.sform_code > 0;
-  const affine = hasAffine
-    ? header.affine
-    : [[spacing[0], 0, 0, 0], [0, spacing[1], 0, 0], [0, 0, spacing[2], 0]];
-  // NIfTI's world is +x right, +y front; DICOM's +x left, +y back.
-  const point = (column: number): Vec3 => [
-    -affine[0][column],
-    -affine[1][column],
-    affine[2][column],
-  ];
-  const axes = [point(0), point(1), point(2)] as [Vec3, Vec3, Vec3];
-  const lengths = axes.map((axis) => Math.hypot(...axis));
+  const notes: string[] = [], little = header.littleEndian;
+  let place: ReturnType<typeof niftiGeometry>;
+  try {
+    place = niftiGeometry(start, isNIFTI1(start.buffer) ? 1 : 2, little, size, notes);
+  } catch (error) {
+    throw fail(error instanceof Error ? error.message : String(error));
+  }
+  const lengths = place.axes.map((axis) => Math.hypot(...axis));
   if (!lengths.every((mm) => mm >= 0.01 && mm <= 100)) {
     throw fail(`voxels of ${lengths.map((mm) => mm.toFixed(3)).join(" × ")} mm`);
   }
-  const origin = point(3);
-  if (!origin.every(Number.isFinite)) throw fail("its origin is not a point");
-  const slope = Number.isFinite(header.scl_slope) && header.scl_slope !== 0 ? header.scl_slope : 1;
+  if (!place.origin.every(Number.isFinite)) throw fail("its origin is not a point");
+  // Without a slope neither counts (nifti1.h); nibabel does the same.
+  const isScaled = Number.isFinite(header.scl_slope) && header.scl_slope !== 0;
   return {
-    dims,
-    count: dims[0] * dims[1] * dims[2],
+    ...place,
+    count: size[0] * size[1] * size[2],
     type,
     offset,
-    little: header.littleEndian,
-    slope,
-    intercept: Number.isFinite(header.scl_inter) ? header.scl_inter : 0,
-    axes,
-    origin,
+    little,
+    slope: isScaled ? header.scl_slope : 1,
+    intercept: isScaled && Number.isFinite(header.scl_inter) ? header.scl_inter : 0,
+    notes,
   };
 }
 
-/** Puts voxels, as they come, where columns, rows and slices run the way `to` says. */
+/** Puts voxels, as they come, where the turned volume has them. */
 class Turned {
   readonly volume: NiftiVolume;
   readonly #header: Header;
   /** How far apart neighbours along the file's axes are in the result, and where its first lies. */
-  readonly #steps: [number, number, number] = [0, 0, 0];
-  #to = 0;
+  readonly #steps: Vec3;
+  #to: number;
   /** Of the next voxel in the file. */
   #x = 0;
   #y = 0;
@@ -187,48 +165,37 @@ class Turned {
   /** The beginning of a voxel whose end has not come yet. */
   #rest = new Uint8Array(0);
 
-  constructor(header: Header, to: Orientation, fail: (why: string) => Error) {
-    const { dims, axes, origin } = header;
-    const dot = (a: Vec3, b: Vec3) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-    const chosen = [to.row, to.column, to.normal].map((wanted) => {
-      const along = axes.map((axis) => dot(axis, wanted) / Math.hypot(...axis));
-      const axis = along.reduce((best, v, i) => Math.abs(v) > Math.abs(along[best]) ? i : best, 0);
-      return { axis, flip: along[axis] < 0 };
-    });
-    if (new Set(chosen.map((c) => c.axis)).size !== 3) throw fail("its axes are oblique");
-    const [c, r, s] = chosen;
-    const columns = dims[c.axis], rows = dims[r.axis], slices = dims[s.axis];
-    const start: Vec3 = [...origin];
-    for (const [{ axis, flip }, stride] of [[c, 1], [r, columns], [s, rows * columns]] as const) {
-      this.#steps[axis] = flip ? -stride : stride;
-      if (!flip) continue;
-      this.#to += stride * (dims[axis] - 1);
-      for (let i = 0; i < 3; i++) start[i] += axes[axis][i] * (dims[axis] - 1);
-    }
-    const length = (axis: number) => Math.hypot(...axes[axis]);
+  constructor(header: Header, order: NiftiOrder, fail: (why: string) => Error) {
+    const { size, axes, origin, notes } = header;
+    const turn = order === "stored"
+      ? { axis: [0, 1, 2] as Vec3, flip: [false, false, false] as [boolean, boolean, boolean] }
+      : axialTurn(header);
+    if (!turn) throw fail("its axes are oblique: more than 26° off the patient's");
+    const { start, steps } = turnSteps(size, turn);
+    this.#steps = steps;
+    this.#to = start;
     this.#header = header;
     this.#left = header.count;
     this.volume = {
-      slices,
-      rows,
-      columns,
+      ...turnGeometry({ size, axes, origin }, turn),
       values: new Int16Array(header.count),
-      pixelSpacing: [length(r.axis), length(c.axis)],
-      sliceSpacing: length(s.axis),
-      origin: start,
+      fractional: 0,
+      notes,
     };
   }
 
   /** The next bytes of the file's voxels; more than there are voxels is passed over. */
   take(bytes: Uint8Array): void {
-    const { dims: [width, height], type, little, slope, intercept } = this.#header;
+    const { size: [width, height], type, little, slope, intercept } = this.#header;
     const whole = this.#rest.length > 0 ? joined(this.#rest, bytes) : bytes;
     const view = new DataView(whole.buffer, whole.byteOffset, whole.byteLength);
     const count = Math.min(this.#left, Math.floor(whole.length / type.bytes));
     const { values } = this.volume, [stepX, stepY, stepZ] = this.#steps;
-    let to = this.#to, x = this.#x, y = this.#y;
+    let to = this.#to, x = this.#x, y = this.#y, fractional = 0;
     for (let i = 0; i < count; i++) {
-      const value = Math.round(type.read(view, i * type.bytes, little) * slope + intercept);
+      const exact = type.read(view, i * type.bytes, little) * slope + intercept;
+      const value = Math.round(exact);
+      if (value !== exact) fractional++;
       values[to] = value >= -32767 ? Math.min(value, 32767) : -32767; // NaN too is the lowest
       to += stepX;
       if (++x < width) continue;
@@ -238,6 +205,7 @@ class Turned {
       y = 0;
       to += stepZ - height * stepY;
     }
+    this.volume.fractional += fractional;
     [this.#to, this.#x, this.#y] = [to, x, y];
     this.#left -= count;
     this.#rest = this.#left > 0 ? whole.slice(count * type.bytes) : new Uint8Array(0);

@@ -1,6 +1,7 @@
 /** Which DICOM files are axial CT slices, and why the others are not. */
 
-import type { DicomHeader, Vec3 } from "./header.ts";
+import { cross, MIN_AXIAL_COSINE } from "../geometry.ts";
+import type { DicomHeader } from "./header.ts";
 import { TRANSFER_SYNTAXES, unreadable } from "./transfer_syntax.ts";
 
 const CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2";
@@ -14,19 +15,8 @@ const NAMED: Record<string, string> = {
   "1.2.840.10008.5.1.4.1.1.66.4": "a segmentation object",
   "1.2.840.10008.5.1.4.1.1.481.3": "a structure set",
 };
-/** cos 26°: a tilted gantry (up to 25°) is axial, a coronal or sagittal reformat is not. */
-const MIN_AXIAL_COSINE = 0.898;
 const MAX_SIDE = 4096;
 const MIN_SIDE = 16;
-
-/** Row direction × column direction: the direction in which slices are stacked. */
-export function normalOf(row: Vec3, column: Vec3): Vec3 {
-  return [
-    row[1] * column[2] - row[2] * column[1],
-    row[2] * column[0] - row[0] * column[2],
-    row[0] * column[1] - row[1] * column[0],
-  ];
-}
 
 /** Why this file is no axial CT slice that can be read, or null where it is one. */
 export function rejection(h: DicomHeader): string | null {
@@ -62,7 +52,7 @@ export function rejection(h: DicomHeader): string | null {
   if (h.pixelSpacing.some((mm) => mm < 0.05 || mm > 10)) {
     return `PixelSpacing ${h.pixelSpacing.join("\\")} mm is not one of a CT`;
   }
-  const normal = normalOf(h.row, h.column);
+  const normal = cross(h.row, h.column);
   const length = Math.hypot(...normal);
   if (Math.abs(length - 1) > 0.05) return "ImageOrientationPatient is not two unit vectors at 90°";
   if (Math.abs(normal[2]) < MIN_AXIAL_COSINE) return "not axial";

@@ -3,10 +3,10 @@
 import { InputError } from "../../errors.ts";
 import { LIMITS } from "../../io/limits.ts";
 import { parseDicomBounded } from "./bounded.ts";
+import type { Vec3 } from "../geometry.ts";
 import { TRANSFER_SYNTAXES } from "./transfer_syntax.ts";
 
-/** Vectors are in DICOM patient coordinates: millimetres, +x to the patient's left, +z to the head. */
-export type Vec3 = [number, number, number];
+export type { Vec3 };
 
 export interface DicomHeader {
   file: string;

@@ -2,7 +2,8 @@
 
 import { InputError } from "../../errors.ts";
 import { contentExcess } from "../../io/disk.ts";
-import { normalOf, rejection } from "./accept.ts";
+import { rejection } from "./accept.ts";
+import { cross } from "../geometry.ts";
 import type { DicomHeader, Vec3 } from "./header.ts";
 import { decodePixels, toHu } from "./pixels.ts";
 import { readHeader, readWhole } from "./read_header.ts";
@@ -91,7 +92,7 @@ export async function loadSeries(files: readonly string[]): Promise<CtVolume> {
     sliceSpacing,
     row: first.row!,
     column: first.column!,
-    normal: normalOf(first.row!, first.column!),
+    normal: cross(first.row!, first.column!),
     slices,
     hu: hu.subarray(0, slices.length * area),
     rejected,
@@ -177,7 +178,7 @@ function withoutDuplicates(
   rejected: Rejected[],
   notes: string[],
 ): CtSlice[] {
-  const normal = normalOf(headers[0].row!, headers[0].column!);
+  const normal = cross(headers[0].row!, headers[0].column!);
   const bySop = new Set<string>();
   const slices: CtSlice[] = [];
   for (const h of headers) {

@@ -96,7 +96,7 @@ export async function loadLungMask(
 
 async function readMask(
   path: string,
-  volume: CtVolume,
+  _volume: CtVolume,
 ): Promise<{ data: Uint8Array; shape: number[] }> {
   const lower = path.toLowerCase();
   let values: ArrayLike<number | bigint>, shape: number[];
@@ -110,9 +110,9 @@ async function readMask(
     values = image.data;
     shape = [image.height, image.width];
   } else {
-    const nifti = await readNifti(path, volume);
+    const nifti = await readNifti(path, "axial");
     values = nifti.values;
-    shape = [nifti.slices, nifti.rows, nifti.columns];
+    shape = nifti.size.toReversed();
   }
   const data = new Uint8Array(values.length);
   for (let i = 0; i < data.length; i++) {

@@ -4,7 +4,8 @@ import { InputError } from "../../errors.ts";
 import { components3d } from "../lung/components.ts";
 import type { CtSlice, CtVolume } from "../dicom/series.ts";
 import { HU_FLOOR } from "../dicom/pixels.ts";
-import { AXIAL, readNifti } from "../nifti.ts";
+import { cross, dot, gridDifference, spacingOf, type Vec3 } from "../geometry.ts";
+import { readNifti } from "../nifti.ts";
 import type { Findings } from "./findings.ts";
 
 /** @throws InputError naming the file and the reason. */
@@ -14,43 +15,50 @@ export async function loadNiftiSeries(
   patientId: string,
 ): Promise<{ volume: CtVolume; findings: Findings }> {
   const nifti = await readNifti(source.volume);
-  const { slices: count, rows, columns, values: hu, pixelSpacing, sliceSpacing, origin } = nifti;
+  const { size: [columns, rows, count], axes, origin, values: hu } = nifti;
+  const [dx, dy, dz] = spacingOf(nifti);
+  const unit = (n: 0 | 1 | 2, mm: number) => axes[n].map((v) => v / mm) as Vec3;
+  const [row, column] = [unit(0, dx), unit(1, dy)], normal = cross(row, column);
   for (let i = 0; i < hu.length; i++) if (hu[i] < HU_FLOOR) hu[i] = HU_FLOOR;
-  const slices = Array.from({ length: count }, (_, i): CtSlice => ({
-    file: source.volume,
-    sopInstance: `${seriesUid}.${i}`,
-    instanceNumber: i + 1,
-    z: origin[2] + i * sliceSpacing,
-    position: [origin[0], origin[1], origin[2] + i * sliceSpacing],
-  }));
+  const slices = Array.from({ length: count }, (_, i): CtSlice => {
+    const position = origin.map((v, n) => v + i * axes[2][n]) as Vec3;
+    return {
+      file: source.volume,
+      sopInstance: `${seriesUid}.${i}`,
+      instanceNumber: i + 1,
+      z: dot(position, normal),
+      position,
+    };
+  });
   const volume: CtVolume = {
     patientId,
     studyUid: "",
     seriesUid,
     rows,
     columns,
-    pixelSpacing,
-    sliceSpacing,
-    ...AXIAL,
+    pixelSpacing: [dy, dx],
+    sliceSpacing: dz,
+    row,
+    column,
+    normal,
     slices,
     hu,
     rejected: [],
-    notes: [],
+    notes: nifti.notes,
   };
   const mask = new Uint8Array(hu.length);
   if (source.nodules) {
     const given = await readNifti(source.nodules);
-    const shape = [given.slices, given.rows, given.columns];
-    if (shape.join() !== [count, rows, columns].join()) {
+    const difference = gridDifference(nifti, given);
+    if (difference) {
       throw new InputError(
-        `Cannot use "${source.nodules}": shape [${shape}] must be the volume's, ` +
-          `[${[count, rows, columns]}]`,
+        `Cannot use "${source.nodules}": it does not lie where "${source.volume}" lies: ${difference}`,
       );
     }
     for (let i = 0; i < mask.length; i++) mask[i] = given.values[i] > 0 ? 1 : 0;
   }
   const area = rows * columns;
-  const voxel = pixelSpacing[0] * pixelSpacing[1] * (sliceSpacing || 1);
+  const voxel = dx * dy * dz;
   const { labels, sizes } = components3d(mask, count, rows, columns);
   const onSlices = sizes.map(() => new Set<number>());
   for (let i = 0; i < labels.length; i++) {
