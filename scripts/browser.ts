@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { modelFiles } from "../lib/browser/model_files.ts";
 import { pageFiles } from "../lib/browser/page_files.ts";
 import { serve } from "../lib/browser/serve.ts";
-import { newCommand, wholeIn } from "../lib/cli/command.ts";
+import { newCommand, refuseGiven, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments } from "../lib/cli/main.ts";
 import { openModel } from "../lib/diffusion/model_folder.ts";
 import { modelNotes } from "../lib/diffusion/sampling_model.ts";
@@ -39,6 +39,8 @@ await main(async () => {
   const { run, model: folder, checkpoint, ema, port, build } = program.opts();
   if (run && folder) throw new InputError("give either --run or --model");
   if (build) checkOutputFolder("--build", build, { "--run": run, "--model": folder });
+  if (!run && !folder) refuseGiven(program, ["checkpoint", "ema"], "goes with --run or --model");
+  if (build) refuseGiven(program, ["port"], "--build serves nothing");
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   if (run || folder) {
     const isGiven = program.getOptionValueSource("ema") === "cli";

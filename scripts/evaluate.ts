@@ -2,7 +2,7 @@
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
-import { wholeIn } from "../lib/cli/command.ts";
+import { refuseGiven, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, type Progress, progressBar } from "../lib/cli/main.ts";
 import { parseShard, type Shard, takeShard } from "../lib/diffusion/jobs.ts";
 import { parseCheckpoint, type WhichCheckpoint } from "../lib/diffusion/model_folder.ts";
@@ -267,6 +267,11 @@ await main(async () => {
   const { run, generated, real, resolution: size, shard } = options;
   if (!(run ? !generated && !real : generated && real)) {
     throw new InputError("give either --run, or --generated with --real");
+  }
+  if (run) refuseGiven(program, ["resolution"], "a run's slices have the model's size");
+  else {
+    const ofRun = ["checkpoint", "data", "cfg", "steps", "scheduler", "ema"];
+    refuseGiven(program, ofRun, "goes with --run: --generated names slices that are there");
   }
   const out = options.out ?? (run ? join(run, "evaluation") : "out/evaluation");
   checkOutputFolder("--out", out, {

@@ -2,7 +2,7 @@
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { dirname, join } from "node:path";
-import { precisionOption } from "../lib/cli/command.ts";
+import { precisionOption, refuseGiven } from "../lib/cli/command.ts";
 import { main, parseArguments, progressBar, repeatable } from "../lib/cli/main.ts";
 import { PHANTOM_FIELD_MM } from "../lib/data/phantom.ts";
 import { openFolder } from "../lib/data/open_folder.ts";
@@ -46,7 +46,7 @@ import {
 } from "../lib/diffusion/nodules.ts";
 import { Sampler } from "../lib/diffusion/sampler.ts";
 import { samplingGraph } from "../lib/diffusion/sampling_graph.ts";
-import { reverseSteps } from "../lib/diffusion/scheduler.ts";
+import { reverseSteps, type SchedulerConfig } from "../lib/diffusion/scheduler.ts";
 import { writeSchedulerFile } from "../lib/diffusion/scheduler_file.ts";
 import { Strip } from "../lib/diffusion/strip.ts";
 import { InputError } from "../lib/errors.ts";
@@ -278,6 +278,34 @@ async function jobsOf(
   return { jobs: interpolationJobs(masks, [o.classFrom, o.classTo], o.classSteps, seed) };
 }
 
+/** Refuses options that would change nothing beside the others. */
+function refuseIdle(o: Options, scheduler: SchedulerConfig, isPlaced: boolean): void {
+  const refuse = (isIdle: boolean, why: string, ...names: string[]) =>
+    isIdle && refuseGiven(program, names, why);
+  const interpolates = o.classFrom !== undefined || o.classTo !== undefined;
+  refuse(
+    o.cfg === 1,
+    "guidance is off: give --cfg other than 1",
+    ...["cfgFrom", "cfgTo", "guidanceRescale", "twoPasses"],
+  );
+  refuse(scheduler._class_name !== "DDIMScheduler", "only DDIM has an η", "eta");
+  refuse(!interpolates, "goes with --class-from and --class-to", "classSteps", "classOver");
+  refuse(o.classOver === "steps", "the class goes over the reverse steps", "classSteps");
+  refuse(!o.inpaint, "goes with --inpaint", "lungMask", "resample");
+  refuse(Boolean(o.inpaint), "--inpaint names the slice itself", "data", "split");
+  const isSized = isPlaced || /nifti|dicom/.test(o.format);
+  refuse(!isSized, "goes with --format nifti or dicom", "fieldMm");
+  const isRandom = isPlaced && !o.nodule && !o.inpaint && o.nodules !== "own";
+  refuse(!isRandom, "of nodules at random places (--nodules random)", "diameter");
+  for (const [flag, t] of [["--cfg-from", o.cfgFrom], ["--cfg-to", o.cfgTo]]) {
+    if (t > scheduler.num_train_timesteps) {
+      throw new InputError(
+        `${flag} ${t}: the model has ${scheduler.num_train_timesteps} timesteps`,
+      );
+    }
+  }
+}
+
 await main(async () => {
   parseArguments(program);
   const o = program.opts();
@@ -308,6 +336,7 @@ await main(async () => {
   if (o.resample > 1 && scheduler._class_name === "DPMSolverMultistepScheduler") {
     throw new InputError("--resample needs --scheduler ddim or ddpm: DPM-Solver++ looks back");
   }
+  refuseIdle(o, scheduler, isPlaced);
   const steps = reverseSteps(scheduler, o.steps, o.eta);
   const { jobs: all, inpainting } = await jobsOf(o, model, { height, width });
   const jobs = shard ? takeShard(all, shard) : all;

@@ -1,6 +1,7 @@
 /** Command lines of the scripts, and the values in them, checked as they come. */
 
 import { Command, InvalidArgumentError, Option } from "commander";
+import { InputError } from "../errors.ts";
 
 export function newCommand(name: string, description: string): Command {
   return new Command(name).description(description);
@@ -28,4 +29,19 @@ export function wholeIn(low: number, high: number): (text: string) => number {
     if (value >= low && value <= high) return value;
     throw new InvalidArgumentError(`It must be a whole number in ${low} … ${high}.`);
   };
+}
+
+/**
+ * Refuses options of the command line that would change nothing.
+ *
+ * @param names as in `program.opts()`. @param why what they belong to.
+ * @throws InputError naming the option.
+ */
+export function refuseGiven(program: Command, names: readonly string[], why: string): void {
+  for (const option of program.options) {
+    const name = option.attributeName();
+    if (names.includes(name) && program.getOptionValueSource(name) === "cli") {
+      throw new InputError(`${option.long}: ${why}`);
+    }
+  }
 }

@@ -129,7 +129,7 @@ export function modelNotes(model: SamplingModel, ownScheduler = false): string[]
   if (assumed.length === 0) return [...model.notes];
   return [
     ...model.notes,
-    `${model.folder}: nothing says how it was trained; assumed: ${assumed.join("; ")}`,
+    `${model.folder}: what it was trained with is not all said; assumed: ${assumed.join("; ")}`,
   ];
 }
 

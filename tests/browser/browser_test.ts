@@ -178,7 +178,7 @@ Deno.test({
     assert.equal(failures, 0, texts.status);
     assert.match(
       picked.texts.model,
-      /^diffusers_tiny: [\d,]+ parameters, 12×20\. diffusers_tiny: nothing says how it was trained; assumed: DDPM/,
+      /^diffusers_tiny: [\d,]+ parameters, 12×20\. diffusers_tiny: what it was trained with is not all said; assumed: DDPM/,
     );
     assert.match(picked.texts.message, /holds no diffusion_pytorch_model.safetensors/);
   },

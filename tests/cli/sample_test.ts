@@ -244,6 +244,15 @@ Deno.test("what cannot be sampled is refused before the first step, and says why
     [["--steps", "1001"], /1001.*from 1 to 1000/],
     [["--checkpoint", "7"], /--checkpoint 7 is of a --run/],
     [["--no-ema"], /--no-ema chooses between/],
+    // What would change nothing beside the others.
+    [["--cfg", "1", "--two-passes"], /--two-passes: guidance is off/],
+    [["--cfg", "1", "--cfg-from", "0.2"], /--cfg-from: guidance is off/],
+    [["--cfg-to", "2000"], /--cfg-to 2000: the model has 1000 timesteps/],
+    [["--scheduler", "ddpm", "--eta", "1"], /--eta: only DDIM/],
+    [["--class-over", "steps"], /--class-over: goes with --class-from/],
+    [["--resample", "2"], /--resample: goes with --inpaint/],
+    [["--field-mm", "300"], /--field-mm: goes with --format nifti or dicom/],
+    [["--diameter", "6-9"], /--diameter: of nodules at random places/],
   ];
   await Promise.all(cases.map(async ([args, message]) => {
     const { code, err } = await run("sample", "--model", model, "--out", out, ...args);
@@ -259,7 +268,7 @@ Deno.test("what cannot be sampled is refused before the first step, and says why
   ) {
     const { code, err } = await run(script, ...args);
     assert.equal(code, 2, err);
-    assert.match(err, /--cfg.*100|--limit 7/);
+    assert.match(err, /--cfg.*100|--limit 7|--c\w+: goes with --run/);
   }
   assert.deepEqual(names(folder), ["model", "offset.json", "shrinking.json"]);
 
