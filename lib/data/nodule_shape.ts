@@ -51,7 +51,7 @@ function outline(shape: NoduleShape, seed: number): Float64Array {
 
 /**
  * Where a nodule lies, [height, width] of 0 and 1. A pixel is part of it from half of its area on; the
- * one at the centre always is.
+ * one at the centre always is. It hangs together.
  *
  * @param spacingMm between pixels.
  */
@@ -75,6 +75,21 @@ export function noduleMask(nodule: Nodule, size: Size, spacingMm: number): Uint8
       if (2 * inside >= FINE * FINE) mask[y * width + x] = 1;
     }
   }
-  if (cx >= 0 && cy >= 0 && cx < width && cy < height) mask[cy * width + cx] = 1;
-  return mask;
+  if (cx < 0 || cy < 0 || cx >= width || cy >= height) return mask;
+  mask[cy * width + cx] = 1;
+  return connectedTo(cy * width + cx, mask, width);
+}
+
+/** What of a mask hangs together with a pixel of it: a spike thinner than a pixel may be cut through. */
+function connectedTo(start: number, mask: Uint8Array, width: number): Uint8Array {
+  const kept = new Uint8Array(mask.length), todo = [start];
+  for (let i = todo.pop(); i !== undefined; i = todo.pop()) {
+    if (kept[i] || !mask[i]) continue;
+    kept[i] = 1;
+    if (i % width > 0) todo.push(i - 1);
+    if (i % width < width - 1) todo.push(i + 1);
+    if (i >= width) todo.push(i - width);
+    if (i + width < mask.length) todo.push(i + width);
+  }
+  return kept;
 }

@@ -7,6 +7,7 @@ import { manifestSpacings } from "./spacing.ts";
 import { readPatients } from "./split_file.ts";
 import { linkNotes, walk } from "../io/walk.ts";
 import { type Dataset, type LoadedSlice, MIN_NODULE_PIXELS, type SliceRecord } from "./dataset.ts";
+import { IMAGE_LIST, readImageList } from "./image_list.ts";
 import type { Size } from "./resize.ts";
 
 const SPLITS = ["train", "val", "test"] as const;
@@ -19,6 +20,9 @@ const CT_NAME = /^(.+)_slice_([^_]+)\.npy$/;
  * line) each slice goes to its patient's split, and slices of patients in none are left out and
  * counted in a note; without any such file all slices are `train`.
  *
+ * The label is 1 where the nodule mask has at least {@link MIN_NODULE_PIXELS} pixels; of slices that
+ * `sample` made, what its `images.csv` beside them says.
+ *
  * A slice without a nodule mask file counts as one without nodule, as in the original, where only
  * slices with a nodule had one written; a note says how many. A missing lung mask is an error.
  *
@@ -30,9 +34,17 @@ export async function openNpyDataset(dir: string): Promise<Dataset> {
   const files = new Map<string, string>();
   const splitFiles = new Map<string, string>();
   const links: string[] = [];
+  // What `sample` asked its slices to be: at a low resolution a nodule has fewer pixels than count.
+  const asked = new Map<string, 0 | 1>();
   for (const path of walk(dir, { onSkippedLink: (path) => links.push(path) })) {
     const name = basename(path);
     if (name.endsWith(".npy")) files.set(path, name);
+    if (IMAGE_LIST.test(name)) {
+      for (const { slice, classValue } of await readImageList(path)) {
+        if (classValue === undefined) continue;
+        asked.set(join(dirname(path), `${slice}.npy`), classValue > 0.5 ? 1 : 0);
+      }
+    }
     const split = SPLITS.find((s) => name === `${s}_patients.txt`);
     if (split) {
       const earlier = splitFiles.get(split);
@@ -68,7 +80,7 @@ export async function openNpyDataset(dir: string): Promise<Dataset> {
       id,
       patient: prefix.split("_")[0],
       spacing: spacings.get(path),
-      label: hasNodule ? labelOf((await readPlane(nodulePath)).data) : 0,
+      label: asked.get(path) ?? (hasNodule ? labelOf((await readPlane(nodulePath)).data) : 0),
       load: () => loadSlice(path, lungPath, hasNodule ? nodulePath : undefined),
     });
   }

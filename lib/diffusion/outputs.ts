@@ -109,7 +109,7 @@ export async function writeImage(
 
 /**
  * Writes where the nodules of an image were asked for, exactly, at the size of the slice that the lung
- * mask is of: `nodules/NAME` as .npy, .png and, with format nifti or dicom, .nii.gz over the same
+ * mask is of: in `nodules_exact/` as .npy, .png and, with format nifti or dicom, .nii.gz over the same
  * field of view as the image, so that a DICOM SEG can be made of it.
  */
 export async function writeExactMask(
@@ -118,7 +118,7 @@ export async function writeExactMask(
   { out, formats, fieldMm, seed }: OutputOptions,
 ): Promise<void> {
   const path = (extension: string) =>
-    join(out, "nodules", `${job.prefix}_slice_${job.number}.${extension}`);
+    join(out, "nodules_exact", `${job.prefix}_nodule_exact_${job.number}.${extension}`);
   await writeNpy(path("npy"), [height, width], mask);
   const white = mask.map((v) => 255 * v);
   await writeFileAtomic(path("png"), encodePng({ width, height, channels: 1, data: white }));

@@ -7,6 +7,7 @@ import {
   prepareSlice,
   type SliceRecord,
 } from "../data/dataset.ts";
+import { IMAGE_LIST, readImageList } from "../data/image_list.ts";
 import { openFolder } from "../data/open_folder.ts";
 import type { Size } from "../data/resize.ts";
 import { type HuWindow, LUNG_WINDOW } from "../data/window.ts";
@@ -16,9 +17,6 @@ import { chooseScheduler, modelNotes, type SchedulerChoice } from "../diffusion/
 import { reverseSteps } from "../diffusion/scheduler.ts";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { fromCsvText, parseCsv } from "../io/csv.ts";
-import { LIMITS } from "../io/limits.ts";
-import { readFileBounded } from "../io/read.ts";
 import { RowCache } from "../io/row_cache.ts";
 import { readJsonObject } from "../nn/pretrained.ts";
 import { runConfig } from "../train/config.ts";
@@ -193,11 +191,9 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
 async function maskSources(folder: string): Promise<Map<string, string>> {
   const sources = new Map<string, string>();
   for (const { name } of await Array.fromAsync(Deno.readDir(folder))) {
-    if (!/^images(-\d+-of-\d+)?\.csv$/.test(name)) continue;
-    const path = join(folder, name);
-    const rows = parseCsv(await readFileBounded(path, LIMITS.csv.bytes), path);
-    for (const { slice = "", lung_mask_of = "" } of rows) {
-      sources.set(fromCsvText(slice), fromCsvText(lung_mask_of));
+    if (!IMAGE_LIST.test(name)) continue;
+    for (const { slice, source } of await readImageList(join(folder, name))) {
+      sources.set(slice, source);
     }
   }
   return sources;
