@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { spacingOf } from "../../lib/data/geometry.ts";
 import { openFolder } from "../../lib/data/open_folder.ts";
 import { parseNifti } from "../../lib/data/nifti.ts";
 import { readNpy } from "../../lib/io/npy_file.ts";
@@ -65,7 +66,7 @@ Deno.test("sample --nodule: told where, each image has its mask; what does not f
     // The same field of view, so that mask and image lie on each other in millimetres.
     const spacing = async (path: string) => {
       const volume = await parseNifti(await Deno.readFile(path), path);
-      return [volume.columns * volume.pixelSpacing[1], volume.rows * volume.pixelSpacing[0]];
+      return spacingOf(volume).slice(0, 2).map((mm, axis) => mm * volume.size[axis]);
     };
     const number = /_(\d+)\.npy$/.exec(npy)![1];
     const image = await spacing(join(made, `GEN1-3_slice_${number}.nii.gz`));
