@@ -174,7 +174,10 @@ export const TRAINED = [
 /** What the model's own scheduler says about clipping, where the sampler clips too. */
 const CLIPPING = ["clip_sample", "clip_sample_range", "thresholding"] as const;
 
-/** The model's noise schedule under another sampler. */
+/**
+ * The model's noise schedule under a sampler. Where that is the model's own, it keeps all that its file
+ * says (`steps_offset`, `set_alpha_to_one`, …), as diffusers' pipelines do.
+ */
 export function chooseScheduler(
   model: SamplingModel,
   choice: SchedulerChoice,
@@ -182,6 +185,11 @@ export function chooseScheduler(
 ): SchedulerConfig {
   const name = `${model.folder}/../scheduler/scheduler_config.json`;
   const trained = schedulerConfig(model.scheduler, name);
+  if (trained._class_name === SCHEDULERS[choice]) {
+    return spacing
+      ? schedulerConfig({ ...model.scheduler, timestep_spacing: spacing }, name)
+      : trained;
+  }
   return schedulerConfig({
     _class_name: SCHEDULERS[choice],
     ...Object.fromEntries(TRAINED.map((key) => [key, trained[key]])),

@@ -103,6 +103,12 @@ const RULES: Record<keyof UNet2DConfig, (v: unknown) => string | undefined> = {
   num_train_timesteps: countOrNull,
 };
 
+/** What diffusers' `EMAModel.save_pretrained` writes among a model's keys; it says nothing of the model. */
+const OF_AVERAGING = new Set([
+  ...["decay", "min_decay", "inv_gamma", "power", "use_ema_warmup"],
+  ...["update_after_step", "optimization_step"],
+]);
+
 function isCount(v: unknown): v is number {
   return typeof v === "number" && Number.isInteger(v) && v > 0 && v < 2 ** 20;
 }
@@ -154,6 +160,7 @@ export function unet2DConfig(raw: unknown, name: string): UNet2DConfig {
       }
       continue;
     }
+    if (OF_AVERAGING.has(key)) continue;
     const rule = Object.hasOwn(RULES, key) ? RULES[key as keyof UNet2DConfig] : undefined;
     if (!rule) throw new InputError(`${name}: unknown configuration key "${key}"`);
     const required = rule(value);

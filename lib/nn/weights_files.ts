@@ -103,7 +103,13 @@ async function tensorsOf(path: string, read: ReadBytes): Promise<Map<string, Saf
   requireDense(path);
   if (!path.endsWith(".bin")) {
     await requireSafetensors(path);
-    return parseSafetensors(await read(path, MAX_BYTES), path).tensors;
+    const { tensors } = parseSafetensors(await read(path, MAX_BYTES), path);
+    for (const [name, { dtype }] of tensors) {
+      if (!/^B?F\d/.test(dtype)) {
+        throw new InputError(`${path}: tensor "${name}" is ${dtype}, weights are floats`);
+      }
+    }
+    return tensors;
   }
   const tensors = parseTorch(await read(path, LIMITS.torch.file), path);
   return new Map([...tensors].map(([name, tensor]) => [name, asSafeTensor(tensor, name, path)]));
@@ -113,7 +119,7 @@ async function tensorsOf(path: string, read: ReadBytes): Promise<Map<string, Saf
 function asSafeTensor({ shape, data }: TorchTensor, name: string, path: string): SafeTensor {
   if (data instanceof Float32Array) return { dtype: "F32", shape, data };
   if (data instanceof Float64Array) return { dtype: "F64", shape, data };
-  throw new InputError(`${path}: tensor "${name}" holds whole numbers, no weights`);
+  throw new InputError(`${path}: tensor "${name}" holds whole numbers, weights are floats`);
 }
 
 /**

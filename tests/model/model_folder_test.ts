@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadModelFolder, loadRunModel, openModel } from "../../lib/diffusion/model_folder.ts";
-import { modelNotes } from "../../lib/diffusion/sampling_model.ts";
+import { chooseScheduler, modelNotes } from "../../lib/diffusion/sampling_model.ts";
 import { schedulerConfig } from "../../lib/diffusion/scheduler.ts";
 import { loadPretrained, savePretrained } from "../../lib/nn/pretrained.ts";
 import { saveCheckpoint } from "../../lib/train/checkpoint.ts";
@@ -199,6 +199,43 @@ Deno.test("weights that state.json does not list are refused; a missing state.js
   await Deno.remove(join(step, "state.json"));
   const found = await loadRunModel(run, true);
   assert.match(found.notes.join(), /state\.json is missing: its SHA-256 sums cannot be checked/);
+});
+
+Deno.test("a model's own sampler keeps what its file says; another one takes the noise schedule only", async () => {
+  const folder = await write(await temporary(), undefined, "");
+  const own = {
+    ...{ _class_name: "DDIMScheduler", steps_offset: 1, set_alpha_to_one: false },
+    ...{ clip_sample: false, timestep_spacing: "trailing", beta_end: 0.03 },
+  };
+  await Deno.writeTextFile(join(folder, "scheduler_config.json"), JSON.stringify(own));
+  const found = await loadModelFolder(folder);
+  const ddim = chooseScheduler(found, "ddim");
+  assert.deepEqual(ddim, schedulerConfig(own, "x"));
+  const spaced = chooseScheduler(found, "ddim", "linspace");
+  assert.deepEqual(spaced, { ...ddim, timestep_spacing: "linspace" });
+  const ddpm = chooseScheduler(found, "ddpm");
+  assert.deepEqual([ddpm.steps_offset, ddpm.timestep_spacing, ddpm.beta_end], [0, "leading", 0.03]);
+});
+
+Deno.test("averaged weights as diffusers' EMAModel writes them are a model", async () => {
+  const folder = await write(await temporary(), "", "unet_ema");
+  const path = join(folder, "unet_ema", "config.json");
+  // EMAModel.save_pretrained of diffusers 0.42.1 adds these.
+  const averaging = {
+    ...{
+      decay: 0.9999,
+      inv_gamma: 1,
+      min_decay: 0,
+      optimization_step: 0,
+      power: 0.6666666666666666,
+    },
+    ...{ update_after_step: 0, use_ema_warmup: false },
+  };
+  const config = { ...JSON.parse(await Deno.readTextFile(path)), ...averaging };
+  await Deno.writeTextFile(path, JSON.stringify(config));
+  const found = await loadModelFolder(folder);
+  assert.deepEqual(found.params, model.params);
+  assert.ok(!("decay" in found.config));
 });
 
 Deno.test("options that say nothing about the model named are refused", async () => {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readSafetensors, writeSafetensors } from "../../lib/io/safetensors_file.ts";
 import { loadPretrained } from "../../lib/nn/pretrained.ts";
 
 /** Written by diffusers 0.42.1, which reads all but the wrapped ones as the same weights. */
@@ -95,4 +96,13 @@ Deno.test("a folder without weights says which there could be, and what is there
   const folder = await copyOf("whole");
   await Deno.rename(join(folder, `${NAME}.safetensors`), join(folder, "model.safetensors"));
   await refuses(folder, /no weights: .*\.bin needed; found model\.safetensors/);
+});
+
+Deno.test("weights of whole numbers are refused by tensor", async () => {
+  const folder = await copyOf("whole"), path = join(folder, `${NAME}.safetensors`);
+  const { tensors } = await readSafetensors(path);
+  const { shape } = tensors.get("conv_out.bias")!;
+  tensors.set("conv_out.bias", { dtype: "I32", shape, data: new Int32Array(shape[0]) });
+  await writeSafetensors(path, tensors);
+  await refuses(folder, /tensor "conv_out\.bias" is I32, weights are floats/);
 });
