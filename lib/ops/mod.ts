@@ -32,6 +32,7 @@ import { unfold2dOp } from "./unfold2d.ts";
 import { linearDataGradientOp, linearOp, linearParameterGradientsOp } from "./linear.ts";
 import { timestepEmbeddingOp } from "./embedding.ts";
 import { mseOp, mseWithGradientOp } from "./mse.ts";
+import { diceBceBackwardOp, diceBceOp, diceBceSumsBackwardOp, diceBceSumsOp } from "./dice_bce.ts";
 import { scaleImagesOp } from "./scale_images.ts";
 import { gradientClipOp } from "./gradient_clip.ts";
 import { lossScaleOp } from "./loss_scale.ts";
@@ -86,6 +87,10 @@ export const OPS: Readonly<Record<OpName, OpDef>> = {
   timestep_embedding: timestepEmbeddingOp,
   mse: mseOp,
   mse_with_gradient: mseWithGradientOp,
+  dice_bce: diceBceOp,
+  dice_bce_backward: diceBceBackwardOp,
+  dice_bce_sums: diceBceSumsOp,
+  dice_bce_sums_backward: diceBceSumsBackwardOp,
   scale_images: scaleImagesOp,
   gradient_clip: gradientClipOp,
   loss_scale: lossScaleOp,
