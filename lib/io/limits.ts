@@ -28,21 +28,21 @@ export const LIMITS = {
 
   /**
    * LIDC's readings; the longest is below 4 MB, with 60,000 points of outlines. `tags` are opening
-   * and closing ones, `names` different ones, `text` characters of a value that is read.
+   * and closing ones, `names` different ones, `attributes` bounds the equals signs, `text` characters of a value that is read.
    */
-  xml: { bytes: 6 * MiB, tags: 2 ** 19, names: 256, text: 256 },
+  xml: { bytes: 6 * MiB, tags: 2 ** 19, names: 256, attributes: 2 ** 14, text: 256 },
 
   /**
    * What a reading draws: `pixels` of all outlines' boxes, `pairs` of outline points compared to find
    * out which marks are of one nodule.
    */
-  reading: { readers: 64, nodules: 2048, outlines: 2 ** 14, pixels: 2 ** 26, pairs: 2 ** 29 },
+  reading: { readers: 64, nodules: 1024, outlines: 2 ** 14, pixels: 2 ** 25, pairs: 2 ** 28 },
 
   /** Headers made of lines: MetaImage, NRRD. */
   textHeader: { bytes: 64 * KiB, lines: 1024 },
 
   /** Images and slices: pixels a side, and bytes of the decoded pixels. */
-  image: { side: 4096, bytes: 64 * MiB, file: 64 * MiB, textBytes: 64 * KiB },
+  image: { side: 4096, bytes: 64 * MiB, file: 64 * MiB, chunks: 2 ** 17, textBytes: 64 * KiB },
 
   /** Volumes (NIfTI, MetaImage, NRRD, `.npy`, DICOM series): 1024 slices of 512², 256 of 1024². */
   volume: { side: 4096, voxels: 2 ** 28, bytes: GiB },

@@ -93,7 +93,8 @@ type Chunk = readonly [type: string, data: Uint8Array];
 function chunksOf(bytes: Uint8Array, view: DataView) {
   const pieces: Uint8Array[] = [], texts: Chunk[] = [];
   let textBytes = 0, ended = false, header: Chunk | undefined;
-  for (let at = SIGNATURE.length; !ended;) {
+  for (let at = SIGNATURE.length, chunks = 1; !ended; chunks++) {
+    if (chunks > LIMITS.image.chunks) throw new Error(`more than ${LIMITS.image.chunks} chunks`);
     if (at + 12 > bytes.length) throw new Error("truncated");
     const length = view.getUint32(at),
       type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));

@@ -117,13 +117,17 @@ export function parseLidcXml(bytes: Uint8Array, name: string): LidcFile {
 
 /** What there is of tags, without a parser: it takes its time for each, and more for each name. */
 function tagExcess(text: string): string | null {
-  const { tags, names } = LIMITS.xml, seen = new Set<string>();
+  const { tags, names, attributes } = LIMITS.xml, seen = new Set<string>();
   let count = 0;
   for (let at = text.indexOf("<"); at >= 0; at = text.indexOf("<", at + 1)) {
     if (++count > tags) return `more than ${tags} tags`;
     const [name] = /[^\s/>]{0,64}/.exec(text.slice(at + 1, at + 66).replace("/", ""))!;
     seen.add(name);
     if (seen.size > names) return `tags of more than ${names} names`;
+  }
+  let equals = 0;
+  for (let at = text.indexOf("="); at >= 0; at = text.indexOf("=", at + 1)) {
+    if (++equals > attributes) return `more than ${attributes} attributes`;
   }
   return null;
 }

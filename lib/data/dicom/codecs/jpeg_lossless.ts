@@ -18,7 +18,7 @@ export function decodeJpegLossless(code: Uint8Array, rows: number, columns: numb
   const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
   if (code.length < 4 || view.getUint16(0) !== 0xffd8) throw new Error("no JPEG start of image");
   const tables: (Uint16Array | undefined)[] = [];
-  let frame: Frame | null = null, restart = 0, at = 2;
+  let frame: Frame | null = null, restart = 0, at = 2, tablesRead = 0;
   while (at + 4 <= code.length) {
     if (code[at] !== 0xff) throw new Error(`no JPEG marker at byte ${at}`);
     const marker = code[at + 1];
@@ -29,7 +29,8 @@ export function decodeJpegLossless(code: Uint8Array, rows: number, columns: numb
     const length = view.getUint16(at + 2), start = at + 4, end = at + 2 + length;
     if (length < 2 || end > code.length) throw new Error("a JPEG segment is truncated");
     if (marker === 0xc4) {
-      readTables(code, start, end, tables);
+      tablesRead += readTables(code, start, end, tables);
+      if (tablesRead > MAX_TABLES) throw new Error(`more than ${MAX_TABLES} JPEG Huffman tables`);
     } else if (marker === 0xc3) {
       frame = readFrame(view, start, end);
       if (frame.rows !== rows || frame.columns !== columns) {
@@ -62,14 +63,22 @@ function readFrame(view: DataView, start: number, end: number): Frame {
   return { precision, rows: view.getUint16(start + 1), columns: view.getUint16(start + 3) };
 }
 
-/** Each table becomes 2^16 entries, by the next 16 bits: code length · 256 + category. */
+/** Four may be in use; each of them may be defined again. */
+const MAX_TABLES = 64;
+
+/**
+ * Each table becomes 2^16 entries, by the next 16 bits: code length · 256 + category.
+ * @returns how many they are.
+ */
 function readTables(
   code: Uint8Array,
   start: number,
   end: number,
   tables: (Uint16Array | undefined)[],
-) {
+): number {
+  let count = 0;
   for (let at = start; at < end;) {
+    if (++count > MAX_TABLES) break;
     if (at + 17 > end) throw new Error("a JPEG Huffman table is truncated");
     const id = code[at] & 15, counts = code.subarray(at + 1, at + 17);
     const total = counts.reduce((a, b) => a + b, 0);
@@ -88,6 +97,7 @@ function readTables(
     tables[id] = table;
     at = value;
   }
+  return count;
 }
 
 function decodeScan(

@@ -1,0 +1,13 @@
+/** Every crafted file. */
+
+import type { Crafted } from "./crafted.ts";
+import { DICOM } from "./dicom.ts";
+import { PNG } from "./png.ts";
+import { CSV, JSONS, TXT, XML } from "./text_files.ts";
+import { NIFTI, NPY } from "./volumes.ts";
+import { PACKED, PICKLE, SAFETENSORS } from "./weights.ts";
+
+export const CRAFTED: readonly Crafted[] = [
+  ...[...PNG, ...NPY, ...NIFTI, ...DICOM, ...XML, ...CSV, ...TXT, ...JSONS],
+  ...[...SAFETENSORS, ...PICKLE, ...PACKED],
+];

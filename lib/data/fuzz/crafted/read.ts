@@ -1,0 +1,92 @@
+/** Crafted files, given to their readers as the program gives files to them. */
+
+import process from "node:process";
+import { readJsonObject } from "../../../nn/pretrained.ts";
+import { InputError } from "../../../errors.ts";
+import { LIMITS } from "../../../io/limits.ts";
+import { readNpy, readNpyPlane } from "../../../io/npy_file.ts";
+import { decodePng } from "../../../io/png.ts";
+import { readFileBounded } from "../../../io/read.ts";
+import { readSafetensors } from "../../../io/safetensors_file.ts";
+import { readTorch } from "../../../io/torch_pickle.ts";
+import { rejection } from "../../dicom/accept.ts";
+import { decodePixels } from "../../dicom/pixels.ts";
+import { readHeader, readWhole } from "../../dicom/read_header.ts";
+import { loadSeries } from "../../dicom/series.ts";
+import { parseMetadata } from "../../lidc/metadata.ts";
+import { MAX_XML_BYTES } from "../../lidc/xml.ts";
+import { readNifti } from "../../nifti.ts";
+import { PackedCache } from "../../packed/reader.ts";
+import { readPatients } from "../../split_file.ts";
+import { TARGETS } from "../targets.ts";
+
+async function readDicom(path: string) {
+  const found = readHeader(path);
+  if (!found) throw new InputError(`Cannot read "${path}": not a DICOM file`);
+  if (!rejection(found.header)) await decodePixels(readWhole(path));
+}
+
+function readPacked(path: string) {
+  const cache = PackedCache.open(path), { height, width } = cache.index;
+  try {
+    const plane = () => new Float32Array(height * width);
+    cache.read(0, { ct: plane(), lungMask: plane(), noduleMask: plane() });
+  } finally {
+    cache.close();
+  }
+}
+
+type Read = (path: string) => unknown;
+/** By how a file's name ends. */
+const READERS: readonly [ending: string, read: Read][] = [
+  [".plane.npy", readNpyPlane],
+  [".npy", readNpy],
+  [".png", async (path) => decodePng(await readFileBounded(path, LIMITS.image.file), path)],
+  [".dcm", readDicom],
+  [".series", (path) => loadSeries([...Deno.readDirSync(path)].map((e) => `${path}/${e.name}`))],
+  [".nii", readNifti],
+  [".nii.gz", readNifti],
+  [".xml", async (path) => TARGETS.xml(await readFileBounded(path, MAX_XML_BYTES), path)],
+  [".csv", async (path) => parseMetadata(await readFileBounded(path, LIMITS.csv.bytes), path)],
+  [".txt", readPatients],
+  [".json", readJsonObject],
+  [".safetensors", readSafetensors],
+  [".pth", readTorch],
+  [".bin", readTorch],
+  [".pack", readPacked],
+];
+
+export interface Outcome {
+  /** What its reader said, or null where the file was read. */
+  refusal: string | null;
+  /** What is wrong with that, or null. */
+  problem: string | null;
+  seconds: number;
+}
+
+/** Reads a file by its ending. */
+export async function readCrafted(path: string, mayBeRead = false): Promise<Outcome> {
+  const [, read] = READERS.find(([ending]) => path.endsWith(ending))!;
+  const begun = performance.now(), used = process.cpuUsage();
+  let refusal: string | null = null, problem: string | null = mayBeRead ? null : "it was read";
+  try {
+    await read(path);
+  } catch (error) {
+    refusal = error instanceof Error ? error.message : String(error);
+    problem = refusalProblem(error, refusal);
+  }
+  // On a busy machine the clock counts others' work.
+  const { user, system } = process.cpuUsage(used);
+  const seconds = Math.min((performance.now() - begun) / 1000, (user + system) / 1e6);
+  return { refusal, problem, seconds };
+}
+
+function refusalProblem(error: unknown, message: string): string | null {
+  if (!(error instanceof InputError)) return `no typed error: ${message.slice(0, 200)}`;
+  if (message.length > LIMITS.text.shown) return `a message of ${message.length} characters`;
+  // deno-lint-ignore no-control-regex
+  if (/[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/.test(message)) {
+    return "a message that a terminal obeys";
+  }
+  return null;
+}
