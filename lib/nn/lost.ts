@@ -92,8 +92,6 @@ function lossOf(
   const wholly = out && ALL(out.why);
   switch (node.op) {
     case "add":
-    case "concat":
-    case "upsample_nearest_2x":
       return asConstants;
     case "add_channel":
       return i === 0 ? asConstants : wholly;
@@ -110,9 +108,8 @@ function lossOf(
       const isAlone = node.attrs.groups === x.shape[1] && statsOnly.has(stats.node.id);
       const isPixel = sizeOf(x.shape.slice(2)) === 1;
       const why = `the group norm ${node.scope} has one channel a group and subtracts its mean`;
-      if (i === 3) return node.attrs.silu ? undefined : wholly;
       if (!isAlone) return undefined;
-      if (isPixel && i !== 1) return ALL(why); // also the weight: it multiplies 0
+      if (isPixel && (i === 0 || i === 2)) return ALL(why); // the weight too: it multiplies 0
       return i === 0 ? { what: "constants", why } : undefined;
     }
     case "attention": {
