@@ -117,6 +117,8 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
   const { data: saved, ...raw } = await readJsonObject(join(run, RUN_CONFIG_NAME));
   const config = runConfig(raw, join(run, RUN_CONFIG_NAME));
   const model = await loadRunModel(run, options.ema, options.checkpoint);
+  // Before slices are read, which may take minutes: wrong settings show here.
+  const steps = reverseSteps(chooseScheduler(model, options.scheduler), options.steps);
   const [height, width] = model.resolution, size = { height, width };
   const { window } = model.preparation;
   const open = async (folder: string | null): Promise<Dataset> =>
@@ -145,7 +147,6 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
   const load = (record: SliceRecord) => prepareSlice(record, size, window, config);
   const real = await prepare(test.records, load, show, "test slices");
   const train = await prepare(trained.train, load, show, "training slices", options.trainLimit);
-  const steps = reverseSteps(chooseScheduler(model, options.scheduler), options.steps);
   const kept = new RowCache(options.parts);
   const sets: Source["sets"] = [], paths: string[] = [];
   let made = 0;

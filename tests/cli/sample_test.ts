@@ -329,6 +329,17 @@ Deno.test("a flipped bit in a run's weights: sample, samplers, evaluate and brow
   );
   const [step] = names(join(at, "checkpoints")).filter((name) => name.startsWith("step-"));
   const weights = join(at, "checkpoints", step, "unet_ema", "diffusion_pytorch_model.safetensors");
+  // Settings come before slices: the data need not be there to see that they are wrong.
+  const early = await run(
+    "evaluate",
+    "--run",
+    at,
+    "--steps",
+    "1001",
+    "--data",
+    join(folder, "none"),
+  );
+  assert.match(early.err, /sampling steps 1001 .*from 1 to 1000/);
   const bytes = await Deno.readFile(weights);
   bytes[bytes.length - 5] ^= 1;
   await Deno.writeFile(weights, bytes);

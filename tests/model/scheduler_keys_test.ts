@@ -11,6 +11,7 @@ import {
   schedulerConfig,
   type SchedulerName,
 } from "../../lib/diffusion/scheduler.ts";
+import { PRESETS, runConfig } from "../../lib/train/config.ts";
 import { schedulerStepOp } from "../../lib/ops/diffusion.ts";
 
 interface Case {
@@ -205,4 +206,15 @@ Deno.test("a β that shrinks, leaves (0, 1) or leaves no signal is refused by na
     },
     "file",
   );
+});
+
+Deno.test("a run's configuration with such a β, or with grids of more steps than timesteps, is refused", () => {
+  const refuse = (change: Record<string, unknown>, message: RegExp) =>
+    assert.throws(
+      () => runConfig({ ...structuredClone(PRESETS.demo), ...change }, "file"),
+      (error: Error) => error.name === "InputError" && message.test(error.message),
+    );
+  refuse({ beta_start: 0.5 }, /file: beta_start is 0\.5, above beta_end 0\.02/);
+  refuse({ ddpm_num_steps: 49 }, /ddpm_num_inference_steps is 50, above the 49 timesteps/);
+  runConfig({ ...structuredClone(PRESETS.demo), ddpm_num_steps: 50 }, "file");
 });
