@@ -9,7 +9,10 @@ import { parseLidcXml } from "../lidc/xml.ts";
 import { parseNifti } from "../nifti.ts";
 import { InputError } from "../../errors.ts";
 import { parseNpy } from "../../io/npy.ts";
+import { parseJsonFile } from "../../io/json.ts";
 import { decodePng } from "../../io/png.ts";
+import { parseSafetensors } from "../../io/safetensors.ts";
+import { parseTorch } from "../../io/torch_pickle.ts";
 
 /** Reads the bytes as far as the importer would. */
 export type Target = (bytes: Uint8Array, name: string) => unknown | Promise<unknown>;
@@ -52,6 +55,9 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   nii: parseNifti,
   gz: parseNifti,
   png: decodePng,
+  safetensors: parseSafetensors,
+  pth: parseTorch,
+  json: parseJsonFile,
 };
 
 export interface Finding {

@@ -2,6 +2,7 @@
 
 import { crc32 } from "node:zlib";
 import { join } from "../../dicom_write/element.ts";
+import { MAGIC, recordBytes as recordBytesOf, VERSION } from "../../packed/format.ts";
 import { type Content, type Crafted, HOSTILE_TEXT, repeat, text, u32, u64 } from "./crafted.ts";
 
 const st = (header: string | Uint8Array, dataBytes = 0): Content => [
@@ -286,9 +287,12 @@ export const PICKLE: readonly Crafted[] = [
   },
 ];
 
+/** Bytes of a slice of 8². */
+const RECORD = recordBytesOf(64);
+
 function packed(index: string, offset: number, recordBytes: number, hole: number): Content {
-  const head = join([text("LUNGPACK"), u32(1), u32(recordBytes)]), bytes = text(index);
-  const foot = join([u64(BigInt(offset)), u32(bytes.length), u32(crc32(bytes)), text("LUNGPACK")]);
+  const head = join([text(MAGIC), u32(VERSION), u32(recordBytes)]), bytes = text(index);
+  const foot = join([u64(BigInt(offset)), u32(bytes.length), u32(crc32(bytes)), text(MAGIC)]);
   return [head, hole, bytes, foot];
 }
 const index = (fields: object) =>
@@ -301,20 +305,20 @@ export const PACKED: readonly Crafted[] = [
   {
     name: "an index of nested arrays",
     file: "nested.pack",
-    content: () => packed("[".repeat(4e7), 16, 272, 0),
+    content: () => packed("[".repeat(4e7), 16, RECORD, 0),
   },
   {
     name: "an index of small arrays",
     file: "arrays.pack",
-    content: () => packed(`{"ids":[${"[],".repeat(1.5e7)}[]]}`, 16, 272, 0),
+    content: () => packed(`{"ids":[${"[],".repeat(1.5e7)}[]]}`, 16, RECORD, 0),
   },
   {
     name: "an index of 600 MB, sparse",
     file: "large.pack",
     content: () => [
-      text("LUNGPACK"),
-      ...[u32(1), u32(272), 6e8],
-      ...[u64(16n), u32(6e8), u32(0), text("LUNGPACK")],
+      text(MAGIC),
+      ...[u32(VERSION), u32(RECORD), 6e8],
+      ...[u64(16n), u32(6e8), u32(0), text(MAGIC)],
     ],
   },
   {
@@ -325,7 +329,7 @@ export const PACKED: readonly Crafted[] = [
   {
     name: "no list of names",
     file: "lists.pack",
-    content: () => packed(index({ ids: 3 }), 16, 272, 0),
+    content: () => packed(index({ ids: 3 }), 16, RECORD, 0),
   },
   {
     name: "labels that are no labels",
@@ -333,9 +337,9 @@ export const PACKED: readonly Crafted[] = [
     content: () =>
       packed(
         index({ ids: ["a"], patients: ["p"], labels: ["\x1b[2J"], checksums: [0] }),
-        288,
-        272,
-        272,
+        16 + RECORD,
+        RECORD,
+        RECORD,
       ),
   },
   {
@@ -344,7 +348,7 @@ export const PACKED: readonly Crafted[] = [
     content: () =>
       packed(
         index({ ids: [HOSTILE_TEXT.repeat(50)], patients: ["p"], labels: [1], checksums: [1] }),
-        ...[288, 272, 272] as const,
+        ...[16 + RECORD, RECORD, RECORD] as const,
       ),
   },
   {
@@ -353,9 +357,9 @@ export const PACKED: readonly Crafted[] = [
     content: () => {
       const n = 4e5, fill = (value: unknown) => Array(n).fill(value);
       const lists = { ids: fill("a"), patients: fill("p"), labels: fill(0), checksums: fill(0) };
-      return packed(index({ ...lists }), 16 + 272 * n, 272, 272 * n);
+      return packed(index({ ...lists }), 16 + RECORD * n, RECORD, RECORD * n);
     },
   },
-  { name: "cut off", file: "cut.pack", content: () => [text("LUNGPACK"), 100] },
-  { name: "no index", file: "null.pack", content: () => packed("null", 16, 272, 0) },
+  { name: "cut off", file: "cut.pack", content: () => [text(MAGIC), 100] },
+  { name: "no index", file: "null.pack", content: () => packed("null", 16, RECORD, 0) },
 ];
