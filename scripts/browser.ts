@@ -5,7 +5,7 @@ import { modelFiles } from "../lib/browser/model_files.ts";
 import { pageFiles } from "../lib/browser/page_files.ts";
 import { serve } from "../lib/browser/serve.ts";
 import { newCommand, refuseGiven, wholeIn } from "../lib/cli/command.ts";
-import { main, parseArguments } from "../lib/cli/main.ts";
+import { main, parseArguments, printNotes } from "../lib/cli/main.ts";
 import { openModel } from "../lib/diffusion/model_folder.ts";
 import { modelNotes } from "../lib/diffusion/sampling_model.ts";
 import { InputError } from "../lib/errors.ts";
@@ -46,7 +46,7 @@ await main(async () => {
     const isGiven = program.getOptionValueSource("ema") === "cli";
     const chosen = { run, model: folder, checkpoint, ema: isGiven ? ema : undefined };
     const model = await openModel(chosen);
-    for (const note of modelNotes(model)) console.log(`note: ${note}`);
+    printNotes(modelNotes(model));
     const step = /step-0*(\d+)/.exec(model.folder)?.[1];
     const name = run ? `${basename(run)}, step ${step}` : basename(folder);
     const provenance = run ? await provenanceHash(run) : undefined;

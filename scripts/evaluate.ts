@@ -3,7 +3,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
 import { refuseGiven, wholeIn } from "../lib/cli/command.ts";
-import { main, parseArguments, type Progress, progressBar } from "../lib/cli/main.ts";
+import { main, parseArguments, printNotes, type Progress, progressBar } from "../lib/cli/main.ts";
 import { parseShard, type Shard, takeShard } from "../lib/diffusion/jobs.ts";
 import { parseCheckpoint, type WhichCheckpoint } from "../lib/diffusion/model_folder.ts";
 import { SCHEDULER_CHOICES } from "../lib/diffusion/sampling_model.ts";
@@ -308,9 +308,9 @@ await main(async () => {
   await writeFileAtomic(join(out, "evaluation.json"), json(report));
   await writeFileAtomic(join(out, "evaluation.html"), evaluationPage(report));
   await source.discard();
-  for (const warning of report.warnings) console.log(`note: ${warning}`);
+  printNotes(report.warnings);
   for (const result of report.results) {
-    for (const warning of result.evaluation.warnings) console.log(`note: ${warning}`);
+    printNotes(result.evaluation.warnings);
     console.log(terminalTable(result));
   }
   console.log(`\n${join(out, "evaluation.html")}`);

@@ -2,10 +2,10 @@
 
 import { resolve } from "node:path";
 import { newCommand, numberIn, wholeIn } from "../lib/cli/command.ts";
-import { main, parseArguments, type Progress, progressBar } from "../lib/cli/main.ts";
+import { main, parseArguments, printNotes, type Progress, progressBar } from "../lib/cli/main.ts";
 import { prepare } from "../lib/data/prepare/prepare.ts";
 import { DEFAULT_SETTINGS } from "../lib/data/prepare/types.ts";
-import { InputError } from "../lib/errors.ts";
+import { InputError, shown } from "../lib/errors.ts";
 import { checkOutputFolder, lockFolder } from "../lib/io/output_folder.ts";
 
 const d = DEFAULT_SETTINGS;
@@ -115,10 +115,10 @@ await main(async () => {
   }).finally(() => bar?.stop());
 
   const { totals: t, splits } = result;
-  for (const note of result.notes.slice(0, 20)) console.log(`note: ${note}`);
+  printNotes(result.notes.slice(0, 20));
   if (result.notes.length > 20) console.log(`… ${result.notes.length - 20} more in manifest.json`);
   for (const { seriesUid, reason } of result.failures.slice(0, 20)) {
-    console.log(`not used: series ${seriesUid}: ${reason}`);
+    console.log(shown(`not used: series ${seriesUid}: ${reason}`));
   }
   const seconds = (performance.now() - start) / 1000;
   console.log(

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { chooseStretch, circumstances, reproduce } from "../lib/audit/reproduce.ts";
 import { newCommand } from "../lib/cli/command.ts";
-import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
+import { main, parseArguments, printNotes, progressBar } from "../lib/cli/main.ts";
 import { prepareAll } from "../lib/data/dataset.ts";
 import { CheckFailedError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
@@ -50,7 +50,7 @@ await main(async () => {
   if (!packed) await prepareAll(dataset.train, cache);
   const gpu = await openGpu();
   const trainer = await Trainer.create(gpu, config, dataset.train, cache, { packed });
-  for (const note of await circumstances(out, trainer, dataset)) console.log(`note: ${note}`);
+  printNotes(await circumstances(out, trainer, dataset));
   console.log(
     `${stretch.steps} steps ${stretch.from ? `from ${stretch.from}` : "from the start"} ` +
       `to ${stretch.to}`,

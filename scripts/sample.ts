@@ -3,7 +3,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { dirname, join } from "node:path";
 import { precisionOption, refuseGiven } from "../lib/cli/command.ts";
-import { main, parseArguments, progressBar, repeatable } from "../lib/cli/main.ts";
+import { main, parseArguments, printNotes, progressBar, repeatable } from "../lib/cli/main.ts";
 import { PHANTOM_FIELD_MM } from "../lib/data/phantom.ts";
 import { openFolder } from "../lib/data/open_folder.ts";
 import { generate, imageHu } from "../lib/diffusion/generate.ts";
@@ -230,7 +230,7 @@ async function jobsOf(
   if (o.inpaint) {
     const { inpaint: slice, region, lungMask } = o;
     const inpainting = await openInpainting({ slice, region, lungMask }, size, preparation);
-    for (const note of inpainting.notes) console.log(`note: ${note}`);
+    printNotes(inpainting.notes);
     const jobs = inpaintingJobs(
       inpainting,
       classes as number[],
@@ -263,7 +263,7 @@ async function jobsOf(
     });
     bar.stop();
     if (passedOver.length) {
-      console.log(`note: ${passedOver.length} slices passed over, such as: ${passedOver[0]}`);
+      printNotes([`${passedOver.length} slices passed over, such as: ${passedOver[0]}`]);
     }
     return { jobs };
   }
@@ -323,7 +323,7 @@ await main(async () => {
   const shard = o.shard ? parseShard(o.shard) : undefined;
   const given = (name: string) => program.getOptionValueSource(name) === "cli";
   const model = await openModel({ ...o, ema: given("ema") ? o.ema : undefined });
-  for (const note of modelNotes(model, Boolean(o.schedulerConfig))) console.log(`note: ${note}`);
+  printNotes(modelNotes(model, Boolean(o.schedulerConfig)));
   const isPlaced = model.preparation.condition === "nodule-mask";
   o.cfg ??= isPlaced ? 1 : 2;
   let [height, width] = model.resolution;
@@ -332,7 +332,7 @@ await main(async () => {
   const { config: scheduler, notes } = o.schedulerConfig
     ? await schedulerFromFile(model, o.schedulerConfig)
     : { config: chooseScheduler(model, o.scheduler, o.spacing), notes: [] };
-  for (const note of notes) console.log(`note: ${note}`);
+  printNotes(notes);
   if (o.resample > 1 && scheduler._class_name === "DPMSolverMultistepScheduler") {
     throw new InputError("--resample needs --scheduler ddim or ddpm: DPM-Solver++ looks back");
   }

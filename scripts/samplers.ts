@@ -2,7 +2,7 @@
 
 import { Command, InvalidArgumentError } from "commander";
 import { numberIn } from "../lib/cli/command.ts";
-import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
+import { main, parseArguments, printNotes, progressBar } from "../lib/cli/main.ts";
 import { openFolder } from "../lib/data/open_folder.ts";
 import { generate } from "../lib/diffusion/generate.ts";
 import { chooseMasks, pictureJobs } from "../lib/diffusion/jobs.ts";
@@ -54,7 +54,7 @@ await main(async () => {
   parseArguments(program);
   const o = program.opts();
   const model = await openModel(o);
-  for (const note of modelNotes(model)) console.log(`note: ${note}`);
+  printNotes(modelNotes(model));
   // All of them before any is drawn: none must turn out impossible after an hour.
   const plans = SAMPLERS.flatMap(([choice, name, most]) => {
     if (most > o.limit) return [];

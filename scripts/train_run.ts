@@ -5,7 +5,7 @@ import { type Progress, progressBar } from "../lib/cli/main.ts";
 import { prepareAll } from "../lib/data/dataset.ts";
 import { BalancedSampler } from "../lib/data/sampler.ts";
 import { isAugmenting } from "../lib/data/augment.ts";
-import { CheckFailedError, InputError } from "../lib/errors.ts";
+import { CheckFailedError, InputError, shown } from "../lib/errors.ts";
 import { lockGuard, readLock } from "../lib/audit/lock.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
@@ -58,7 +58,7 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
     (done, total) => cropping.update(done / total),
   );
   cropping.stop();
-  for (const note of dataset.notes) say(`data: ${note}`);
+  for (const note of dataset.notes) say(shown(`data: ${note}`));
   const loading = showProgress("slices  ", dataset.train.length + dataset.val.length);
   await prepareAll(dataset.val, cache, (done) => loading.update(done));
   const inTrain = (done: number) => loading.update(dataset.val.length + done);
@@ -81,7 +81,7 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
     config.seed,
   );
   const stretched = stretchEpochs(request, batchesPerEpoch);
-  if (stretched) say(`data: ${stretched}`);
+  if (stretched) say(shown(`data: ${stretched}`));
 
   let stop = false;
   const onInterrupt = () => {

@@ -75,6 +75,11 @@ function guardConsole(): void {
   }
 }
 
+/** Remarks for the user, a line each, whatever names of files and patients are in them. */
+export function printNotes(notes: readonly string[]): void {
+  for (const note of notes) console.log(`note: ${shown(note)}`);
+}
+
 /** Runs a script's body and turns errors into one clear line and the exit code of their kind. */
 export async function main(body: () => Promise<void>): Promise<never> {
   guardConsole();
