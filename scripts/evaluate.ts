@@ -25,6 +25,7 @@ import {
   WEIGHTS_FOLDER,
   type WeightsId,
 } from "../lib/metrics/weights.ts";
+import { evaluatePlacement } from "./evaluate_placement.ts";
 
 const positive = (text: string) => {
   const value = Number(text);
@@ -84,6 +85,12 @@ const program = new Command("evaluate")
     )
       .argParser(parseShard),
   )
+  .option(
+    "--placement",
+    "only: are nodules where they were asked for? (models trained with --condition nodule-mask)",
+  )
+  .option("--nodules <n>", "nodules asked for with --placement", count, 320)
+  .option("--detector-steps <n>", "training steps of --placement's detector", count, 400)
   .option("--no-ema", "plain weights of the run instead of the averaged ones")
   .option("--no-weights", "leave out FID, KID, IS and LPIPS although their networks are there")
   .option("--out <folder>", "where the report goes (default: RUN/evaluation or out/evaluation)")
@@ -95,6 +102,7 @@ Examples:
   ./run evaluate --run runs/lidc --data DIR --count 64 --cfg 1,2,4
   ./run evaluate --run runs/lidc --checkpoint 2000 --out out/early
   ./run evaluate --generated out/samples --real DIR
+  ./run evaluate --run runs/demo --placement               # placement.json, placement.png
   ./run evaluate --run runs/lidc --count 0 --shard 3/8    # of 8 jobs; then once without --shard
 
 Writes evaluation.html, evaluation.json and metrics.csv, and prints the table. Metrics whose network
@@ -123,6 +131,9 @@ interface Options {
   pixelSpacing?: number;
   trainLimit: number;
   classifierSteps: number;
+  placement?: boolean;
+  nodules: number;
+  detectorSteps: number;
   shard?: Shard;
   ema: boolean;
   weights: boolean;
@@ -280,6 +291,11 @@ await main(async () => {
     "--real": real,
   });
   using _lock = lockFolder(out, shard !== undefined);
+  if (options.placement) {
+    if (!run) throw new InputError("--placement needs --run");
+    if (shard) throw new InputError("--placement is not made in shards: leave --shard out");
+    return await evaluatePlacement({ ...options, run, out });
+  }
   const stages = new Stages(), { show } = stages;
   const gpu = await openGpu();
   const source = run

@@ -13,6 +13,8 @@ const APART_MM = 4;
 /** Share of a nodule's area that must lie in the lung. */
 const IN_LUNG = 0.95;
 const ON_WALL = 0.6;
+/** mm beyond what is kept from the mediastinum that still count as near it. */
+const NEAR_MM = 10;
 const TRIES = 4000;
 /** Keeps these draws apart from others with the same seed. */
 const STREAM = 0x4F00 * 2 ** 32;
@@ -26,6 +28,10 @@ export type Placement =
     readonly count: number;
     /** mm, from and to. */
     readonly diameter: readonly [number, number];
+    /** Exactly these, in mm, in place of ones of chance. */
+    readonly diameters?: readonly number[];
+    /** On the chest wall, cut off by it; or near the mediastinum, where vessels are large. */
+    readonly near?: "wall" | "mediastinum";
   };
 
 /** `x,y,diameter_mm`. @throws InputError. */
@@ -128,7 +134,7 @@ function share(nodule: Uint8Array, lungs: Uint8Array): number {
 /** Nodules at places of chance: in the lung, clear of the mediastinum and of each other. */
 function chance(
   slice: LoadedSlice,
-  { count, diameter: [low, high] }: Extract<Placement, { kind: "random" }>,
+  { count, diameter: [low, high], diameters, near }: Extract<Placement, { kind: "random" }>,
   spacingMm: number,
   random: PhiloxStream,
   name: string,
@@ -147,16 +153,22 @@ function chance(
     }
     // Where large ones do not fit, smaller ones are tried.
     const most = low + (high - low) * (1 - tries / TRIES);
-    const diameterMm = Math.exp(random.range(Math.log(low), Math.log(Math.max(low, most))));
+    const diameterMm = diameters?.[nodules.length] ??
+      Math.exp(random.range(Math.log(low), Math.log(Math.max(low, most))));
     const at = places[Math.floor(random.uniform() * places.length)];
     const [x, y] = [at % width, Math.floor(at / width)];
     const nodule = { x, y, diameterMm: Number(diameterMm.toFixed(2)), ...shapeOf(random) };
     const clear = (diameterMm / 2 + APART_MM) / spacingMm;
-    const isNear = (other: Nodule) =>
+    const touches = (other: Nodule) =>
       Math.hypot(x - other.x, y - other.y) < clear + other.diameterMm / 2 / spacingMm;
-    if (nodules.some(isNear)) continue;
-    if (anyWithin(between, { height, width }, x, y, clear)) continue;
-    if (share(noduleMask(nodule, slice, spacingMm), lungMask) < IN_LUNG) continue;
+    if (nodules.some(touches)) continue;
+    const size = { height, width };
+    if (anyWithin(between, size, x, y, clear)) continue;
+    const isNear = near === "mediastinum" &&
+      anyWithin(between, size, x, y, clear + NEAR_MM / spacingMm);
+    if (near === "mediastinum" && !isNear) continue;
+    const inLung = share(noduleMask(nodule, slice, spacingMm), lungMask);
+    if (near === "wall" ? inLung < ON_WALL || inLung >= IN_LUNG : inLung < IN_LUNG) continue;
     nodules.push(nodule);
   }
   return nodules;
