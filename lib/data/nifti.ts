@@ -1,39 +1,43 @@
-/** NIfTI-1 and -2 volumes (`.nii`, `.nii.gz`), turned the way DICOM slices mostly lie. */
+/**
+ * NIfTI-1 and -2 volumes (`.nii`, `.nii.gz`, pairs of `.hdr` and `.img`) and Analyze 7.5's pairs,
+ * turned the way DICOM slices mostly lie.
+ */
 
 import { isNIFTI, isNIFTI1, readHeader } from "nifti-reader-js";
 import { InputError } from "../errors.ts";
 import { fileChunks, unzipped } from "../io/chunks.ts";
 import { LIMITS, volumeExcess } from "../io/limits.ts";
-import { axialTurn, turnGeometry, turnSteps, type Vec3, type Volume } from "./geometry.ts";
+import { readFileBounded } from "../io/read.ts";
+import type { Vec3 } from "./geometry.ts";
 import { niftiGeometry } from "./nifti_affine.ts";
-
-export interface NiftiVolume extends Volume {
-  /** Values are scaled by the header's slope, rounded, at most ±32767: how many were no whole number. */
-  fractional: number;
-  /** What the user should know of the file. */
-  notes: string[];
-}
-
-/** `axial`: slices from the feet up, the front on top (lib/data/geometry.ts). `stored`: as the file has them. */
-export type NiftiOrder = "axial" | "stored";
+import {
+  type FileVolume,
+  placeExcess,
+  type VolumeOrder,
+  voxelBytes,
+  type VoxelHeader,
+  VoxelSink,
+  type VoxelType,
+} from "./voxels.ts";
 
 const HEADER_BYTES = 4096;
 /** May lie before the voxels (extensions of the header), and behind them. */
 const MAX_OTHER = 2 ** 24;
-type Reader = (view: DataView, at: number, little: boolean) => number;
-const TYPES: Record<number, { bytes: number; read: Reader }> = {
-  2: { bytes: 1, read: (v, at) => v.getUint8(at) },
-  256: { bytes: 1, read: (v, at) => v.getInt8(at) },
-  4: { bytes: 2, read: (v, at, little) => v.getInt16(at, little) },
-  512: { bytes: 2, read: (v, at, little) => v.getUint16(at, little) },
-  8: { bytes: 4, read: (v, at, little) => v.getInt32(at, little) },
-  768: { bytes: 4, read: (v, at, little) => v.getUint32(at, little) },
-  16: { bytes: 4, read: (v, at, little) => v.getFloat32(at, little) },
-  64: { bytes: 8, read: (v, at, little) => v.getFloat64(at, little) },
+/** NIfTI's data types that are read, as lib/data/voxels.ts names them. */
+const TYPES: Record<number, VoxelType> = {
+  2: "u1",
+  256: "i1",
+  4: "i2",
+  512: "u2",
+  8: "i4",
+  768: "u4",
+  16: "f4",
+  64: "f8",
 };
 
-/** Reads a volume. @throws InputError naming the file and the reason. */
-export async function readNifti(path: string, order: NiftiOrder = "axial"): Promise<NiftiVolume> {
+/** Reads a volume; of a pair, give the `.hdr`. @throws InputError naming the file and the reason. */
+export async function readNifti(path: string, order: VolumeOrder = "axial"): Promise<FileVolume> {
+  if (/\.hdr$/i.test(path)) return await readPair(path, order);
   return await fromChunks(fileChunks(path, LIMITS.volume.bytes + MAX_OTHER), path, order);
 }
 
@@ -44,8 +48,8 @@ export async function readNifti(path: string, order: NiftiOrder = "axial"): Prom
 export async function parseNifti(
   bytes: Uint8Array,
   name: string,
-  order: NiftiOrder = "axial",
-): Promise<NiftiVolume> {
+  order: VolumeOrder = "axial",
+): Promise<FileVolume> {
   return await fromChunks([bytes], name, order);
 }
 
@@ -56,11 +60,11 @@ export async function parseNifti(
 async function fromChunks(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   name: string,
-  order: NiftiOrder,
-): Promise<NiftiVolume> {
+  order: VolumeOrder,
+): Promise<FileVolume> {
   const fail = (why: string) => new InputError(`Cannot read "${name}": ${why}`);
   let start = new Uint8Array(0), at = 0;
-  let header: Header | undefined, voxels: Turned | undefined;
+  let header: Header | undefined, voxels: VoxelSink | undefined;
   for await (const chunk of unzipped(chunks, fail)) {
     let piece = chunk;
     if (!header) {
@@ -68,23 +72,23 @@ async function fromChunks(
       if (start.length < HEADER_BYTES) continue;
       piece = start;
       header = headerOf(start.slice(0, HEADER_BYTES), fail);
-      voxels = new Turned(header, order, fail);
+      voxels = new VoxelSink(header, order, fail);
     }
     if (at + piece.length > header.offset) {
       voxels!.take(at < header.offset ? piece.subarray(header.offset - at) : piece);
     }
     at += piece.length;
-    if (at > header.offset + header.count * header.type.bytes + MAX_OTHER) {
+    if (at > header.offset + header.bytes + MAX_OTHER) {
       throw fail(`more than ${MAX_OTHER} bytes behind its voxels`);
     }
   }
   if (!header) { // the whole file is shorter
     header = headerOf(start, fail);
-    voxels = new Turned(header, order, fail);
+    voxels = new VoxelSink(header, order, fail);
     if (start.length > header.offset) voxels.take(start.subarray(header.offset));
     at = start.length;
   }
-  const need = header.offset + header.count * header.type.bytes;
+  const need = header.offset + header.bytes;
   if (at < need) throw fail(`truncated: ${at} of ${need} bytes`);
   return voxels!.volume;
 }
@@ -96,14 +100,10 @@ function joined(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
   return out;
 }
 
-interface Header extends Pick<Volume, "size" | "axes" | "origin"> {
-  count: number;
-  type: { bytes: number; read: Reader };
+interface Header extends VoxelHeader {
+  /** Where voxels begin, and how many bytes they are. */
   offset: number;
-  little: boolean;
-  slope: number;
-  intercept: number;
-  notes: string[];
+  bytes: number;
 }
 
 function headerOf(start: Uint8Array<ArrayBuffer>, fail: (why: string) => Error): Header {
@@ -121,7 +121,7 @@ function headerOf(start: Uint8Array<ArrayBuffer>, fail: (why: string) => Error):
   if (beyond !== undefined) throw fail(`more than three dimensions: [${sizes.slice(0, rank)}]`);
   const type = TYPES[header.datatypeCode];
   if (!type) throw fail(`data type ${header.datatypeCode} is not supported`);
-  const excess = volumeExcess(size, type.bytes);
+  const excess = volumeExcess(size, voxelBytes(type));
   if (excess) throw fail(excess);
   const offset = Number(header.vox_offset);
   if (!(offset >= 0 && offset <= MAX_OTHER)) throw fail(`voxels start at byte ${offset}`);
@@ -132,16 +132,13 @@ function headerOf(start: Uint8Array<ArrayBuffer>, fail: (why: string) => Error):
   } catch (error) {
     throw fail(error instanceof Error ? error.message : String(error));
   }
-  const lengths = place.axes.map((axis) => Math.hypot(...axis));
-  if (!lengths.every((mm) => mm >= 0.01 && mm <= 100)) {
-    throw fail(`voxels of ${lengths.map((mm) => mm.toFixed(3)).join(" × ")} mm`);
-  }
-  if (!place.origin.every(Number.isFinite)) throw fail("its origin is not a point");
+  const misplaced = placeExcess(place);
+  if (misplaced) throw fail(misplaced);
   // Without a slope neither counts (nifti1.h); nibabel does the same.
   const isScaled = Number.isFinite(header.scl_slope) && header.scl_slope !== 0;
   return {
     ...place,
-    count: size[0] * size[1] * size[2],
+    bytes: size[0] * size[1] * size[2] * voxelBytes(type),
     type,
     offset,
     little,
@@ -151,63 +148,76 @@ function headerOf(start: Uint8Array<ArrayBuffer>, fail: (why: string) => Error):
   };
 }
 
-/** Puts voxels, as they come, where the turned volume has them. */
-class Turned {
-  readonly volume: NiftiVolume;
-  readonly #header: Header;
-  /** How far apart neighbours along the file's axes are in the result, and where its first lies. */
-  readonly #steps: Vec3;
-  #to: number;
-  /** Of the next voxel in the file. */
-  #x = 0;
-  #y = 0;
-  #left: number;
-  /** The beginning of a voxel whose end has not come yet. */
-  #rest = new Uint8Array(0);
+/** A header of its own, and the voxels in the `.img` (or `.img.gz`) beside it. */
+async function readPair(path: string, order: VolumeOrder): Promise<FileVolume> {
+  const fail = (why: string) => new InputError(`Cannot read "${path}": ${why}`);
+  const stem = path.slice(0, -4);
+  const image = [".img", ".IMG", ".img.gz"].map((ending) => stem + ending).find(isFile);
+  if (!image) throw fail(`its voxels, "${stem}.img", are missing`);
+  const voxels = fileChunks(image, LIMITS.volume.bytes + MAX_OTHER);
+  return await parsePair(await readFileBounded(path, LIMITS.textHeader.bytes), voxels, path, order);
+}
 
-  constructor(header: Header, order: NiftiOrder, fail: (why: string) => Error) {
-    const { size, axes, origin, notes } = header;
-    const turn = order === "stored"
-      ? { axis: [0, 1, 2] as Vec3, flip: [false, false, false] as [boolean, boolean, boolean] }
-      : axialTurn(header);
-    if (!turn) throw fail("its axes are oblique: more than 26° off the patient's");
-    const { start, steps } = turnSteps(size, turn);
-    this.#steps = steps;
-    this.#to = start;
-    this.#header = header;
-    this.#left = header.count;
-    this.volume = {
-      ...turnGeometry({ size, axes, origin }, turn),
-      values: new Int16Array(header.count),
-      fractional: 0,
-      notes,
-    };
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
+}
 
-  /** The next bytes of the file's voxels; more than there are voxels is passed over. */
-  take(bytes: Uint8Array): void {
-    const { size: [width, height], type, little, slope, intercept } = this.#header;
-    const whole = this.#rest.length > 0 ? joined(this.#rest, bytes) : bytes;
-    const view = new DataView(whole.buffer, whole.byteOffset, whole.byteLength);
-    const count = Math.min(this.#left, Math.floor(whole.length / type.bytes));
-    const { values } = this.volume, [stepX, stepY, stepZ] = this.#steps;
-    let to = this.#to, x = this.#x, y = this.#y, fractional = 0;
-    for (let i = 0; i < count; i++) {
-      const exact = type.read(view, i * type.bytes, little) * slope + intercept;
-      const value = Math.round(exact);
-      if (value !== exact) fractional++;
-      values[to] = value >= -32767 ? Math.min(value, 32767) : -32767; // NaN too is the lowest
-      to += stepX;
-      if (++x < width) continue;
-      x = 0;
-      to += stepY - width * stepX;
-      if (++y < height) continue;
-      y = 0;
-      to += stepZ - height * stepY;
+/**
+ * Parses a pair.
+ * @param voxels the bytes of the `.img`, compressed or not.
+ * @throws InputError naming `name` and the reason, whatever the bytes are.
+ */
+export async function parsePair(
+  hdr: Uint8Array,
+  voxels: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  name: string,
+  order: VolumeOrder = "axial",
+): Promise<FileVolume> {
+  const fail = (why: string) => new InputError(`Cannot read "${name}": ${why}`);
+  const header = headerOf(asSingleFile(hdr, fail), fail);
+  const sink = new VoxelSink(header, order, fail);
+  let at = 0;
+  for await (const piece of unzipped(voxels, fail)) {
+    if (at + piece.length > header.offset) {
+      sink.take(at < header.offset ? piece.subarray(header.offset - at) : piece);
     }
-    this.volume.fractional += fractional;
-    [this.#to, this.#x, this.#y] = [to, x, y];
-    this.#left -= count;
-    this.#rest = this.#left > 0 ? whole.slice(count * type.bytes) : new Uint8Array(0);
+    at += piece.length;
+    if (at > header.offset + header.bytes + MAX_OTHER) throw fail("voxels behind the last one");
   }
+  const need = header.offset + header.bytes;
+  if (at < need) throw fail(`truncated: its .img has ${at} of ${need} bytes`);
+  return sink.volume;
+}
+
+/**
+ * A pair's header as one of a single file. Analyze's has no word for where it lies: the bytes where
+ * NIfTI keeps that are other things, and are set to 0 (so that a note says it).
+ */
+function asSingleFile(hdr: Uint8Array, fail: (why: string) => Error): Uint8Array<ArrayBuffer> {
+  const out = Uint8Array.from(hdr);
+  if (out.length < 348) throw fail(`a header of ${out.length} bytes, not 348`);
+  const magic = String.fromCharCode(...out.subarray(344, 347));
+  if (magic === "ni1") {
+    out[345] = 0x2b; // n+1
+    return out;
+  }
+  if (String.fromCharCode(...out.subarray(4, 7)) === "ni2") {
+    out[5] = 0x2b;
+    return out;
+  }
+  const view = new DataView(out.buffer);
+  const little = view.getInt32(0, true) === 348;
+  if (!little && view.getInt32(0, false) !== 348) {
+    throw fail("neither NIfTI's nor Analyze's header");
+  }
+  if (out[252] !== 0) throw fail(`Analyze's orient is ${out[252]}: only 0 (transverse) is read`);
+  out.fill(0, 116, 124); // no intercept, no units
+  out.fill(0, 252, 348);
+  out.set([0x6e, 0x2b, 0x31], 344);
+  return out;
 }

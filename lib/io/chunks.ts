@@ -1,19 +1,21 @@
 /** Files piece by piece, inflated where they are compressed: never whole in memory. */
 
 import { Readable } from "node:stream";
-import { createGunzip } from "node:zlib";
+import { createUnzip } from "node:zlib";
 import { asInputError, requireFile } from "./read.ts";
 
 const CHUNK = 2 ** 20;
 
-/** @throws InputError where `path` cannot be read, or is larger than `maxBytes`. */
+/** @throws InputError where `path`, read from byte `from`, cannot be read or is larger than `maxBytes`. */
 export async function* fileChunks(
   path: string,
   maxBytes: number,
+  from = 0,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   try {
     await requireFile(path, maxBytes);
     using file = await Deno.open(path);
+    if (from > 0) await file.seek(from, Deno.SeekMode.Start);
     for (;;) {
       const chunk = new Uint8Array(CHUNK), read = await file.read(chunk);
       if (read === null) return;
@@ -50,17 +52,29 @@ export async function* unzipped(
     yield* source();
     return;
   }
-  const gunzip = createGunzip({ chunkSize: CHUNK });
-  const input = Readable.from(source(), { objectMode: false });
+  yield* inflated(source(), fail);
+}
+
+/**
+ * Inflated, by gzip or zlib as they begin. It may end anywhere: count what comes.
+ * @param fail makes the error for damaged data from the reason.
+ */
+export async function* inflated(
+  source: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  fail: (why: string) => Error,
+): AsyncGenerator<Uint8Array> {
+  const unzip = createUnzip({ chunkSize: CHUNK });
+  const input = Readable.from(source, { objectMode: false });
   let failure: unknown;
   input.on("error", (error: unknown) => {
     failure = error;
-    gunzip.destroy();
+    unzip.destroy();
   });
   try {
-    for await (const chunk of input.pipe(gunzip)) yield chunk;
+    for await (const chunk of input.pipe(unzip)) yield chunk;
   } catch (error) {
-    throw failure ?? fail(`damaged gzip data: ${error instanceof Error ? error.message : error}`);
+    throw failure ??
+      fail(`damaged compressed data: ${error instanceof Error ? error.message : error}`);
   } finally {
     input.destroy();
   }

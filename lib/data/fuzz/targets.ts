@@ -6,7 +6,10 @@ import { decodePixels, toHu } from "../dicom/pixels.ts";
 import { annotate } from "../lidc/consensus.ts";
 import { parseMetadata } from "../lidc/metadata.ts";
 import { parseLidcXml } from "../lidc/xml.ts";
-import { parseNifti } from "../nifti.ts";
+import { parseMetaImage } from "../metaimage.ts";
+import { parseNifti, parsePair } from "../nifti.ts";
+import { parseNrrd } from "../nrrd.ts";
+import { bytesSource } from "../volume_source.ts";
 import { InputError } from "../../errors.ts";
 import { parseNpy } from "../../io/npy.ts";
 import { parseJsonFile } from "../../io/json.ts";
@@ -54,6 +57,10 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   npy: parseNpy,
   nii: parseNifti,
   gz: parseNifti,
+  mha: (bytes, name) => parseMetaImage(bytesSource(bytes, name)),
+  nrrd: (bytes, name) => parseNrrd(bytesSource(bytes, name)),
+  // The voxels of the fixtures' pairs: 6 × 5 × 4 of two bytes.
+  hdr: (bytes, name) => parsePair(bytes, [new Uint8Array(240)], name),
   png: decodePng,
   safetensors: parseSafetensors,
   pth: parseTorch,
