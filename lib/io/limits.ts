@@ -28,7 +28,8 @@ export const LIMITS = {
 
   /**
    * LIDC's readings; the longest is below 4 MB, with 60,000 points of outlines. `tags` are opening
-   * and closing ones, `names` different ones, `attributes` bounds the equals signs, `text` characters of a value that is read.
+   * and closing ones, `names` different ones; `attributes` bounds the equals signs; `text` is
+   * characters of a value that is read.
    */
   xml: { bytes: 6 * MiB, tags: 2 ** 19, names: 256, attributes: 2 ** 14, text: 256 },
 

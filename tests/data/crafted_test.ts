@@ -67,9 +67,11 @@ for (const crafted of CRAFTED) {
 }
 
 Deno.test("a reader that takes too much, dies or says too much is found", async () => {
-  const outcome = { refusal: "no", problem: null, seconds: 1, mebibytes: 100 };
+  const outcome = { refusal: "no", problem: null, seconds: 1, mebibytes: 100, fileBytes: 2 ** 30 };
   assert.equal(excess(outcome), null);
   assert.match(excess({ ...outcome, seconds: 2.5 })!, /2\.5 s/);
+  assert.equal(excess({ ...outcome, seconds: 5.5, refusal: null }), null); // a GiB was read
+  assert.match(excess({ ...outcome, seconds: 6.5, refusal: null })!, /6\.5 s/);
   assert.match(excess({ ...outcome, mebibytes: 1025 })!, /1025 MiB/);
   assert.match(excess({ ...outcome, problem: "it was read" })!, /it was read/);
   const folder = Deno.makeTempDirSync();

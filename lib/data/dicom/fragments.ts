@@ -1,5 +1,7 @@
 /** Encapsulated pixel data (PS3.5 annex A.4): a basic offset table, then fragments of one frame. */
 
+import { LIMITS } from "../../io/limits.ts";
+
 const ITEM = 0xe000fffe; // (FFFE,E000) read as a little-endian 32-bit word
 const SEQUENCE_END = 0xe0ddfffe;
 
@@ -22,6 +24,9 @@ export function joinFragments(bytes: Uint8Array, offset: number): Uint8Array {
       throw new Error(`truncated: a fragment of ${length} bytes, ${bytes.length - at} left`);
     }
     if (!isTable && length > 0) {
+      if (pieces.length === LIMITS.dicom.fragments) {
+        throw new Error(`more than ${LIMITS.dicom.fragments} fragments`);
+      }
       pieces.push(bytes.subarray(at, at + length));
       total += length;
     }

@@ -3,11 +3,13 @@
 import type { Crafted } from "./crafted/crafted.ts";
 import type { Outcome } from "./crafted/read.ts";
 
-/** Peak memory of the whole process, Deno itself included. */
-export type Measured = Outcome & { mebibytes: number };
+/** Peak memory of the whole process, Deno itself included, and the file's length. */
+export type Measured = Outcome & { mebibytes: number; fileBytes: number };
 
 /** What a crafted file may take. */
 export const MOST = { seconds: 2, mebibytes: 1024 } as const;
+/** One that is read to its end may take so much longer, for each GiB of its length. */
+const SECONDS_PER_GIB = 4;
 /** A child that takes more is ended. */
 const END_SECONDS = 30;
 const FLAGS = ["--quiet", "--no-prompt", "--no-check", "--cached-only"];
@@ -31,13 +33,15 @@ export async function measure(
   }).output();
   if (code !== 0) throw new Error(`Cannot make ${path}: ${new TextDecoder().decode(stderr)}`);
   try {
-    return await inChild(["run", ...FLAGS, "--allow-read", child, "read", path]);
+    const { size } = await Deno.stat(path);
+    const found = await inChild(["run", ...FLAGS, "--allow-read", child, "read", path]);
+    return { ...found, fileBytes: size };
   } finally {
     await Deno.remove(path, { recursive: true });
   }
 }
 
-async function inChild(args: string[]): Promise<Measured> {
+async function inChild(args: string[]): Promise<Omit<Measured, "fileBytes">> {
   const child = new Deno.Command("deno", {
     args,
     stdin: "null",
@@ -62,10 +66,11 @@ async function inChild(args: string[]): Promise<Measured> {
 
 /** What is wrong with a measurement, or null. */
 export function excess(
-  { problem, seconds, mebibytes }: Measured,
+  { problem, refusal, seconds, mebibytes, fileBytes }: Measured,
   most: { seconds: number; mebibytes: number } = MOST,
 ): string | null {
   if (problem) return problem;
-  if (seconds > most.seconds) return `took ${seconds.toFixed(1)} s`;
+  const more = refusal === null ? SECONDS_PER_GIB * fileBytes / 2 ** 30 : 0;
+  if (seconds > most.seconds + more) return `took ${seconds.toFixed(1)} s`;
   return mebibytes > most.mebibytes ? `took ${mebibytes.toFixed(0)} MiB` : null;
 }

@@ -1,6 +1,7 @@
 /** A NIfTI volume with, perhaps, a mask of its nodules, in the place of a DICOM series. */
 
 import { InputError } from "../../errors.ts";
+import { contentExcess } from "../../io/disk.ts";
 import { components3d } from "../lung/components.ts";
 import type { CtSlice, CtVolume } from "../dicom/series.ts";
 import { HU_FLOOR } from "../dicom/pixels.ts";
@@ -15,6 +16,8 @@ export async function loadNiftiSeries(
   patientId: string,
 ): Promise<{ volume: CtVolume; findings: Findings }> {
   const nifti = await readNifti(source.volume);
+  const excess = contentExcess(nifti.values.length, [source.volume]);
+  if (excess) throw new InputError(`Cannot read "${source.volume}": ${excess}`);
   const { size: [columns, rows, count], axes, origin, values: hu } = nifti;
   const [dx, dy, dz] = spacingOf(nifti);
   const unit = (n: 0 | 1 | 2, mm: number) => axes[n].map((v) => v / mm) as Vec3;

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { InputError } from "../../errors.ts";
 import { writeFileAtomic } from "../../io/atomic.ts";
+import { parseJsonFile } from "../../io/json.ts";
 import { writeContactSheet } from "./contact_sheet.ts";
 import { readRecord, sumRecords, type Totals, writeManifest } from "./manifest.ts";
 import { planDicom } from "./plan.ts";
@@ -106,12 +107,12 @@ async function dropStrays(out: string, wanted: ReadonlySet<string>) {
       await Deno.remove(path, { recursive: true });
     } else if (entry.name.endsWith(".json") && !wanted.has(entry.name.slice(0, -5))) {
       try {
-        const record: SeriesRecord = JSON.parse(await Deno.readTextFile(path));
+        const record = parseJsonFile(await Deno.readTextFile(path), path) as SeriesRecord;
         const { patient, scan } = record;
         if (typeof patient !== "string" || /[/\\_]/.test(patient) || !(scan > 0)) continue;
         await Deno.remove(join(out, "slices", patient, `scan${scan}`), { recursive: true });
       } catch (error) {
-        if (!(error instanceof SyntaxError || error instanceof Deno.errors.NotFound)) throw error;
+        if (!(error instanceof InputError || error instanceof Deno.errors.NotFound)) throw error;
       }
       await Deno.remove(path);
     }

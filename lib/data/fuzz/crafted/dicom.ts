@@ -274,6 +274,16 @@ export const DICOM: readonly Crafted[] = [
     },
   },
   {
+    name: "two million fragments of two bytes",
+    file: "pieces.dcm",
+    content: () => {
+      const { before } = slice(64, 64, 0, [[0x00020010, "UI", "1.2.840.10008.1.2.5"]]);
+      new DataView(before.buffer).setUint32(before.length - 4, UNDEFINED, true);
+      const piece = join([start(0xfffe, 0xe000, "", 2), new Uint8Array(2)]);
+      return [before, times(2_000_000, piece), END];
+    },
+  },
+  {
     name: "four million empty fragments",
     file: "fragments.dcm",
     content: () => {
