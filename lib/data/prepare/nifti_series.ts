@@ -16,7 +16,9 @@ export async function loadNiftiSeries(
   patientId: string,
 ): Promise<{ volume: CtVolume; findings: Findings }> {
   const nifti = await readNifti(source.volume);
-  const excess = contentExcess(nifti.values.length, [source.volume]);
+  // Of a header with its voxels beside it, the header says nothing of what they hold.
+  const isWhole = /\.(nii|nii\.gz|mha|nrrd)$/i.test(source.volume);
+  const excess = isWhole ? contentExcess(nifti.values.length, [source.volume]) : null;
   if (excess) throw new InputError(`Cannot read "${source.volume}": ${excess}`);
   const { size: [columns, rows, count], axes, origin, values: hu } = nifti;
   const [dx, dy, dz] = spacingOf(nifti);

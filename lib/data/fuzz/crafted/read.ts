@@ -15,9 +15,9 @@ import { readHeader, readWhole } from "../../dicom/read_header.ts";
 import { loadSeries } from "../../dicom/series.ts";
 import { parseMetadata } from "../../lidc/metadata.ts";
 import { MAX_XML_BYTES } from "../../lidc/xml.ts";
-import { readNifti } from "../../nifti.ts";
 import { PackedCache } from "../../packed/reader.ts";
 import { readPatients } from "../../split_file.ts";
+import { readVolume } from "../../volume.ts";
 import { TARGETS } from "../targets.ts";
 
 async function readDicom(path: string) {
@@ -44,8 +44,10 @@ const READERS: readonly [ending: string, read: Read][] = [
   [".png", async (path) => decodePng(await readFileBounded(path, LIMITS.image.file), path)],
   [".dcm", readDicom],
   [".series", (path) => loadSeries([...Deno.readDirSync(path)].map((e) => `${path}/${e.name}`))],
-  [".nii", readNifti],
-  [".nii.gz", readNifti],
+  ...["nii", "nii.gz", "mha", "mhd", "nrrd", "nhdr"].map((e): [string, Read] => [
+    `.${e}`,
+    (path) => readVolume(path),
+  ]),
   [".xml", async (path) => TARGETS.xml(await readFileBounded(path, MAX_XML_BYTES), path)],
   [".csv", async (path) => parseMetadata(await readFileBounded(path, LIMITS.csv.bytes), path)],
   [".txt", readPatients],
