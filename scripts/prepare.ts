@@ -17,7 +17,11 @@ const program = newCommand(
     "--dicom <dir>",
     "DICOM files in any folder layout, with LIDC XML and metadata.csv if any",
   )
-  .option("--nifti <dir>", "NIfTI volumes (.nii, .nii.gz) with nodule masks, instead of DICOM")
+  .option(
+    "--nifti <dir>",
+    "volumes (NIfTI, NRRD, MetaImage, Analyze) with nodule masks, instead of DICOM",
+  )
+  .option("--luna16 <dir>", "LUNA16 as downloaded: .mhd volumes, annotations.csv, seg-lungs-LUNA16")
   .requiredOption("--out <dir>", "folder to write; an interrupted run goes on in it")
   .option(
     "--lung-masks <dir>",
@@ -60,6 +64,7 @@ Examples:
   deno task prepare --dicom LIDC-IDRI --out data/lidc
   deno task prepare --dicom scans --out data/own --lung-masks masks --min-lung 0.1 --jobs 2
   deno task prepare --nifti Task06_Lung --out data/msd
+  deno task prepare --luna16 LUNA16 --out data/luna16
 
 Writes {patient}_slice_{n}.npy and its masks, {train,val,test}_patients.txt, manifest.json and
 contact_sheet.png. Exit codes: 0 done, 2 wrong use or unreadable input.`,
@@ -68,12 +73,15 @@ contact_sheet.png. Exit codes: 0 done, 2 wrong use or unreadable input.`,
 await main(async () => {
   parseArguments(program);
   const o = program.opts();
-  if ((o.dicom === undefined) === (o.nifti === undefined)) {
-    throw new InputError("give either --dicom or --nifti (see --help)");
+  const kinds = (["dicom", "nifti", "luna16"] as const).filter((kind) => o[kind] !== undefined);
+  const [kind] = kinds;
+  if (kinds.length !== 1) {
+    throw new InputError("give one of --dicom, --nifti and --luna16 (see --help)");
   }
   checkOutputFolder("--out", o.out, {
     "--dicom": o.dicom,
     "--nifti": o.nifti,
+    "--luna16": o.luna16,
     "--lung-masks": o.lungMasks,
   });
   using _lock = lockFolder(o.out);
@@ -81,8 +89,8 @@ await main(async () => {
   const start = performance.now();
   let lastCount = performance.now();
   const result = await prepare({
-    input: resolve(o.dicom ?? o.nifti),
-    kind: o.dicom === undefined ? "nifti" : "dicom",
+    input: resolve(o[kind]),
+    kind,
     out: resolve(o.out),
     lungMasks: o.lungMasks && resolve(o.lungMasks),
     settings: {

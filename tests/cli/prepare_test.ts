@@ -67,7 +67,7 @@ Deno.test("a phantom on disk as DICOM goes all the way: prepare, train, sample",
 
 Deno.test("prepare: wrong use and unreadable input exit with 2 and one clear line", async () => {
   const cases: [string[], RegExp][] = [
-    [["--out", "x"], /give either --dicom or --nifti/],
+    [["--out", "x"], /give one of --dicom, --nifti and --luna16/],
     [["--dicom", "/nowhere/at/all", "--out", "x"], /\/nowhere\/at\/all.*no such file/],
     [["--dicom", ".", "--out", "x", "--jobs", "0"], /--jobs.*whole number in 1/],
     [["--dicom", join(ROOT, "docs"), "--out", "x"], /No CT series/],

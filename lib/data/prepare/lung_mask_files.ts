@@ -8,7 +8,8 @@ import { decodePng } from "../../io/png.ts";
 import { readFileBounded } from "../../io/read.ts";
 import type { CtVolume } from "../dicom/series.ts";
 import { walk } from "../../io/walk.ts";
-import { readNifti } from "../nifti.ts";
+import { readVolume, VOLUME_ENDING } from "../volume.ts";
+import { loadLuna16Lungs, loadLungParts } from "./lung_parts.ts";
 import type { LungMaskFiles } from "./types.ts";
 
 /** Mask files by their name without the ending: a series', a patient's or a slice's. */
@@ -19,7 +20,7 @@ export interface LungMaskIndex {
   state: string;
 }
 
-const ENDING = /\.(npy|png|nii|nii\.gz)$/i;
+const ENDING = new RegExp(`\\.(npy|png)$|${VOLUME_ENDING.source}`, "i");
 /** One index serves all series of a process. */
 const indices = new Map<string, LungMaskIndex>();
 
@@ -56,6 +57,8 @@ export async function loadLungMask(
   volume: CtVolume,
 ): Promise<Uint8Array | null> {
   const { slices, rows, columns } = volume, area = rows * columns;
+  if ("parts" in files) return await loadLungParts(files.parts, volume);
+  if ("luna16" in files) return await loadLuna16Lungs(files.luna16, volume);
   if ("volume" in files) {
     const { data, shape } = await readMask(files.volume, volume);
     const wanted = [slices.length, rows, columns];
@@ -110,7 +113,7 @@ async function readMask(
     values = image.data;
     shape = [image.height, image.width];
   } else {
-    const nifti = await readNifti(path, "axial");
+    const nifti = await readVolume(path);
     values = nifti.values;
     shape = nifti.size.toReversed();
   }

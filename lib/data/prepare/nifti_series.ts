@@ -1,4 +1,4 @@
-/** A NIfTI volume with, perhaps, a mask of its nodules, in the place of a DICOM series. */
+/** A volume's file with, perhaps, a mask of its nodules, in the place of a DICOM series. */
 
 import { InputError } from "../../errors.ts";
 import { contentExcess } from "../../io/disk.ts";
@@ -6,19 +6,19 @@ import { components3d } from "../lung/components.ts";
 import type { CtSlice, CtVolume } from "../dicom/series.ts";
 import { HU_FLOOR } from "../dicom/pixels.ts";
 import { cross, dot, gridDifference, spacingOf, type Vec3 } from "../geometry.ts";
-import { readNifti } from "../nifti.ts";
+import { filesOf, readVolume } from "../volume.ts";
 import type { Findings } from "./findings.ts";
+import { fillSphere, slicesOf } from "./spheres.ts";
+import type { VolumeSource } from "./types.ts";
 
 /** @throws InputError naming the file and the reason. */
 export async function loadNiftiSeries(
-  source: { volume: string; nodules: string | null },
+  source: VolumeSource,
   seriesUid: string,
   patientId: string,
 ): Promise<{ volume: CtVolume; findings: Findings }> {
-  const nifti = await readNifti(source.volume);
-  // Of a header with its voxels beside it, the header says nothing of what they hold.
-  const isWhole = /\.(nii|nii\.gz|mha|nrrd)$/i.test(source.volume);
-  const excess = isWhole ? contentExcess(nifti.values.length, [source.volume]) : null;
+  const nifti = await readVolume(source.volume);
+  const excess = contentExcess(nifti.values.length, filesOf(source.volume));
   if (excess) throw new InputError(`Cannot read "${source.volume}": ${excess}`);
   const { size: [columns, rows, count], axes, origin, values: hu } = nifti;
   const [dx, dy, dz] = spacingOf(nifti);
@@ -53,7 +53,7 @@ export async function loadNiftiSeries(
   };
   const mask = new Uint8Array(hu.length);
   if (source.nodules) {
-    const given = await readNifti(source.nodules);
+    const given = await readVolume(source.nodules);
     const difference = gridDifference(nifti, given);
     if (difference) {
       throw new InputError(
@@ -62,6 +62,22 @@ export async function loadNiftiSeries(
     }
     for (let i = 0; i < mask.length; i++) mask[i] = given.values[i] > 0 ? 1 : 0;
   }
+  for (const sphere of source.spheres ?? []) {
+    if (!fillSphere(mask, nifti, sphere)) {
+      volume.notes.push(
+        `a nodule of ${sphere.diameterMm.toFixed(1)} mm at (${
+          sphere.centre.join(", ")
+        }) mm (LPS) ` +
+          "holds no voxel of the volume",
+      );
+    }
+  }
+  if (source.spheres) {
+    volume.notes.push(
+      "nodule masks are spheres, of the list's centres and diameters, not outlines",
+    );
+  }
+  const smallSlices = new Set(source.doubtful?.flatMap((sphere) => slicesOf(nifti, sphere)));
   const area = rows * columns;
   const voxel = dx * dy * dz;
   const { labels, sizes } = components3d(mask, count, rows, columns);
@@ -84,7 +100,7 @@ export async function loadNiftiSeries(
     findings: {
       nodules,
       plane: (slice) => mask.slice(slice * area, (slice + 1) * area),
-      smallSlices: new Set(),
+      smallSlices,
       smallMarks: 0,
       nonNodules: 0,
       marks: nodules.length,

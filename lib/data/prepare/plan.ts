@@ -10,7 +10,13 @@ import type { Rejected } from "../dicom/series.ts";
 import { type MetadataRow, parseMetadata } from "../lidc/metadata.ts";
 import { MAX_XML_BYTES, parseLidcXml } from "../lidc/xml.ts";
 import { findLungMasks, type LungMaskIndex } from "./lung_mask_files.ts";
-import { RECORD_VERSION, type SeriesJob, type SeriesSettings } from "./types.ts";
+import { filesOf, VOLUME_ENDING } from "../volume.ts";
+import {
+  type LungMaskFiles,
+  RECORD_VERSION,
+  type SeriesJob,
+  type SeriesSettings,
+} from "./types.ts";
 
 export interface Plan {
   jobs: SeriesJob[];
@@ -163,21 +169,31 @@ function masksFor(index: LungMaskIndex, series: FoundSeries, ofPatient: NamedSer
 export function withKey(job: SeriesJob): SeriesJob {
   const sources = job.source.kind === "dicom"
     ? job.source.files
-    : [job.source.volume, job.source.nodules ?? []].flat();
-  const masks = job.lungMasks && "volume" in job.lungMasks ? [job.lungMasks.volume] : [];
+    : [job.source.volume, job.source.nodules ?? []].flat().flatMap(filesOf);
+  const masks = maskFiles(job.lungMasks);
   const state = [...sources, ...job.annotations, ...masks].map((path) => {
     const { size, mtime } = Deno.statSync(path);
     return [path, size, mtime?.getTime() ?? 0];
   });
   const { settings, patient, scan, notes } = job;
   const folder = job.lungMasks && "state" in job.lungMasks ? job.lungMasks.state : "";
-  const text = JSON.stringify([RECORD_VERSION, state, folder, settings, patient, scan, notes]);
+  const { spheres, doubtful } = job.source.kind === "nifti" ? job.source : {};
+  const text = JSON.stringify(
+    [RECORD_VERSION, state, folder, settings, patient, scan, notes, spheres, doubtful],
+  );
   return { ...job, key: hash(text) };
+}
+
+function maskFiles(masks: LungMaskFiles | null): string[] {
+  if (!masks) return [];
+  if ("volume" in masks) return filesOf(masks.volume);
+  if ("luna16" in masks) return filesOf(masks.luna16);
+  return "parts" in masks ? Object.values(masks.parts).flat().flatMap(filesOf) : [];
 }
 
 /** `…/imagesTr/lung_001.nii.gz` → `lung_001`. */
 export function volumeName(path: string): string {
-  return basename(path).replace(/\.(nii(\.gz)?|npy|png)$/i, "");
+  return basename(path).replace(VOLUME_ENDING, "").replace(/\.(npy|png)$/i, "");
 }
 
 /** The last folder of a path. */

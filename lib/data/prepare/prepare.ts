@@ -6,7 +6,8 @@ import { writeFileAtomic } from "../../io/atomic.ts";
 import { parseJsonFile } from "../../io/json.ts";
 import { writeContactSheet } from "./contact_sheet.ts";
 import { readRecord, sumRecords, type Totals, writeManifest } from "./manifest.ts";
-import { planDicom } from "./plan.ts";
+import { type Plan, planDicom, type PlanOptions } from "./plan.ts";
+import { planLuna16 } from "./plan_luna16.ts";
 import { planNifti } from "./plan_nifti.ts";
 import { runJobs } from "./pool.ts";
 import { RECORDS } from "./series_job.ts";
@@ -16,7 +17,7 @@ import type { SeriesRecord, SeriesSettings } from "./types.ts";
 export interface PrepareOptions {
   /** The folder of sources, and what is in it. */
   input: string;
-  kind: "dicom" | "nifti";
+  kind: "dicom" | "nifti" | "luna16";
   out: string;
   lungMasks?: string;
   settings: SeriesSettings;
@@ -50,7 +51,7 @@ export interface PrepareResult {
 export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   const { input, out, seed, val, test } = options;
   const planOptions = { ...options, dicom: input };
-  const plan = options.kind === "dicom" ? await planDicom(planOptions) : planNifti(planOptions);
+  const plan = await PLANS[options.kind](planOptions);
   await Deno.mkdir(join(out, RECORDS), { recursive: true });
   await dropStrays(out, new Set(plan.jobs.map((job) => job.id)));
   const todo = [];
@@ -97,6 +98,12 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   if (options.contactSheet > 0) await writeContactSheet(out, plan.jobs, options.contactSheet);
   return { totals, splits, notes, resumed, failures };
 }
+
+const PLANS: Record<PrepareOptions["kind"], (options: PlanOptions) => Plan | Promise<Plan>> = {
+  dicom: planDicom,
+  nifti: planNifti,
+  luna16: planLuna16,
+};
 
 /** Removes unfinished work, and series whose sources are gone, that an earlier run left. */
 async function dropStrays(out: string, wanted: ReadonlySet<string>) {

@@ -25,13 +25,31 @@ export const DEFAULT_SETTINGS: SeriesSettings = {
   closing: 5,
 };
 
+/** A volume's file with what is known of its nodules. */
+export interface VolumeSource {
+  kind: "nifti";
+  volume: string;
+  /** Its nodules' mask. */
+  nodules: string | null;
+  /** Its nodules as spheres; an empty list: it was read, and has none. */
+  spheres?: Sphere[];
+  /** Findings that are neither nodules nor none. */
+  doubtful?: Sphere[];
+}
+
+/** Centre in LPS mm. */
+export interface Sphere {
+  centre: [number, number, number];
+  diameterMm: number;
+}
+
 /** One series to prepare. */
 export interface SeriesJob {
   /** Names the record and the temporary folder: letters, digits, dots and dashes. */
   id: string;
   source:
     | { kind: "dicom"; files: string[] }
-    | { kind: "nifti"; volume: string; nodules: string | null };
+    | VolumeSource;
   seriesUid: string;
   studyUid: string;
   /** As written in file names: no `_`. */
@@ -50,7 +68,13 @@ export interface SeriesJob {
   notes: string[];
 }
 
-export type LungMaskFiles = { volume: string } | { folder: string; state: string };
+export type LungMaskFiles =
+  | { volume: string }
+  /** With LUNA16's values. */
+  | { luna16: string }
+  | { folder: string; state: string }
+  /** A file for each part of a lung; `both` where left and right are not told apart. */
+  | { parts: { right: string[]; left: string[]; both: string[] } };
 
 export interface SliceEntry {
   /** Relative to the folder of sources. */
