@@ -27,6 +27,15 @@ export function realCtTest(name: string, body: (ct: string) => void | Promise<vo
   });
 }
 
+/** A test on the input of `cases/data/NAME`, likewise. */
+export function sharedCase(
+  name: string,
+  folder: string,
+  body: (input: string) => void | Promise<void>,
+): void {
+  realCtTest(name, (ct) => body(`${ct}/../cases/data/${folder}/input`));
+}
+
 export const FIXTURES = fileURLToPath(new URL("../fixtures", import.meta.url));
 
 /** Dice of two masks: 2·|A∩B| / (|A| + |B|). */
