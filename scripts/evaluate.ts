@@ -90,7 +90,7 @@ const program = new Command("evaluate")
     "only: are nodules where they were asked for? (models trained with --condition nodule-mask)",
   )
   .option("--nodules <n>", "nodules asked for with --placement", count, 320)
-  .option("--detector-steps <n>", "training steps of --placement's detector", count, 400)
+  .option("--detector-steps <n>", "training steps of --placement's detector", count, 500)
   .option("--no-ema", "plain weights of the run instead of the averaged ones")
   .option("--no-weights", "leave out FID, KID, IS and LPIPS although their networks are there")
   .option("--out <folder>", "where the report goes (default: RUN/evaluation or out/evaluation)")
