@@ -4,21 +4,22 @@ import { basename, dirname, join } from "node:path";
 import { InputError } from "../errors.ts";
 import { readNpyPlane } from "../io/npy_file.ts";
 import { manifestSpacings } from "./spacing.ts";
-import { readPatients } from "./split_file.ts";
 import { linkNotes, walk } from "../io/walk.ts";
 import { type Dataset, type LoadedSlice, MIN_NODULE_PIXELS, type SliceRecord } from "./dataset.ts";
 import { IMAGE_LIST, readImageList } from "./image_list.ts";
+import { requireHu } from "./hu_range.ts";
+import { binaryMask, lungMask } from "./mask_values.ts";
 import type { Size } from "./resize.ts";
+import { type Split, splitRecords, SPLITS } from "./splits.ts";
 
-const SPLITS = ["train", "val", "test"] as const;
 const CT_NAME = /^(.+)_slice_([^_]+)\.npy$/;
 
 /**
  * The original project's layout: `{patient}_slice_{n}.npy` in HU with `_lung_mask_` and
  * `_nodule_mask_` files beside it, anywhere below `dir`; of a 3-D array the middle slice is taken.
- * The patient is the name up to the first `_`. With `{train,val,test}_patients.txt` (one patient a
- * line) each slice goes to its patient's split, and slices of patients in none are left out and
- * counted in a note; without any such file all slices are `train`.
+ * The patient is the name up to the first `_`, or as `{train,val,test}_patients.txt` (one patient a
+ * line) have it, see {@link splitRecords}: each slice goes to its patient's split, and slices of
+ * patients in none are left out and counted in a note; without any such file all slices are `train`.
  *
  * The label is 1 where the nodule mask has at least {@link MIN_NODULE_PIXELS} pixels; of slices that
  * `sample` made, what its `images.csv` beside them says.
@@ -30,9 +31,12 @@ const CT_NAME = /^(.+)_slice_([^_]+)\.npy$/;
  * {@link prepareAll} to check them all before a run writes anything.
  * @throws InputError naming the file or folder and the reason.
  */
-export async function openNpyDataset(dir: string): Promise<Dataset> {
+export async function openNpyDataset(
+  dir: string,
+  { checkHu = false }: LoadChecks = {},
+): Promise<Dataset> {
   const files = new Map<string, string>();
-  const splitFiles = new Map<string, string>();
+  const splitFiles = new Map<Split, string>();
   const links: string[] = [];
   // What `sample` asked its slices to be: at a low resolution a nodule has fewer pixels than count.
   const asked = new Map<string, 0 | 1>();
@@ -80,8 +84,8 @@ export async function openNpyDataset(dir: string): Promise<Dataset> {
       id,
       patient: prefix.split("_")[0],
       spacing: spacings.get(path),
-      label: asked.get(path) ?? (hasNodule ? labelOf((await readPlane(nodulePath)).data) : 0),
-      load: () => loadSlice(path, lungPath, hasNodule ? nodulePath : undefined),
+      label: asked.get(path) ?? (hasNodule ? await labelOf(nodulePath) : 0),
+      load: () => loadSlice(path, lungPath, hasNodule ? nodulePath : undefined, { checkHu }),
     });
   }
   if (withoutNodule > 0) {
@@ -89,48 +93,7 @@ export async function openNpyDataset(dir: string): Promise<Dataset> {
       `${withoutNodule} of ${records.length} slices have no nodule mask: taken as without`,
     );
   }
-  return { ...await split(records, splitFiles, notes), notes };
-}
-
-async function split(
-  records: SliceRecord[],
-  files: Map<string, string>,
-  notes: string[],
-): Promise<Pick<Dataset, "train" | "val" | "test">> {
-  const out: Record<(typeof SPLITS)[number], SliceRecord[]> = { train: [], val: [], test: [] };
-  if (files.size === 0) {
-    notes.push("no {train,val,test}_patients.txt: all slices are used for training");
-    return { ...out, train: records };
-  }
-  const splitOf = new Map<string, (typeof SPLITS)[number]>();
-  for (const split of SPLITS) {
-    const path = files.get(split);
-    if (!path) continue;
-    for (const patient of await readPatients(path)) {
-      const other = splitOf.get(patient);
-      if (other && other !== split) {
-        throw new InputError(
-          `Cannot split by "${path}": patient ${patient} is in ${other}_patients.txt too`,
-        );
-      }
-      splitOf.set(patient, split);
-    }
-  }
-  let left = 0;
-  for (const record of records) {
-    const split = splitOf.get(record.patient);
-    if (split) out[split].push(record);
-    else left++;
-  }
-  if (left > 0) notes.push(`${left} slices are of patients in no split file: left out`);
-  if (out.train.length === 0) {
-    throw new InputError(
-      files.has("train")
-        ? `Cannot train: no slice is of a patient in "${files.get("train")}"`
-        : `Cannot train: train_patients.txt is missing beside "${[...files.values()][0]}"`,
-    );
-  }
-  return out;
+  return { ...await splitRecords(records, splitFiles, notes), notes };
 }
 
 /** A 2-D array, or the middle slice (index ⌊n/2⌋) of a 3-D one. */
@@ -141,17 +104,27 @@ export async function readPlane(path: string): Promise<{ data: Float32Array } & 
   return { data: plane, height, width };
 }
 
-function labelOf(noduleMask: ArrayLike<number>): 0 | 1 {
-  let pixels = 0;
-  for (let i = 0; i < noduleMask.length; i++) if (noduleMask[i] > 0) pixels++;
+async function labelOf(path: string): Promise<0 | 1> {
+  const pixels = binaryMask(await readPlane(path), path).reduce((sum, v) => sum + v, 0);
   return pixels >= MIN_NODULE_PIXELS ? 1 : 0;
 }
 
-/** A slice from its files. @throws InputError naming the file and what is wrong with it. */
+/** What is asked of a slice's values besides being numbers. */
+export interface LoadChecks {
+  /** Refuse a CT that is no HU, see {@link requireHu}. */
+  readonly checkHu?: boolean;
+}
+
+/**
+ * A slice from its files; without a lung mask's all of it counts as lung.
+ *
+ * @throws InputError naming the file and what is wrong with it.
+ */
 export async function loadSlice(
   path: string,
-  lung: string,
+  lung: string | undefined,
   nodule?: string,
+  { checkHu = false }: LoadChecks = {},
 ): Promise<LoadedSlice> {
   const { data: ct, height, width } = await readPlane(path);
   const bad = ct.findIndex((value) => !Number.isFinite(value));
@@ -163,7 +136,7 @@ export async function loadSlice(
         "CT values must be finite",
     );
   }
-  const readMask = async (maskPath: string) => {
+  const readMask = async (maskPath: string, accept: typeof binaryMask) => {
     const mask = await readPlane(maskPath);
     if (mask.height !== height || mask.width !== width) {
       throw new InputError(
@@ -171,14 +144,15 @@ export async function loadSlice(
           `its slice [${height},${width}]`,
       );
     }
-    // Masks come as 0/1 and as 0/255.
-    return Uint8Array.from(mask.data, (value) => value > 0 ? 1 : 0);
+    return accept(mask, maskPath);
   };
+  const inLung = lung ? await readMask(lung, lungMask) : new Uint8Array(ct.length).fill(1);
+  if (checkHu) requireHu(path, ct, inLung);
   return {
     ct,
     height,
     width,
-    lungMask: await readMask(lung),
-    noduleMask: nodule ? await readMask(nodule) : new Uint8Array(height * width),
+    lungMask: inLung,
+    noduleMask: nodule ? await readMask(nodule, binaryMask) : new Uint8Array(height * width),
   };
 }

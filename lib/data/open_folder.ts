@@ -2,7 +2,7 @@
 
 import { walk } from "../io/walk.ts";
 import type { Dataset } from "./dataset.ts";
-import { openNpyDataset } from "./npy_dataset.ts";
+import { type LoadChecks, openNpyDataset } from "./npy_dataset.ts";
 import { openPairs } from "./pairs.ts";
 import { type HuWindow, LUNG_WINDOW } from "./window.ts";
 
@@ -11,9 +11,13 @@ import { type HuWindow, LUNG_WINDOW } from "./window.ts";
  *
  * @throws InputError naming the file or folder and the reason.
  */
-export async function openFolder(data: string, window: HuWindow = LUNG_WINDOW): Promise<Dataset> {
+export async function openFolder(
+  data: string,
+  window: HuWindow = LUNG_WINDOW,
+  checks: LoadChecks = {},
+): Promise<Dataset> {
   for (const path of walk(data)) {
-    if (/_slice_[^/]*\.npy$/.test(path)) return await openNpyDataset(data);
+    if (/_slice_[^/]*\.npy$/.test(path)) return await openNpyDataset(data, checks);
   }
-  return await openPairs(data, window);
+  return await openPairs(data, window, checks);
 }

@@ -12,7 +12,10 @@ import { decodePng } from "../io/png.ts";
 import { readFileBounded } from "../io/read.ts";
 import { linkNotes, walk } from "../io/walk.ts";
 import { type Dataset, type LoadedSlice, MIN_NODULE_PIXELS, type SliceRecord } from "./dataset.ts";
-import { readPatients } from "./split_file.ts";
+import { requireHu } from "./hu_range.ts";
+import { binaryMask, lungMask } from "./mask_values.ts";
+import type { LoadChecks } from "./npy_dataset.ts";
+import { type Split, splitRecords, SPLITS } from "./splits.ts";
 import { type HuWindow, LUNG_WINDOW } from "./window.ts";
 
 const ENDING = /\.(npy|png)$/i;
@@ -29,11 +32,15 @@ interface Plane {
 /**
  * Opens a folder of pairs. `.npy` images are HU. PNG images, of 8 or 16 bits, are the window's gray:
  * black its lower end, white its upper, so that training sees them as they look. The label is 1
- * where the nodule mask has at least {@link MIN_NODULE_PIXELS} pixels. The patient is the name up to
- * the first `_`; all slices are for training unless `{train,val,test}_patients.txt` say otherwise.
+ * where the nodule mask has at least {@link MIN_NODULE_PIXELS} pixels. Patients and
+ * splits are as {@link splitRecords} has them.
  * @throws InputError naming the file or folder and the reason.
  */
-export async function openPairs(dir: string, window: HuWindow = LUNG_WINDOW): Promise<Dataset> {
+export async function openPairs(
+  dir: string,
+  window: HuWindow = LUNG_WINDOW,
+  { checkHu = false }: LoadChecks = {},
+): Promise<Dataset> {
   const files = new Map<string, Partial<Record<Kind, string>>>();
   const links: string[] = [];
   for (const path of walk(dir, { onSkippedLink: (path) => links.push(path) })) {
@@ -56,8 +63,8 @@ export async function openPairs(dir: string, window: HuWindow = LUNG_WINDOW): Pr
     records.push({
       id: name,
       patient: name.split("_")[0],
-      label: nodule ? labelOf(await readPlane(nodule)) : 0,
-      load: () => loadPair(image, mask, nodule, window),
+      label: nodule ? await labelOf(nodule) : 0,
+      load: () => loadPair(image, mask, nodule, window, checkHu),
     });
   }
   if (records.length === 0) {
@@ -72,7 +79,12 @@ export async function openPairs(dir: string, window: HuWindow = LUNG_WINDOW): Pr
       `${withoutNodule} of ${records.length} slices have no nodule mask: taken as without`,
     );
   }
-  return { ...await splitByFiles(dir, records, notes), notes };
+  const splitFiles = new Map<Split, string>();
+  for (const split of SPLITS) {
+    const path = join(dir, `${split}_patients.txt`);
+    if (await Deno.stat(path).then(() => true, () => false)) splitFiles.set(split, path);
+  }
+  return { ...await splitRecords(records, splitFiles, notes), notes };
 }
 
 function classify(path: string): { name: string; kind: Kind } {
@@ -102,9 +114,8 @@ async function readPlane(path: string): Promise<Plane> {
   return { data: plane, height, width, full: null };
 }
 
-function labelOf({ data }: Plane): 0 | 1 {
-  let pixels = 0;
-  for (const value of data) if (value > 0) pixels++;
+async function labelOf(path: string): Promise<0 | 1> {
+  const pixels = binaryMask(await readPlane(path), path).reduce((sum, v) => sum + v, 0);
   return pixels >= MIN_NODULE_PIXELS ? 1 : 0;
 }
 
@@ -113,11 +124,12 @@ async function loadPair(
   maskPath: string,
   nodulePath: string | undefined,
   window: HuWindow,
+  checkHu: boolean,
 ): Promise<LoadedSlice> {
   const image = await readPlane(imagePath);
   const low = window.level - window.width / 2, { full } = image;
   const ct = full === null ? image.data : image.data.map((v) => low + v / full * window.width);
-  const readMask = async (path: string) => {
+  const readMask = async (path: string, accept: typeof binaryMask) => {
     const mask = await readPlane(path);
     if (mask.height !== image.height || mask.width !== image.width) {
       throw new InputError(
@@ -125,49 +137,15 @@ async function loadPair(
           `image [${image.height},${image.width}]`,
       );
     }
-    return Uint8Array.from(mask.data, (v) => v > 0 ? 1 : 0);
+    return accept(mask, path);
   };
+  const inLung = await readMask(maskPath, lungMask);
+  if (checkHu && full === null) requireHu(imagePath, ct, inLung);
   return {
     ct,
     height: image.height,
     width: image.width,
-    lungMask: await readMask(maskPath),
-    noduleMask: nodulePath ? await readMask(nodulePath) : new Uint8Array(ct.length),
+    lungMask: inLung,
+    noduleMask: nodulePath ? await readMask(nodulePath, binaryMask) : new Uint8Array(ct.length),
   };
-}
-
-async function splitByFiles(
-  dir: string,
-  records: SliceRecord[],
-  notes: string[],
-): Promise<Pick<Dataset, "train" | "val" | "test">> {
-  const splits = {
-    train: [] as SliceRecord[],
-    val: [] as SliceRecord[],
-    test: [] as SliceRecord[],
-  };
-  const place = new Map<string, keyof typeof splits>();
-  for (const split of ["train", "val", "test"] as const) {
-    const path = join(dir, `${split}_patients.txt`);
-    if (!await Deno.stat(path).then(() => true, () => false)) continue;
-    for (const patient of await readPatients(path)) {
-      const other = place.get(patient);
-      if (other && other !== split) {
-        throw new InputError(`Cannot split "${dir}": ${patient} is in both ${other} and ${split}`);
-      }
-      place.set(patient, split);
-    }
-  }
-  if (place.size === 0) return { ...splits, train: records };
-  let left = 0;
-  for (const record of records) {
-    const split = place.get(record.patient);
-    if (split) splits[split].push(record);
-    else left++;
-  }
-  if (left > 0) notes.push(`${left} slices are of patients in no split file: left out`);
-  if (splits.train.length === 0) {
-    throw new InputError(`Cannot train on "${dir}": no slice to train`);
-  }
-  return splits;
 }

@@ -83,8 +83,7 @@ async function loadWithMasks(
   const lung = lungMask ?? beside("lung"), nodule = beside("nodule");
   const noduleFile = nodule && await exists(nodule) ? nodule : undefined;
   if (lung && (lungMask || await exists(lung))) return await loadSlice(path, lung, noduleFile);
-  // Loaded with the slice itself in the mask's place: checks its values and its shape.
-  const loaded = await loadSlice(path, path, noduleFile);
+  const loaded = await loadSlice(path, undefined, noduleFile);
   const { labels } = segmentLungs({
     hu: Int16Array.from(loaded.ct, (v) => Math.max(-1024, Math.min(4000, v))),
     slices: 1,

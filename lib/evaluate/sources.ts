@@ -123,7 +123,7 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
   const { window } = model.preparation;
   const open = async (folder: string | null): Promise<Dataset> =>
     await cropsOf(
-      folder ? await openFolder(folder, window) : phantomOf(config),
+      folder ? await openFolder(folder, window, { checkHu: !config.any_values }) : phantomOf(config),
       config,
       (done, total) => show("patches", done, total),
     );

@@ -57,6 +57,8 @@ export interface RunConfig {
   window_width: number;
   /** Look at all pixels when shrinking the CT; the original does not. */
   antialias: boolean;
+  /** Take a CT whose values are no HU as it is. */
+  any_values: boolean;
   /** Train on patches of so many pixels a side, which is then the resolution; null: whole slices. */
   crop: number | null;
   /** mm between the pixels of patches. */
@@ -162,6 +164,7 @@ export const RUN_RULES: Readonly<Record<Exclude<keyof RunConfig, "unet" | "resol
   window_level: real("centre of the HU window", -2000, 4000),
   window_width: real("width of the HU window", 1, 8000),
   antialias: flag("antialiased resize of the CT (the original has none)"),
+  any_values: flag("train on a CT whose values are no HU"),
   crop: orNull(whole("train on patches of so many pixels a side, not on whole slices", 8, 1024)),
   spacing: orNull(real("mm between the pixels of patches", 0.1, 20)),
   crops_per_slice: whole("patches of a slice in its lungs, and as many around its nodules", 1, 256),
@@ -178,6 +181,7 @@ export const RUN_RULES: Readonly<Record<Exclude<keyof RunConfig, "unet" | "resol
 
 /** Keys that came later, with what files from before them mean. */
 const NEWER: Partial<RunConfig> = {
+  any_values: false,
   recompute: false,
   precision: "f32",
   condition: "class",
@@ -220,6 +224,7 @@ const SHARED = {
   window_level: -600,
   window_width: 1500,
   antialias: false,
+  any_values: false,
   crop: null,
   spacing: null,
   crops_per_slice: 4,
