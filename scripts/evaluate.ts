@@ -91,6 +91,7 @@ const program = new Command("evaluate")
   )
   .option("--nodules <n>", "nodules asked for with --placement", count, 320)
   .option("--detector-steps <n>", "training steps of --placement's detector", count, 500)
+  .option("--any-values", "take real slices whose values are no HU")
   .option("--no-ema", "plain weights of the run instead of the averaged ones")
   .option("--no-weights", "leave out FID, KID, IS and LPIPS although their networks are there")
   .option("--out <folder>", "where the report goes (default: RUN/evaluation or out/evaluation)")
@@ -130,6 +131,7 @@ interface Options {
   resolution?: { height: number; width: number };
   pixelSpacing?: number;
   trainLimit: number;
+  anyValues?: boolean;
   classifierSteps: number;
   placement?: boolean;
   nodules: number;

@@ -32,6 +32,7 @@ export interface PlacementRequest {
   readonly checkpoint: WhichCheckpoint;
   readonly ema: boolean;
   readonly data?: string;
+  readonly anyValues?: boolean;
   readonly cfg?: number[];
   readonly steps: number;
   readonly scheduler: SchedulerChoice;
@@ -64,7 +65,11 @@ export async function evaluatePlacement(o: PlacementRequest): Promise<void> {
   };
   const folder = o.data ?? saved as string | null;
   const dataset = await cropsOf(
-    folder ? await openFolder(folder, preparation.window) : phantomOf(config),
+    folder
+      ? await openFolder(folder, preparation.window, {
+        checkHu: !(config.any_values || o.anyValues),
+      })
+      : phantomOf(config),
     config,
     (done, total) => show("patches", done, total),
   );

@@ -200,7 +200,9 @@ export async function openTrainingData(
 ): Promise<{ dataset: Dataset; cache: SliceCache }> {
   const [height, width] = config.resolution;
   const window = { level: config.window_level, width: config.window_width };
-  const whole = data ? await openFolder(data, window, { checkHu: !config.any_values }) : phantomOf(config);
+  const whole = data
+    ? await openFolder(data, window, { checkHu: !config.any_values })
+    : phantomOf(config);
   const dataset = await cropsOf(whole, config, onCrop);
   const cache = new SliceCache({ height, width }, window, config);
   return { dataset, cache };

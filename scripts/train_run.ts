@@ -75,6 +75,15 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
       `${dataset.val.length} for validation`,
   );
 
+  const classes = new Set(dataset.val.map(({ label }) => label));
+  if (classes.size < 2) {
+    say(
+      "data: PSNR, SSIM, MSE and the best checkpoint are measured on training slices: " + (
+        classes.size ? "the validation split lacks one of the classes" : "no validation split"
+      ),
+    );
+  }
+
   const { batchesPerEpoch } = new BalancedSampler(
     dataset.train.map((r) => r.label),
     config.train_batch_size,

@@ -35,6 +35,8 @@ export interface SourceOptions {
   /** Training slices looked at for copies; 0: all. */
   trainLimit: number;
   show: Show;
+  /** Take real slices whose values are no HU. */
+  anyValues?: boolean;
 }
 
 export interface RunOptions extends SourceOptions {
@@ -100,6 +102,21 @@ async function prepare(
   return slices;
 }
 
+/** Without the slices whose lungs are lost at this size: all would be perfect in no pixel. */
+function withLungs(slices: PreparedSlice[], { height, width }: Size, notes: string[]) {
+  const kept = slices.filter(({ lungMask }) => lungMask.includes(1));
+  const lost = slices.length - kept.length;
+  if (kept.length === 0) {
+    throw new InputError(`Cannot score: no test slice has a lung left at ${height}×${width}`);
+  }
+  if (lost) {
+    notes.push(
+      `${lost} of ${slices.length} test slices have no lung left at ${height}×${width}: not scored`,
+    );
+  }
+  return kept;
+}
+
 /** Epochs that a checkpoint has behind it; null where its state does not say. */
 async function epochOf(checkpoint: string): Promise<number | null> {
   const state = await readJsonObject(join(checkpoint, "state.json")).catch(() => undefined);
@@ -123,7 +140,9 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
   const { window } = model.preparation;
   const open = async (folder: string | null): Promise<Dataset> =>
     await cropsOf(
-      folder ? await openFolder(folder, window, { checkHu: !config.any_values }) : phantomOf(config),
+      folder
+        ? await openFolder(folder, window, { checkHu: !(config.any_values || options.anyValues) })
+        : phantomOf(config),
       config,
       (done, total) => show("patches", done, total),
     );
@@ -145,7 +164,7 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
   }
   const test = chooseTestSet(dataset, count, seed);
   const load = (record: SliceRecord) => prepareSlice(record, size, window, config);
-  const real = await prepare(test.records, load, show, "test slices");
+  const real = withLungs(await prepare(test.records, load, show, "test slices"), size, test.notes);
   const train = await prepare(trained.train, load, show, "training slices", options.trainLimit);
   const kept = new RowCache(options.parts);
   const sets: Source["sets"] = [], paths: string[] = [];
@@ -212,13 +231,23 @@ const noting = (record: SliceRecord, size: Size, sizes: Set<string>): SliceRecor
   },
 });
 
+function requireLungs(slices: readonly PreparedSlice[], folder: string): void {
+  const empty = slices.find(({ lungMask }) => !lungMask.includes(1));
+  if (!empty) return;
+  throw new InputError(
+    `Cannot score "${folder}": no lung of ${empty.id} is left at ${empty.height}×${empty.width}: ` +
+      "give a larger --resolution, or leave the slice out",
+  );
+}
+
 /** Slices of a folder, and those of another to compare them with. */
 export async function folderSource(
   generatedFolder: string,
   realFolder: string,
-  { count, seed, trainLimit, show, size: given }: FolderOptions,
+  { count, seed, trainLimit, show, size: given, anyValues }: FolderOptions,
 ): Promise<Source> {
-  const [made, data] = [await openFolder(generatedFolder), await openFolder(realFolder)];
+  const made = await openFolder(generatedFolder);
+  const data = await openFolder(realFolder, LUNG_WINDOW, { checkHu: !anyValues });
   const all = ({ train, val, test }: Dataset) => [...train, ...val, ...test];
   const first = await all(made)[0]?.load();
   if (!first) throw new InputError(`${generatedFolder}: no slice to score`);
@@ -228,6 +257,7 @@ export async function folderSource(
   const load = (record: SliceRecord) =>
     prepareSlice(noting(record, size, resized), size, LUNG_WINDOW, { antialias: true });
   const generated = await prepare(all(made), load, show, "generated slices");
+  requireLungs(generated, generatedFolder);
   const byId = new Set(all(data).map(({ id }) => id));
   const madeFor = await maskSources(generatedFolder);
   const unlisted = madeFor.size ? generated.filter(({ id }) => !madeFor.has(id)) : [];
@@ -243,6 +273,7 @@ export async function folderSource(
     ? { records: all(data).filter(({ id }) => ids.has(id)), split: "test", notes: [] as string[] }
     : chooseTestSet(data, count, seed);
   const real = await prepare(test.records, load, show, "real slices");
+  requireLungs(real, realFolder);
   const realById = new Map(real.map((slice) => [slice.id, slice]));
   const partners = named ? partnerIds.map((id) => realById.get(id)!) : null;
   const others = partners?.filter(({ label }, i) => label !== generated[i].label).length;

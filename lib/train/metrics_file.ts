@@ -17,13 +17,26 @@ const COLUMNS = [
   "mse",
   "loss_scale",
   "skipped_steps",
+  "scored_on",
 ] as const;
 
-export type MetricsRow = Partial<Record<(typeof COLUMNS)[number], number>> & { step: number };
+type Column = Exclude<(typeof COLUMNS)[number], "scored_on">;
+export type MetricsRow = Partial<Record<Column, number>> & {
+  step: number;
+  /** Whose masks and slices psnr, ssim and mse are of. */
+  scored_on?: ScoredOn;
+};
+export type ScoredOn = "train" | "val";
 
 /** A value that was not computed is an empty field, never 0. */
-const field = (v: number | undefined) =>
-  v === undefined ? "" : Number.isInteger(v) ? String(v) : v.toPrecision(7);
+const field = (v: number | string | undefined) =>
+  v === undefined
+    ? ""
+    : typeof v === "string"
+    ? v
+    : Number.isInteger(v)
+    ? String(v)
+    : v.toPrecision(7);
 
 const line = (row: MetricsRow) => COLUMNS.map((c) => field(row[c])).join(",");
 
@@ -44,7 +57,9 @@ export class MetricsFile {
     const rows = lines.map((line) => {
       const fields = line.split(",");
       const filled = columns.map((c, i) => [c, fields[i]]).filter(([, v]) => v);
-      return Object.fromEntries(filled.map(([c, v]) => [c, Number(v)])) as MetricsRow;
+      return Object.fromEntries(
+        filled.map(([c, v]) => [c, c === "scored_on" ? v : Number(v)]),
+      ) as MetricsRow;
     }).filter((row) => row.step <= step);
     await writeFileAtomic(path, [header, ...rows.map(line), ""].join("\n"));
     return new MetricsFile(path, rows);

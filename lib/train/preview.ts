@@ -1,6 +1,7 @@
 /** Sample grids made while training, and what they score against the slices they imitate. */
 
 import type { PreparedSlice, SliceCache, SliceRecord } from "../data/dataset.ts";
+import { InputError } from "../errors.ts";
 import { Sampler } from "../diffusion/sampler.ts";
 import { type ReverseStep, reverseSteps, schedulerConfig } from "../diffusion/scheduler.ts";
 import type { Canvas } from "../io/canvas.ts";
@@ -44,12 +45,19 @@ export class Preview {
     const chosen = async (label: 0 | 1) => {
       const all = records.filter((r) => r.label === label);
       const order = random.shuffle(Uint32Array.from(all, (_, i) => i));
-      return await Promise.all(
-        Array.from(
-          { length: config.eval_pairs },
-          (_, i) => cache.get(all[order[i % order.length]]),
-        ),
-      );
+      const slices: PreparedSlice[] = [];
+      for (let i = 0; i < order.length && slices.length < config.eval_pairs; i++) {
+        const slice = await cache.get(all[order[i]]);
+        // A small lung may be lost at a low resolution: then there is nothing to score.
+        if (slice.lungMask.includes(1)) slices.push(slice);
+      }
+      if (slices.length === 0) {
+        throw new InputError(
+          `Cannot make sample grids: no slice ${label ? "with" : "without"} a nodule has a lung ` +
+            `left at ${config.resolution.join("×")}: train at a higher --resolution`,
+        );
+      }
+      return Array.from({ length: config.eval_pairs }, (_, i) => slices[i % slices.length]);
     };
     const [positives, negatives] = [await chosen(1), await chosen(0)];
     const [height, width] = config.resolution;

@@ -25,7 +25,11 @@ export interface ReportSource {
   readonly data: string | undefined;
 }
 
-const CHARTS: readonly [column: keyof MetricsRow, title: string, log: boolean][] = [
+const CHARTS: readonly [
+  column: Exclude<keyof MetricsRow, "scored_on">,
+  title: string,
+  log: boolean,
+][] = [
   ["loss", "loss (logarithmic)", true],
   ["learning_rate", "learning rate", false],
   ["gradient_norm", "gradient norm before clipping", true],
@@ -89,6 +93,7 @@ async function factsOf(
       "best",
       best ? `${best.metric} ${best.value.toPrecision(5)} at step ${best.step}` : "none yet",
     ],
+    ...scoredOn(rows),
     ["data", data ?? "built-in phantom"],
     ["slices", `${dataset.train.length} to train on, ${dataset.val.length} for validation`],
     ["model", `${trainer.layout.count} parameters`],
@@ -104,6 +109,13 @@ async function factsOf(
       hash,
     ]),
   ];
+}
+
+function scoredOn(rows: readonly MetricsRow[]): [string, unknown][] {
+  const last = rows.findLast((r) => r.scored_on !== undefined);
+  return last?.scored_on === "train"
+    ? [["scores", "PSNR, SSIM, MSE and best are on training slices: nothing is held out"]]
+    : [];
 }
 
 /** Of a run with f16. */

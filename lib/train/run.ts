@@ -13,7 +13,7 @@ import {
 } from "./checkpoint.ts";
 import { describeBadTensor, DivergedError, DivergenceWatch, firstBadTensor } from "./divergence.ts";
 import { Garbage } from "./garbage.ts";
-import { MetricsFile } from "./metrics_file.ts";
+import { MetricsFile, type ScoredOn } from "./metrics_file.ts";
 import { Preview } from "./preview.ts";
 import { provenanceHash, writeProvenance } from "./provenance_file.ts";
 import { isBetter, prune, readBest, writeBest } from "./retention.ts";
@@ -118,6 +118,7 @@ class Run {
     readonly events: RunEvents,
     readonly metrics: MetricsFile,
     readonly preview: Preview,
+    readonly scoredOn: ScoredOn,
     private best: Awaited<ReturnType<typeof readBest>>,
   ) {
     this.#saved = trainer.step > 0 ? trainer.step : -1;
@@ -136,12 +137,12 @@ class Run {
     const metrics = await MetricsFile.open(out, trainer.step);
     const withBoth = (records: Dataset["val"]) =>
       records.some((r) => r.label === 1) && records.some((r) => r.label === 0);
-    const shown = withBoth(dataset.val) ? dataset.val : dataset.train;
-    const preview = await Preview.create(trainer, shown, cache);
+    const scoredOn = withBoth(dataset.val) ? "val" : "train";
+    const preview = await Preview.create(trainer, dataset[scoredOn], cache);
     const best = await readBest(out);
     // A best one from after this point will be found again.
     const known = best && best.step <= trainer.step ? best : undefined;
-    return new Run(trainer, out, events, metrics, preview, known);
+    return new Run(trainer, out, events, metrics, preview, scoredOn, known);
   }
 
   async train(): Promise<boolean> {
@@ -281,6 +282,7 @@ class Run {
         learning_rate: trainer.rateAt(step - 1),
         seconds: (performance.now() - this.#start) / 1000,
         ...scores,
+        scored_on: this.scoredOn,
       };
       const value = row[config.best_metric];
       if (value !== undefined && isBetter(config.best_metric, value, this.best)) {
@@ -291,7 +293,8 @@ class Run {
       }
       await this.metrics.append(row);
       events.onNote(
-        `epoch ${epoch}: loss ${shown}, PSNR ${scores.psnr.toFixed(2)} dB, ${picture}`,
+        `epoch ${epoch}: loss ${shown}, PSNR ${scores.psnr.toFixed(2)} dB` +
+          `${this.scoredOn === "train" ? " on training slices" : ""}, ${picture}`,
       );
     }
     await events.onEpoch?.(this.metrics);
