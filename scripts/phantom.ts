@@ -1,10 +1,11 @@
 /** `deno task phantom`: the built-in phantom as files, to try everything without patient data. */
 
 import { join, resolve } from "node:path";
-import { newCommand, wholeIn } from "../lib/cli/command.ts";
+import { newCommand, refuseGiven, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { PHANTOM_SLICES, phantomSlice } from "../lib/data/phantom.ts";
 import { writePhantomTree } from "../lib/data/phantom_dicom.ts";
+import { InputError } from "../lib/errors.ts";
 import { checkOutputFolder, lockFolder } from "../lib/io/output_folder.ts";
 import { writeNpy } from "../lib/io/npy_file.ts";
 
@@ -37,6 +38,8 @@ Without --dicom: {patient}_slice_{n}.npy and masks, ${PHANTOM_SLICES} slices a p
 await main(async () => {
   parseArguments(program);
   const o = program.opts();
+  if (!o.dicom) refuseGiven(program, ["slices", "detail"], "goes with --dicom");
+  if (o.detail > o.size) throw new InputError(`--detail ${o.detail}: at most --size, ${o.size}`);
   const out = resolve(o.out);
   checkOutputFolder("--out", out, {});
   using _lock = lockFolder(out);

@@ -2,6 +2,7 @@
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
+import { givenOptions, refuseGiven, sizeIn } from "../lib/cli/command.ts";
 import { parseArguments } from "../lib/cli/main.ts";
 import { type Dataset, SliceCache } from "../lib/data/dataset.ts";
 import { isAugmenting } from "../lib/data/augment.ts";
@@ -12,8 +13,10 @@ import { privateFolder, removeStrays } from "../lib/io/atomic.ts";
 import { checkOutputFolder } from "../lib/io/output_folder.ts";
 import { readJsonObject } from "../lib/nn/pretrained.ts";
 import { cropsOf, phantomOf } from "../lib/train/data.ts";
+import { SSIM_PADDING } from "../lib/metrics/ssim.ts";
 import { listCheckpoints } from "../lib/train/checkpoint.ts";
 import { PRESETS, RUN_RULES, type RunConfig, runConfig } from "../lib/train/config.ts";
+import { changedConfig, type Given } from "../lib/train/resume.ts";
 import { RUN_CONFIG_NAME } from "../lib/train/run.ts";
 import { PRIVATE_FOLDER, requireRunFolder } from "../lib/train/run_folder.ts";
 import { augmentation } from "../lib/train/trainer.ts";
@@ -24,9 +27,9 @@ const number = (text: string) => {
   if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("not a number");
   return value;
 };
-const list = (text: string) => text.split(/[,x×]/).map(number);
+const list = (text: string) => text.split(",").map(number);
 
-const program = new Command("train")
+export const program = new Command("train")
   .description("Trains the conditional diffusion model. Without --data, on the built-in phantom.")
   .option(
     "--preset <name>",
@@ -38,11 +41,16 @@ const program = new Command("train")
     "slices in the .npy layout, or pairs of images and masks (see docs/data.md)",
   )
   .option("--out <folder>", "where the run goes", "runs/<preset>")
-  .option("--resume", "go on from the newest checkpoint in --out")
+  .option(
+    "--resume",
+    "go on from the newest checkpoint in --out, with the settings saved there; of others only those " +
+      "of the optimizer and of what is written may be given anew",
+  )
+  .option("--accept-new-data", "go on although the slices are not those that the run began with")
   .option("--config <file>", "JSON to take settings from, over the preset")
   .option("--steps <n>", "optimizer steps (max_train_steps)", number)
-  .option("--epochs <n>", "epochs (num_epochs), if --steps is not given", number)
-  .option("--resolution <HxW>", "image size, e.g. 64 or 48x64", list)
+  .option("--epochs <n>", "epochs (num_epochs), in place of --steps", number)
+  .option("--resolution <HxW>", "image size, e.g. 64 or 48x64", sizeIn(1, 4096))
   .option("--channels <list>", "block_out_channels of the UNet, e.g. 32,64,96", list)
   .option("--overwrite", "start anew although --out holds a run")
   .option("--locked", "refuse kernels that are not in audit.lock.json")
@@ -65,50 +73,123 @@ Examples:
   deno task train --resume --out runs/demo         go on after a stop
   deno task train --resolution 64 --steps 300 --learning-rate 5e-4
 
-Ctrl-C (or SIGTERM) finishes the step, saves a checkpoint and says how to go on.
-Exit code: 0 done, 1 the loss diverged, 2 wrong use or input, 3 no usable GPU.`,
+Ctrl-C (SIGTERM, SIGHUP) finishes the step, saves a checkpoint and says how to go on.
+Exit code: 0 done, 1 the loss diverged, 2 wrong use or input, 3 no usable GPU; stopped and saved:
+130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.`,
 );
 
 /** As commander names the option of a key. */
 const camel = (key: string) => key.replace(/_(\w)/g, (_, c) => c.toUpperCase());
 
-/** Preset, then --config, then flags. */
-async function readConfig(options: Record<string, unknown>): Promise<RunConfig> {
-  const preset = PRESETS[options.preset as string];
+type Options = Record<string, unknown>;
+
+function presetOf(name: unknown): Record<string, unknown> {
+  const preset = PRESETS[name as string];
   if (!preset) {
-    throw new InputError(`--preset ${options.preset}: there is ${Object.keys(PRESETS).join(", ")}`);
+    throw new InputError(`--preset ${name}: there is ${Object.keys(PRESETS).join(", ")}`);
   }
-  const raw: Record<string, unknown> = structuredClone(preset);
-  let name = "flags";
-  if (options.config) {
-    name = options.config as string;
-    const { unet, ...rest } = await readJsonObject(name);
-    Object.assign(raw, rest);
-    if (unet) Object.assign(raw.unet as object, unet);
-  }
+  return structuredClone(preset);
+}
+
+/** Settings of an object like a preset or a configuration file. */
+function settingsOf(name: string, { unet, ...rest }: Record<string, unknown>): Given[] {
+  const ofUnet = Object.entries(unet ?? {}).map(([key, value]) => [`unet.${key}`, value]);
+  return [...Object.entries(rest), ...ofUnet].map(([key, value]) => ({
+    name,
+    key: key as string,
+    value,
+  }));
+}
+
+/** Settings that the user gave by flags of their own. */
+function flagsOf(options: Options): Given[] {
+  const given = givenOptions(program);
+  const out: Given[] = [];
+  const add = (flag: string, key: string, value: unknown) => out.push({ name: flag, key, value });
   for (const key of Object.keys(RUN_RULES)) {
-    const value = options[camel(key)];
-    if (value !== undefined) raw[key] = value;
+    const option = given.get(camel(key));
+    if (option) add(option, key, options[camel(key)]);
   }
-  if (options.steps !== undefined) raw.max_train_steps = options.steps;
-  if (options.epochs !== undefined) raw.num_epochs = options.epochs;
-  if (options.resolution) {
-    const [height, width = height] = options.resolution as number[];
-    raw.resolution = [height, width];
+  if (given.has("steps")) add("--steps", "max_train_steps", options.steps);
+  if (given.has("epochs")) {
+    if (given.has("steps")) throw new InputError("--steps and --epochs exclude each other");
+    add("--epochs", "num_epochs", options.epochs);
+    add("--epochs", "max_train_steps", null); // steps that a file says would win
   }
-  if (options.crop !== undefined) {
+  if (options.resolution) add("--resolution", "resolution", options.resolution);
+  if (given.has("crop")) {
     if (options.resolution) throw new InputError("--crop says the resolution: give one of the two");
-    raw.resolution = [options.crop, options.crop];
+    add("--crop", "resolution", [options.crop, options.crop]);
   }
   if (options.channels) {
     const channels = options.channels as number[];
-    Object.assign(raw.unet as object, {
-      block_out_channels: channels,
-      down_block_types: channels.map(() => "DownBlock2D"),
-      up_block_types: channels.map(() => "UpBlock2D"),
-    });
+    add("--channels", "unet.block_out_channels", channels);
+    add("--channels", "unet.down_block_types", channels.map(() => "DownBlock2D"));
+    add("--channels", "unet.up_block_types", channels.map(() => "UpBlock2D"));
   }
-  return runConfig(raw, name);
+  return out;
+}
+
+/** Refuses flags that would change nothing beside the others. */
+function refuseIdle(config: RunConfig, data: unknown): void {
+  const refuse = (isIdle: boolean, why: string, ...names: string[]) =>
+    isIdle && refuseGiven(program, names, why);
+  refuse(data !== undefined, "slices of the phantom, and --data is given", "phantomSlices");
+  refuse(data === undefined, "the phantom's values are HU: it goes with --data", "anyValues");
+  refuse(config.crop === null, "goes with --crop and --spacing", "cropsPerSlice", "fieldMm");
+  refuse(data === undefined, "the phantom's size is known: it goes with --data", "fieldMm");
+  const { ddpm_beta_schedule: betas, lr_scheduler: rate } = config;
+  refuse(betas === "squaredcos_cap_v2", `${betas} has no such end`, "betaStart", "betaEnd");
+  refuse(rate === "constant", "--lr-scheduler constant has no warm-up", "lrWarmupSteps");
+  if (config.best_metric === "ssim" && Math.min(...config.resolution) <= SSIM_PADDING) {
+    throw new InputError(
+      `--best-metric ssim: SSIM needs sides above ${SSIM_PADDING}, the resolution is ` +
+        config.resolution.join("×"),
+    );
+  }
+}
+
+/** Preset, then --config, then flags. */
+async function readConfig(options: Options): Promise<RunConfig> {
+  const raw = presetOf(options.preset);
+  const file = options.config as string | undefined;
+  const settings = file ? settingsOf(file, await readJsonObject(file)) : [];
+  for (const { key, value } of [...settings, ...flagsOf(options)]) {
+    if (key.startsWith("unet.")) Object.assign(raw.unet as object, { [key.slice(5)]: value });
+    else raw[key] = value;
+  }
+  return runConfig(raw, file ?? "flags");
+}
+
+/** The settings of a run that goes on: saved ones, and what may be given anew. */
+async function resumedConfig(
+  options: Options,
+  path: string,
+  saved: Record<string, unknown>,
+): Promise<RunConfig> {
+  // Older files lack newer keys; runConfig says what those mean.
+  const before = runConfig(saved, path) as unknown as Record<string, unknown>;
+  const file = options.config as string | undefined;
+  const given = givenOptions(program);
+  const settings = file ? settingsOf(`--config ${file}`, await readJsonObject(file)) : [];
+  // Without --out the preset only says in which folder the run is.
+  const preset = given.has("preset") && given.has("out") ? presetOf(options.preset) : undefined;
+  const flags = flagsOf(options);
+  if (preset) {
+    const own = new Set([...settings, ...flags].map(({ key }) => key));
+    const others = settingsOf("--preset", preset).filter(({ key }) => !own.has(key));
+    const { name, key } = others.find(({ key, value }) => {
+      const now = key.startsWith("unet.") ? (before.unet as Options)[key.slice(5)] : before[key];
+      return JSON.stringify(now) !== JSON.stringify(value);
+    }) ?? {};
+    if (name) {
+      throw new InputError(
+        `--resume: ${name} ${options.preset} has another ${key} than the run: leave it out, for the ` +
+          "run's own settings hold",
+      );
+    }
+  }
+  return runConfig(changedConfig(before, [...settings, ...flags]), path);
 }
 
 /** What a training command was asked to do. */
@@ -123,6 +204,8 @@ export interface TrainRequest {
   readonly locked: boolean;
   /** Choose kernels where the GPU is new. */
   readonly tune?: boolean;
+  /** Go on although the slices are not those that the run began with. */
+  readonly acceptNewData?: boolean;
   /** Settings in epochs of the phantom that nobody gave, see {@link stretchEpochs}. */
   readonly epochKeys: readonly EpochKey[];
 }
@@ -147,18 +230,9 @@ export function stretchEpochs(
     `${config.num_epochs} epochs (--epochs or --steps for others)`;
 }
 
-/** Settings that a resumed run may be given anew: they do not change the steps already made. */
-const RESUMABLE = [
-  "keep",
-  "checkpointing_steps",
-  "save_images_epochs",
-  "save_model_epochs",
-  "best_metric",
-];
-
 /** Parses the command line. @throws InputError */
-export async function parseTrainRequest(): Promise<TrainRequest> {
-  parseArguments(program);
+export async function parseTrainRequest(args?: readonly string[]): Promise<TrainRequest> {
+  parseArguments(program, args);
   const options = program.opts();
   const out = options.out === "runs/<preset>"
     ? join("runs", options.preset)
@@ -171,15 +245,27 @@ export async function parseTrainRequest(): Promise<TrainRequest> {
     const path = join(out, RUN_CONFIG_NAME);
     const known = await Deno.stat(path).then(() => true, () => false);
     if (!known) throw new InputError(`--resume: ${out} holds no run (no ${RUN_CONFIG_NAME})`);
-    const { data, ...saved } = await readJsonObject(path);
-    for (const key of RESUMABLE) saved[key] = options[camel(key)] ?? saved[key];
-    const config = runConfig(saved, path);
-    if (options.steps !== undefined) config.max_train_steps = options.steps;
-    if (options.epochs !== undefined) config.num_epochs = options.epochs;
-    const folder = options.data ?? data ?? undefined;
-    return { config, out, overwrite, locked, tune, resume: true, data: folder, epochKeys: [] };
+    refuseGiven(program, ["overwrite"], "--resume goes on with what --overwrite would remove");
+    const { data: before, ...saved } = await readJsonObject(path);
+    const config = await resumedConfig(options, path, saved);
+    const data = options.data ?? before ?? undefined;
+    refuseIdle(config, data);
+    const acceptNewData = Boolean(options.acceptNewData);
+    return {
+      config,
+      out,
+      overwrite,
+      locked,
+      tune,
+      resume: true,
+      data,
+      epochKeys: [],
+      acceptNewData,
+    };
   }
+  refuseGiven(program, ["acceptNewData"], "goes with --resume");
   const config = await readConfig(options);
+  refuseIdle(config, options.data);
   if (!overwrite) await requireRunFolder(out);
   if ((await listCheckpoints(out)).length && !overwrite) {
     throw new InputError(

@@ -2,7 +2,7 @@
 
 import { join, resolve } from "node:path";
 import { type Progress, progressBar } from "../lib/cli/main.ts";
-import { prepareAll } from "../lib/data/dataset.ts";
+import { type Dataset, prepareAll } from "../lib/data/dataset.ts";
 import { BalancedSampler } from "../lib/data/sampler.ts";
 import { isAugmenting } from "../lib/data/augment.ts";
 import { CheckFailedError, InputError, shown } from "../lib/errors.ts";
@@ -11,6 +11,8 @@ import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
 import { lockFolder } from "../lib/io/output_folder.ts";
 import { asWriteError } from "../lib/io/write_error.ts";
+import { datasetHash } from "../lib/train/provenance.ts";
+import { readProvenance } from "../lib/train/provenance_file.ts";
 import { REPORT_NAME, writeReport } from "../lib/train/report.ts";
 import { DivergedError, RUN_CONFIG_NAME } from "../lib/train/run.ts";
 import { abandonRun, clearRun } from "../lib/train/run_folder.ts";
@@ -26,6 +28,11 @@ import {
   stretchEpochs,
   type TrainRequest,
 } from "./train_options.ts";
+
+/** Signals that end a run after its step, and 128 + their number. */
+const STOPS: readonly (readonly [Deno.Signal, number])[] = Deno.build.os === "windows"
+  ? [["SIGINT", 130]]
+  : [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]];
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -59,6 +66,7 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
   );
   cropping.stop();
   for (const note of dataset.notes) say(shown(`data: ${note}`));
+  if (resume) await requireSameData(request, dataset, say);
   const loading = showProgress("slices  ", dataset.train.length + dataset.val.length);
   await prepareAll(dataset.val, cache, (done) => loading.update(done));
   const inTrain = (done: number) => loading.update(dataset.val.length + done);
@@ -92,16 +100,17 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
   const stretched = stretchEpochs(request, batchesPerEpoch);
   if (stretched) say(shown(`data: ${stretched}`));
 
-  let stop = false;
-  const onInterrupt = () => {
-    if (stop) Deno.exit(130);
-    stop = true;
-    console.error("\nfinishing the step and saving; press Ctrl-C again to leave at once");
-  };
-  const signals = Deno.build.os === "windows"
-    ? ["SIGINT"] as const
-    : ["SIGINT", "SIGTERM"] as const;
-  for (const signal of signals) Deno.addSignalListener(signal, onInterrupt);
+  // The exit code that a shell expects of a process stopped by the signal.
+  let stop: number | undefined;
+  const listeners = STOPS.map(([signal, code]) => {
+    const listener = () => {
+      if (stop !== undefined) Deno.exit(stop);
+      stop = code;
+      console.error("\nfinishing the step and saving; press Ctrl-C again to leave at once");
+    };
+    Deno.addSignalListener(signal, listener);
+    return () => Deno.removeSignalListener(signal, listener);
+  });
 
   const open = async () => {
     const gpu = await openGpu(accept);
@@ -109,7 +118,7 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
     if (request.tune && !team && !resume) {
       const graphOf = (c: typeof config) => trainingStep(c, gpu.profile).graph;
       const steps = () => [{ graph: graphOf(config), small: graphOf(smallConfig(config)) }];
-      await firstUse(gpu, steps, () => stop);
+      await firstUse(gpu, steps, () => stop !== undefined);
     }
     return gpu;
   };
@@ -119,10 +128,13 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
   let started = performance.now();
   let running: Trainer | undefined;
   const notes: string[] = [];
-  let rate = 0;
+  let rate = 0, begun = 0;
   try {
     const { complete, step } = await trainSession(
-      { config, dataset, cache, out, resume, openGpu: open, team, packed, ahead: !team },
+      {
+        ...{ config, dataset, cache, out, resume, openGpu: open, team, packed, ahead: !team },
+        acceptNewData: request.acceptNewData,
+      },
       {
         onPipeline(done, total) {
           compiling ??= showProgress("kernels ", 1);
@@ -142,7 +154,10 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
           );
           if (team) say(`processes: ${team.size}`);
           running = trainer;
-          if (trainer.step > 0) say(`going on from step ${trainer.step}`);
+          begun = trainer.step;
+          if (trainer.step > 0 && trainer.step < trainer.totalSteps) {
+            say(`going on from step ${trainer.step}`);
+          } else if (trainer.step > 0) requireNoLess(trainer, out, say);
           else if (leads && overwrite) {
             const left = await clearRun(out, packed !== undefined);
             if (left.length) say(`not of the run, and left in ${out}: ${left.join(", ")}`);
@@ -167,7 +182,7 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
         onNote: (text) => notes.push(text),
         onSampling: (done, total) =>
           bar!.update(running!.step, { what: `sampling ${done}/${total}` }),
-        stopRequested: () => stop,
+        stopRequested: () => stop !== undefined,
         onEpoch: async ({ rows }) => {
           await writeReport({ out, trainer: running!, dataset, data }, rows);
         },
@@ -175,15 +190,52 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
     );
     bar?.stop();
     for (const note of notes) say(note);
-    if (complete) say(`done at ${rate.toFixed(2)} steps/s: ${out}; see ${join(out, REPORT_NAME)}`);
-    else say(`stopped at step ${step}; go on with: ./run train --resume --out ${out}`);
+    if (complete && step === begun) {
+      say(`nothing was trained: ${out}; see ${join(out, REPORT_NAME)}`);
+    } else if (complete) {
+      say(`done at ${rate.toFixed(2)} steps/s: ${out}; see ${join(out, REPORT_NAME)}`);
+    } else {
+      say(`stopped at step ${step}; go on with: ./run train --resume --out ${out}`);
+      Deno.exitCode = stop ?? 0; // so that what a script does next is not done
+    }
   } catch (error) {
     bar?.stop();
     for (const note of notes) say(note);
     if (error instanceof DivergedError) throw new CheckFailedError(error.message);
     throw error;
   }
-  for (const signal of signals) Deno.removeSignalListener(signal, onInterrupt);
+  for (const remove of listeners) remove();
+}
+
+/** Of a run with no step left to do. @throws InputError where fewer are asked for than it has. */
+function requireNoLess({ step, totalSteps }: Trainer, out: string, say: (text: string) => void) {
+  if (totalSteps < step) {
+    throw new InputError(
+      `${out} is at step ${step}, and ${totalSteps} are asked for: give more by --steps or --epochs`,
+    );
+  }
+  say(`the run is complete: it has its ${step} steps; --steps or --epochs give it more`);
+}
+
+/**
+ * A run goes on with the slices that it began with, or with others where the user says so.
+ *
+ * @throws InputError where they are others and the user has not said so.
+ */
+async function requireSameData(
+  { out, data, acceptNewData }: TrainRequest,
+  dataset: Dataset,
+  say: (text: string) => void,
+): Promise<void> {
+  const known = (await readProvenance(out))?.data;
+  if (known === undefined || known === datasetHash(dataset)) return;
+  if (!acceptNewData) {
+    throw new InputError(
+      `--resume: the slices of ${data ?? "the phantom"} are not those that the run began with ` +
+        "(names, splits or labels differ): give the data it began with, or --accept-new-data",
+    );
+  }
+  say("data: other slices than the run began with (--accept-new-data; noted in provenance.json)");
 }
 
 async function writeConfig({ config, data, out }: TrainRequest): Promise<void> {

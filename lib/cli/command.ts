@@ -45,3 +45,26 @@ export function refuseGiven(program: Command, names: readonly string[], why: str
     }
   }
 }
+
+/** The options that the user gave on the command line: attribute name → flag. */
+export function givenOptions(program: Command): Map<string, string> {
+  const given = new Map<string, string>();
+  for (const option of program.options) {
+    const name = option.attributeName();
+    if (program.getOptionValueSource(name) === "cli") given.set(name, option.long ?? option.flags);
+  }
+  return given;
+}
+
+/** For an option: `64`, or height and width as `48x64`, each a whole number in [low, high]. */
+export function sizeIn(low: number, high: number): (text: string) => [number, number] {
+  const whole = wholeIn(low, high);
+  return (text) => {
+    const sides = text.split(/[x×]/);
+    if (sides.length > 2) {
+      throw new InvalidArgumentError("It must be one size, or height and width, such as 48x64.");
+    }
+    const [height, width = height] = sides.map(whole);
+    return [height, width];
+  };
+}

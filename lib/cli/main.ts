@@ -34,7 +34,7 @@ function refuseRepeated(program: Command, args: readonly string[]): void {
 }
 
 /** Parses the command line; wrong use (unknown flags, bad values) exits with code 2, not 1. */
-export function parseArguments(program: Command): void {
+export function parseArguments(program: Command, args: readonly string[] = Deno.args): void {
   program.exitOverride();
   // Asking the environment about colours would need a permission.
   const plain = () => false;
@@ -47,8 +47,8 @@ export function parseArguments(program: Command): void {
     },
   });
   try {
-    refuseRepeated(program, Deno.args);
-    program.parse(Deno.args, { from: "user" });
+    refuseRepeated(program, args);
+    program.parse(args, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     Deno.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage); // commander has said what is wrong
@@ -105,7 +105,7 @@ export async function main(body: () => Promise<void>): Promise<never> {
     console.error(error);
     Deno.exit(EXIT.checkFailed);
   }
-  Deno.exit(EXIT.ok);
+  Deno.exit(); // with Deno.exitCode, where a body has set one
 }
 
 export interface Progress {

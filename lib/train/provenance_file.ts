@@ -29,6 +29,8 @@ export interface Session {
   readonly features: readonly string[];
   readonly deno: string;
   readonly packages: Readonly<Record<string, string>>;
+  /** Settings and `data` that were given anew when the run went on at `from_step`. */
+  readonly changes?: Readonly<Record<string, { readonly from: unknown; readonly to: unknown }>>;
 }
 
 export interface Provenance {
@@ -87,12 +89,22 @@ export async function writeProvenance(
   dataset: Dataset,
 ): Promise<void> {
   const before = trainer.step > 0 ? await readProvenance(out) : undefined;
+  const { config } = trainer, data = datasetHash(dataset);
+  const was = { ...before?.config as Record<string, unknown>, data: before?.data };
+  const is: Record<string, unknown> = { ...config, data };
+  const changes = Object.fromEntries(
+    Object.entries(was).flatMap(([key, from]) =>
+      before === undefined || JSON.stringify(from) === JSON.stringify(is[key])
+        ? []
+        : [[key, { from, to: is[key] }]]
+    ),
+  );
+  const now = { ...await session(trainer), ...Object.keys(changes).length && { changes } };
   const provenance: Provenance = {
     version: 1,
-    seed: trainer.config.seed,
-    config: trainer.config,
-    data: datasetHash(dataset),
-    sessions: [...before?.sessions ?? [], await session(trainer)],
+    seed: config.seed,
+    ...{ config, data },
+    sessions: [...before?.sessions ?? [], now],
   };
   const json = JSON.stringify(provenance, null, 2) + "\n";
   await writeFileAtomic(join(out, PROVENANCE_NAME), json);

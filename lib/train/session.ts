@@ -3,7 +3,8 @@
 import type { Dataset, SliceCache } from "../data/dataset.ts";
 import { DeviceLostError, InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { latestCheckpoint, listCheckpoints } from "./checkpoint.ts";
+import type { BalancedSampler } from "../data/sampler.ts";
+import { latestCheckpoint, listCheckpoints, type TrainingState } from "./checkpoint.ts";
 import type { RunConfig } from "./config.ts";
 import { type RunEvents, trainRun } from "./run.ts";
 import type { Team } from "./team.ts";
@@ -20,6 +21,8 @@ export interface SessionOptions {
   readonly team?: Team;
   /** A packed file of the training slices, see `TrainerOptions`. */
   readonly packed?: string;
+  /** A checkpoint made with other slices begins their next epoch; else it is refused. */
+  readonly acceptNewData?: boolean;
   /** See `LoadOptions`. */
   readonly ahead?: boolean;
 }
@@ -82,7 +85,7 @@ async function followRun(trainer: Trainer, events: RunEvents): Promise<boolean> 
 
 async function start(
   gpu: Gpu,
-  { config, dataset, cache, out, team, packed, ahead }: SessionOptions,
+  { config, dataset, cache, out, team, packed, ahead, acceptNewData }: SessionOptions,
   events: SessionEvents,
   resume: boolean,
 ): Promise<Trainer> {
@@ -97,7 +100,7 @@ async function start(
       trainer.layout,
       (reason) => events.onWarning(`damaged checkpoint passed over: ${reason}`),
     );
-    trainer.restore(state);
+    trainer.restore(acceptNewData ? withOwnOrder(state, trainer.sampler) : state);
     if (state.progress.kernels !== trainer.kernels) {
       events.onWarning(
         "the kernels are not those that the checkpoint was made with (another adapter, driver, " +
@@ -114,4 +117,13 @@ async function start(
   }
   await events.onReady(trainer);
   return trainer;
+}
+
+/** The state with the order of batches of `sampler`, where that has other slices. */
+function withOwnOrder(state: TrainingState, sampler: BalancedSampler): TrainingState {
+  const before = state.progress.sampler, own = sampler.state();
+  if (before.positives === own.positives && before.negatives === own.negatives) return state;
+  const { positives, negatives } = own;
+  const next = { ...before, positives, negatives, epoch: before.epoch + 1, batch: 0 };
+  return { ...state, progress: { ...state.progress, sampler: next } };
 }

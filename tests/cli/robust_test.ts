@@ -98,29 +98,79 @@ Deno.test({
   },
 });
 
-Deno.test({
-  name: "SIGTERM finishes the step, saves, and says how to go on",
-  ignore: Deno.build.os === "windows",
-  async fn() {
-    await withFolder(async (folder) => {
-      const child = spawn("", "scripts/train.ts", ...fresh(folder), "--steps", "5000");
-      const result = outcome(child);
-      const metrics = join(folder, "run", "metrics.csv");
-      const begun = () => {
-        try {
-          return Deno.readTextFileSync(metrics).trim().split("\n").length > 1;
-        } catch {
-          return false;
+for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+  Deno.test({
+    name: `${signal} finishes the step, saves, says how to go on, and exits with ${expected}`,
+    ignore: Deno.build.os === "windows",
+    async fn() {
+      await withFolder(async (folder) => {
+        const child = spawn("", "scripts/train.ts", ...fresh(folder), "--steps", "5000");
+        const result = outcome(child);
+        const metrics = join(folder, "run", "metrics.csv");
+        const begun = () => {
+          try {
+            return Deno.readTextFileSync(metrics).trim().split("\n").length > 1;
+          } catch {
+            return false;
+          }
+        };
+        for (let i = 0; i < 600 && !begun(); i++) {
+          await new Promise((next) => setTimeout(next, 100));
         }
-      };
-      for (let i = 0; i < 600 && !begun(); i++) await new Promise((next) => setTimeout(next, 100));
-      child.kill("SIGTERM");
-      const { code, stdout, stderr } = await result;
-      assert.equal(code, 0, stderr);
-      const step = /stopped at step (\d+); go on with: \.\/run train --resume --out /.exec(stdout);
-      assert.ok(step, stdout);
-      const name = `step-${step[1].padStart(8, "0")}`;
-      assert.ok(Deno.statSync(join(folder, "run", "checkpoints", name)).isDirectory);
-    });
-  },
-});
+        child.kill(signal);
+        const { code, stdout, stderr } = await result;
+        assert.equal(code, expected, stderr);
+        const step = /stopped at step (\d+); go on with: \.\/run train --resume --out /.exec(
+          stdout,
+        );
+        assert.ok(step, stdout);
+        const name = `step-${step[1].padStart(8, "0")}`;
+        assert.ok(Deno.statSync(join(folder, "run", "checkpoints", name)).isDirectory);
+      });
+    },
+  });
+}
+
+Deno.test("a run that goes on: changes are recorded, other slices refused, fewer steps refused", () =>
+  withFolder(async (folder) => {
+    const run = join(folder, "run"), data = join(folder, "data");
+    const train = async (...args: string[]) => {
+      const { code, stdout, stderr } = await outcome(spawn("", "scripts/train.ts", ...args));
+      return { code, text: stdout + stderr };
+    };
+    const made = await outcome(
+      spawn("", "scripts/phantom.ts", "--patients", "1", "--size", "64", "--out", data),
+    );
+    assert.equal(made.code, 0, made.stderr);
+    const first = await train(...fresh(folder), "--data", data, "--steps", "3");
+    assert.equal(first.code, 0, first.text);
+    const json = async (name: string) => JSON.parse(await Deno.readTextFile(join(run, name)));
+    const before = await json("config.json");
+
+    const fewer = await train("--resume", "--out", run, "--steps", "2");
+    assert.equal(fewer.code, 2, fewer.text);
+    assert.match(fewer.text, /is at step 3, and 2 are asked for/);
+    assert.deepEqual(await json("config.json"), before);
+    const done = await train("--resume", "--out", run);
+    assert.equal(done.code, 0, done.text);
+    assert.match(done.text, /the run is complete: it has its 3 steps/);
+    assert.doesNotMatch(done.text, /steps\/s: /);
+
+    const again = ["--resume", "--out", run, "--steps", "5", "--learning-rate", "0.001"];
+    const patient = join(data, "PHANTOM0001");
+    const slice = [...Deno.readDirSync(patient)].find(({ name }) => /_slice_/.test(name))!.name;
+    for (const name of [slice, slice.replace("_slice_", "_lung_mask_")]) {
+      await Deno.copyFile(join(patient, name), join(data, `Z${name}`));
+    }
+    const other = await train(...again);
+    assert.equal(other.code, 2, other.text);
+    assert.match(other.text, /not those that the run began with .*--accept-new-data/);
+    const accepted = await train(...again, "--accept-new-data");
+    assert.equal(accepted.code, 0, accepted.text);
+    assert.match(accepted.text, /going on from step 3/);
+    const { sessions } = await json("provenance.json");
+    const { from_step, changes } = sessions.at(-1);
+    assert.equal(from_step, 3);
+    assert.deepEqual(Object.keys(changes).sort(), ["data", "learning_rate", "max_train_steps"]);
+    assert.deepEqual(changes.learning_rate, { from: before.learning_rate, to: 0.001 });
+  }));
