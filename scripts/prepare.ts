@@ -1,9 +1,12 @@
 /** `deno task prepare`: from a folder of CT scans to training slices. */
 
 import { resolve } from "node:path";
+import { Option } from "commander";
 import { newCommand, numberIn, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, printNotes, type Progress, progressBar } from "../lib/cli/main.ts";
 import { prepare } from "../lib/data/prepare/prepare.ts";
+import { parseLabels } from "../lib/data/prepare/labels.ts";
+import { summaryTable } from "../lib/data/prepare/summary.ts";
 import { DEFAULT_SETTINGS } from "../lib/data/prepare/types.ts";
 import { InputError, shown } from "../lib/errors.ts";
 import { checkOutputFolder, lockFolder } from "../lib/io/output_folder.ts";
@@ -52,6 +55,24 @@ const program = newCommand(
     numberIn(0, 30),
     d.closing,
   )
+  .addOption(
+    new Option(
+      "--unannotated <what>",
+      "series without a readable annotation: left out, or taken as without nodules",
+    ).choices(["leave-out", "negative"]).default(d.unannotated),
+  )
+  .option(
+    "--nodule-label <n>",
+    'labels of nodule masks that are nodules: N, "N,M" or "all"',
+    (text: string) => parseLabels(text, "--nodule-label"),
+  )
+  .option(
+    "--lung-label <n>",
+    'labels of --lung-masks that are lung: "N,M", "all", totalsegmentator, covid-19-ct-seg',
+    (text: string) => parseLabels(text, "--lung-label"),
+  )
+  .option("--mask-by-index", "take mask files' voxels in order, whatever their affine says")
+  .option("--any-values", "take values that are no Hounsfield units as they are")
   .option("--seed <n>", "of the split by patient", wholeIn(0, 2 ** 32 - 1), 0)
   .option("--val <share>", "of the patients, to validate", numberIn(0, 0.5), 0.1)
   .option("--test <share>", "of the patients, to test", numberIn(0, 0.5), 0.1)
@@ -65,6 +86,8 @@ Examples:
   deno task prepare --dicom scans --out data/own --lung-masks masks --min-lung 0.1 --jobs 2
   deno task prepare --nifti Task06_Lung --out data/msd
   deno task prepare --luna16 LUNA16 --out data/luna16
+  deno task prepare --dicom healthy --out data/healthy --unannotated negative
+  deno task prepare --nifti scans --out data/own --lung-masks seg --lung-label totalsegmentator
 
 Writes {patient}_slice_{n}.npy and its masks, {train,val,test}_patients.txt, manifest.json and
 contact_sheet.png. Exit codes: 0 done, 2 wrong use or unreadable input.`,
@@ -99,6 +122,11 @@ await main(async () => {
       minReaders: o.minReaders,
       tolerance: o.tolerance,
       closing: o.closing,
+      unannotated: o.unannotated,
+      anyValues: o.anyValues ?? false,
+      maskByIndex: o.maskByIndex ?? false,
+      noduleLabels: o.noduleLabel ?? null,
+      lungLabels: o.lungLabel ?? null,
     },
     seed: o.seed,
     val: o.val,
@@ -125,21 +153,26 @@ await main(async () => {
   const { totals: t, splits } = result;
   printNotes(result.notes.slice(0, 20));
   if (result.notes.length > 20) console.log(`… ${result.notes.length - 20} more in manifest.json`);
+  printNotes(result.told.slice(0, 40));
+  if (result.told.length > 40) console.log(`… ${result.told.length - 40} more in manifest.json`);
+  printNotes(result.unread);
   for (const { seriesUid, reason } of result.failures.slice(0, 20)) {
     console.log(shown(`not used: series ${seriesUid}: ${reason}`));
   }
   const seconds = (performance.now() - start) / 1000;
-  console.log(
-    `${t.patients} patients, ${t.series} series, ${t.slices} slices: ${t.written} written ` +
-      `(${t.positive} with a nodule), ${t.littleLung} left out for little lung, ` +
-      `${t.smallNodulesOnly} for small nodules only`,
-  );
+  for (const line of summaryTable(result)) console.log(line);
+  if (t.leftOut["not annotated"] > 0) {
+    console.log(
+      "not annotated is not healthy: --unannotated negative takes such series as negative",
+    );
+  }
   console.log(
     `${t.nodules} nodules from ${t.marks} marks, ${t.smallMarks} marks below 3 mm, ` +
       `${t.nonNodules} non-nodules; ${t.rejectedFiles} files rejected (reasons in manifest.json)`,
   );
   console.log(
-    `train ${splits.train.length}, val ${splits.val.length}, test ${splits.test.length} patients; ` +
+    `${t.patients} patients: train ${splits.train.length}, val ${splits.val.length}, ` +
+      `test ${splits.test.length}; ` +
       `${seconds.toFixed(1)} s` + (slices > 0 ? `, ${(slices / seconds).toFixed(1)} slices/s` : ""),
   );
 });

@@ -232,7 +232,7 @@ Deno.test("series are found by UID in any layout, with and without .dcm, beside 
   });
   const found = scanFolder(folder);
   assert.deepEqual(found.series.map((s) => [s.patientId, s.files.length]), [["P1", 2], ["P2", 1]]);
-  assert.equal(found.others, 1);
+  assert.equal(found.others.length, 1);
   assert.deepEqual([found.xmlFiles.length, found.csvFiles.length], [1, 1]);
   assert.deepEqual(found.rejected.map((r) => r.file.slice(folder.length + 1)).sort(), [
     "cr.dcm",

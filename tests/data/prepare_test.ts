@@ -5,6 +5,7 @@ import { gzipSync } from "node:zlib";
 import { openNpyDataset } from "../../lib/data/npy_dataset.ts";
 import { phantomPatient } from "../../lib/data/phantom.ts";
 import { writePhantomTree } from "../../lib/data/phantom_dicom.ts";
+import type { Totals } from "../../lib/data/prepare/manifest.ts";
 import { prepare, type PrepareOptions } from "../../lib/data/prepare/prepare.ts";
 import { splitPatients } from "../../lib/data/prepare/splits.ts";
 import { DEFAULT_SETTINGS, type SeriesRecord } from "../../lib/data/prepare/types.ts";
@@ -38,8 +39,17 @@ const options = (out: string, change: Partial<PrepareOptions> = {}): PrepareOpti
   contactSheet: 8,
   ...change,
 });
+/** For series without an XML, of any values. */
+const negative = {
+  settings: {
+    ...DEFAULT_SETTINGS,
+    minLung: 0.05,
+    unannotated: "negative" as const,
+    anyValues: true,
+  },
+};
 interface Manifest {
-  totals: Record<string, number>;
+  totals: Totals;
   rejected: { file: string; reason: string }[];
   series: SeriesRecord[];
 }
@@ -110,7 +120,7 @@ Deno.test("the manifest says of each slice its file, UID, z, label and nodules; 
   }
   const sum = (of: (s: SeriesRecord) => number) => series.reduce((a, s) => a + of(s), 0);
   assert.equal(sum((s) => s.slices.filter((x) => x.output).length), totals.written);
-  const leftOut = totals.littleLung + totals.smallNodulesOnly;
+  const leftOut = Object.values(totals.leftOut).reduce((a, b) => a + b, 0);
   assert.equal(totals.written + leftOut, totals.slices);
   assert.ok(!Deno.readTextFileSync(`${first}/manifest.json`).includes(tree));
 });
@@ -173,7 +183,7 @@ Deno.test("two scans of one patient are told apart and never split", async () =>
     }
   }
   const out = newFolder();
-  const { splits, totals } = await prepare(options(out, { input: folderOf(files) }));
+  const { splits, totals } = await prepare(options(out, { input: folderOf(files), ...negative }));
   assert.deepEqual([totals.series, totals.patients], [4, 3]);
   // The name in the files ends at the first "_": none may come from the patient's own.
   assert.deepEqual(Object.values(splits).flat().sort(), ["P-1", "P2", "P3"]);
@@ -198,7 +208,7 @@ Deno.test("splits: seeded, by patient, stable when a patient is added", () => {
 Deno.test("a slice with only small nodules is neither positive nor negative: left out, counted", () => {
   const { series, totals } = manifestOf(first);
   const left = series.flatMap((s) => s.slices).filter((s) => s.leftOut === "small nodules only");
-  assert.equal(left.length, totals.smallNodulesOnly);
+  assert.equal(left.length, totals.leftOut["small nodules only"]);
   assert.ok(left.length > 0);
   for (const slice of left) assert.equal(slice.label, 0);
 });
@@ -209,7 +219,7 @@ Deno.test("--lung-masks: a volume by series UID, slices by SOP UID; a wrong shap
   const half = (n: number) => new Uint8Array(n).fill(1, 0, n / 2);
   const run = async (masks: Record<string, Uint8Array>) => {
     const out = newFolder();
-    await prepare(options(out, { input, lungMasks: folderOf(masks) }));
+    await prepare(options(out, { input, lungMasks: folderOf(masks), ...negative }));
     return manifestOf(out).series[0];
   };
   const series = "P1"; // a patient of one series may name it
@@ -223,7 +233,7 @@ Deno.test("--lung-masks: a volume by series UID, slices by SOP UID; a wrong shap
   assert.deepEqual(bySop.slices.map((s) => [s.rightPixels, s.leftPixels]), [[200, 0], [200, 100]]);
   const png = (data: Uint8Array) => encodePng({ width: 20, height: 20, channels: 1, data });
   const byPng = await run({
-    [`${sopOf({ z: 0 })}.png`]: png(half(400).fill(255, 0, 60)),
+    [`${sopOf({ z: 0 })}.png`]: png(half(400).fill(255, 0, 200)),
     [`${sopOf({ z: 2 })}.png`]: png(half(400)),
   });
   assert.deepEqual(byPng.slices.map((s) => s.rightPixels), [200, 200]);
@@ -278,7 +288,7 @@ function nifti(
   [1, mm, mm, dz].forEach((n, i) => view.setFloat32(76 + 4 * i, n, true));
   view.setFloat32(108, 352, true);
   view.setInt16(254, 1, true);
-  [-mm, 0, 0, 0, 0, -mm, 0, 0, 0, 0, dz, 0].forEach((n, i) =>
+  [-mm, 0, 0, 0, 0, -mm, 0, 0, 0, 0, dz, Math.max(0, -dz * (slices - 1))].forEach((n, i) =>
     view.setFloat32(280 + 4 * i, n, true)
   );
   out.set(new TextEncoder().encode("n+1\0"), 344);
@@ -305,7 +315,7 @@ Deno.test("nothing usable is an error that says why; a bad series does not stop 
     "b.dcm": cut.subarray(0, cut.length - 50),
   });
   const out = newFolder();
-  const { totals, failures } = await prepare(options(out, { input }));
+  const { totals, failures } = await prepare(options(out, { input, ...negative }));
   assert.deepEqual([totals.written, totals.failedSeries, failures.length], [1, 1, 1]);
   assert.match(failures[0].reason, /truncated/);
 });

@@ -45,6 +45,11 @@ export function rejection(h: DicomHeader): string | null {
     h.highBit < h.bitsAllocated;
   if (!bitsFit) return `${bits} do not describe a CT slice`;
   if (h.slope === 0) return "RescaleSlope is 0";
+  if (h.hasModalityLut) {
+    return "its values need a Modality LUT, which is not applied: export it with RescaleSlope and " +
+      "RescaleIntercept";
+  }
+  if (h.rescale === "other") return `RescaleType ${h.rescaleType}, not HU`;
   if (!h.seriesUid || !h.sopInstance) return "no SeriesInstanceUID or no SOPInstanceUID";
   if (!h.position) return "no readable ImagePositionPatient";
   if (!h.row || !h.column) return "no readable ImageOrientationPatient";

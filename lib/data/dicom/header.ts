@@ -31,7 +31,20 @@ export interface DicomHeader {
   /** HU = raw · slope + intercept; 1 and 0 where missing. */
   slope: number;
   intercept: number;
+  /** What is wrong with taking that for HU: no RescaleIntercept, another RescaleType. */
+  rescale: "HU" | "missing" | "other";
+  rescaleType: string;
+  /** It has a Modality LUT Sequence in the place of slope and intercept. */
+  hasModalityLut: boolean;
+  /** Stored values, first and last, that are no measurement: PixelPaddingValue and …RangeLimit. */
+  padding: [number, number] | null;
   instanceNumber: number;
+  /** Of {@link VOLUME_TAGS}, in their order: equal within one volume. */
+  tells: string[];
+  /** AcquisitionDate and -Time, ContentDate and -Time: digits that sort by time; "" where missing. */
+  times: [string, string];
+  /** Stands for the patient where PatientID is missing: name, birth date, sex. Never written. */
+  person: string;
   /** Centre of the first pixel; null where missing or unreadable. */
   position: Vec3 | null;
   /** Direction of increasing column, then of increasing row. */
@@ -42,6 +55,25 @@ export interface DicomHeader {
   /** Where the pixel data starts and its length in bytes; -1 when encapsulated; null when absent. */
   pixelData: { offset: number; length: number } | null;
 }
+
+/** Attributes that differ between volumes which share one SeriesInstanceUID. */
+export const VOLUME_TAGS = {
+  AcquisitionNumber: "x00200012",
+  TemporalPositionIdentifier: "x00200100",
+  NominalPercentageOfCardiacPhase: "x00209241",
+  EchoNumbers: "x00180086",
+  ConvolutionKernel: "x00181210",
+  FilterType: "x00181160",
+  SeriesNumber: "x00200011",
+  SeriesDescription: "x0008103e",
+  FrameOfReferenceUID: "x00200052",
+  ImageType: "x00080008",
+  ContrastBolusAgent: "x00180010",
+  KVP: "x00180060",
+  SliceThickness: "x00180050",
+  ReconstructionDiameter: "x00181100",
+  SeriesTime: "x00080031",
+} as const;
 
 /** A header with the bytes its offsets point into (inflated, if the file was deflated). */
 export interface ParsedDicom {
@@ -126,6 +158,19 @@ function headerOf(data: DataSet, file: string): DicomHeader {
   };
   const orientation = numbers("x00200037", 6);
   const pixels = data.elements.x7fe00010;
+  const isSigned = short("x00280103") === 1;
+  const stored = (tag: string): number | null => {
+    const element = data.elements[tag];
+    if (!element || element.length !== 2) return null;
+    return isSigned ? short(tag) << 16 >> 16 : short(tag);
+  };
+  const padding = stored("x00280120"), paddingLimit = stored("x00280121") ?? padding;
+  // Of a damaged file no text is worth a refusal here.
+  const loose = (tag: string): string => {
+    const element = data.elements[tag];
+    return element && element.length <= LIMITS.dicom.value ? (data.string(tag) ?? "").trim() : "";
+  };
+  const rescaleType = text("x00281054").toUpperCase();
   const bitsAllocated = short("x00280100");
   const bitsStored = short("x00280101") || bitsAllocated;
   return {
@@ -147,10 +192,26 @@ function headerOf(data: DataSet, file: string): DicomHeader {
     bitsAllocated,
     bitsStored,
     highBit: data.elements.x00280102 ? short("x00280102") : bitsStored - 1,
-    signed: short("x00280103") === 1,
+    signed: isSigned,
     slope: scalar("x00281053", 1),
     intercept: scalar("x00281052", 0),
+    rescale: text("x00281052") === ""
+      ? "missing"
+      : rescaleType === "" || rescaleType === "HU" || rescaleType === "US"
+      ? "HU"
+      : "other",
+    rescaleType,
+    hasModalityLut: data.elements.x00283000 !== undefined,
+    padding: padding === null
+      ? null
+      : [Math.min(padding, paddingLimit!), Math.max(padding, paddingLimit!)],
     instanceNumber: scalar("x00200013", 0),
+    tells: Object.values(VOLUME_TAGS).map(loose),
+    times: [
+      loose("x00080022") + loose("x00080032"),
+      loose("x00080023") + loose("x00080033"),
+    ],
+    person: ["x00100010", "x00100030", "x00100040"].map(loose).join("^"),
     position: numbers("x00200032", 3) as Vec3 | null,
     row: orientation && orientation.slice(0, 3) as Vec3,
     column: orientation && orientation.slice(3) as Vec3,

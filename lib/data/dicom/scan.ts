@@ -1,4 +1,4 @@
-/** Finds the CT series below a folder, whatever its layout: files are matched by UID alone. */
+/** Finds the CT series below a folder, whatever its layout: patient, study and series by UID alone. */
 
 import { InputError } from "../../errors.ts";
 import { walk } from "../../io/walk.ts";
@@ -6,12 +6,15 @@ import { rejection } from "./accept.ts";
 import type { DicomHeader } from "./header.ts";
 import { readHeader } from "./read_header.ts";
 import type { Rejected } from "./series.ts";
+import { type Placed, placedOf, splitVolumes } from "./split.ts";
 
 /** A series as found: only names are kept, so a scan of many thousand files stays small. */
 export interface FoundSeries {
   seriesUid: string;
   studyUid: string;
   patientId: string;
+  /** Which of several volumes of one SeriesInstanceUID it is, from 1; 0 where it is the only one. */
+  part: number;
   /** Files that look like axial CT slices, sorted. */
   files: string[];
 }
@@ -25,7 +28,9 @@ export interface Found {
   /** Files named metadata.csv. */
   csvFiles: string[];
   /** Files that are none of the above. */
-  others: number;
+  others: string[];
+  /** What the user should know: series that were split. */
+  notes: string[];
 }
 
 /**
@@ -33,8 +38,20 @@ export interface Found {
  * @throws InputError if `root` cannot be read or is no folder.
  */
 export function scanFolder(root: string, onFile?: (count: number) => void): Found {
-  const series = new Map<string, FoundSeries>();
-  const found: Found = { series: [], rejected: [], xmlFiles: [], csvFiles: [], others: 0 };
+  const series = new Map<string, (Placed & { studyUid: string })[]>();
+  const found: Found = {
+    series: [],
+    rejected: [],
+    xmlFiles: [],
+    csvFiles: [],
+    others: [],
+    notes: [],
+  };
+  const texts = new Map<string, string>();
+  const same = (text: string) => {
+    if (!texts.has(text)) texts.set(text, text);
+    return texts.get(text)!;
+  };
   let count = 0;
   const onSkippedLink = (file: string) =>
     found.rejected.push({ file, reason: "a link that leads out of the folder, not followed" });
@@ -53,7 +70,7 @@ export function scanFolder(root: string, onFile?: (count: number) => void): Foun
     try {
       const parsed = readHeader(path);
       if (!parsed) {
-        found.others++;
+        found.others.push(path);
         continue;
       }
       header = parsed.header;
@@ -67,12 +84,60 @@ export function scanFolder(root: string, onFile?: (count: number) => void): Foun
       found.rejected.push({ file: path, reason });
       continue;
     }
-    const { seriesUid, studyUid, patientId } = header;
-    const entry = series.get(seriesUid) ?? { seriesUid, studyUid, patientId, files: [] };
-    entry.files.push(path);
-    series.set(seriesUid, entry);
+    const { seriesUid, studyUid, patientId, person } = header;
+    const key = JSON.stringify([seriesUid, patientId, patientId ? "" : person]);
+    const entry = series.get(key), placed = { ...placedOf(header, same), studyUid: same(studyUid) };
+    if (entry) entry.push(placed);
+    else series.set(key, [placed]);
   }
-  const order = (s: FoundSeries) => `${s.patientId}\0${s.studyUid}\0${s.seriesUid}`;
-  found.series = [...series.values()].sort((a, b) => order(a) < order(b) ? -1 : 1);
+  for (const [key, files] of series) {
+    const [seriesUid, patientId] = JSON.parse(key) as string[];
+    const studies = [...Map.groupBy(files, (f) => f.studyUid).values()];
+    // Some anonymisers give each file a study of its own: that is no study.
+    const isSound = 2 * studies.length <= files.length;
+    if (!isSound && studies.length > 1) {
+      found.notes.push(
+        `series ${seriesUid} has ${studies.length} StudyInstanceUIDs on ${files.length} slices: ` +
+          "taken as one study",
+      );
+    }
+    for (const of of isSound ? studies : [files]) {
+      found.series.push(
+        ...volumesOf({ seriesUid, studyUid: of[0].studyUid, patientId }, of, found.notes),
+      );
+    }
+  }
+  const order = (s: FoundSeries) => `${s.patientId}\0${s.studyUid}\0${s.seriesUid}\0${s.part}`;
+  found.series.sort((a, b) => order(a) < order(b) ? -1 : 1);
+  const uids = Map.groupBy(found.series, (s) => s.seriesUid);
+  for (const [uid, all] of uids) {
+    const owners = new Set(all.map((s) => `${s.patientId}\0${s.studyUid}`)).size;
+    if (owners > 1) {
+      found.notes.push(
+        `series ${uid} is of ${owners} patients or studies: each has its own series here`,
+      );
+    }
+  }
   return found;
+}
+
+function volumesOf(
+  { seriesUid, studyUid, patientId }: Pick<FoundSeries, "seriesUid" | "studyUid" | "patientId">,
+  files: readonly Placed[],
+  notes: string[],
+): FoundSeries[] {
+  const { groups, by } = splitVolumes(files);
+  if (groups.length > 1) {
+    notes.push(
+      `series ${seriesUid} holds ${groups.length} volumes in one another, told apart by ${by}: ` +
+        `${groups.map((group) => group.length).join(" + ")} slices`,
+    );
+  }
+  return groups.map((group, n) => ({
+    seriesUid,
+    studyUid,
+    patientId,
+    part: groups.length > 1 ? n + 1 : 0,
+    files: group.map((f) => f.file).sort(),
+  }));
 }

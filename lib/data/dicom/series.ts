@@ -3,10 +3,11 @@
 import { InputError } from "../../errors.ts";
 import { contentExcess } from "../../io/disk.ts";
 import { rejection } from "./accept.ts";
-import { cross } from "../geometry.ts";
+import { cross, dot } from "../geometry.ts";
 import type { DicomHeader, Vec3 } from "./header.ts";
-import { decodePixels, toHu } from "./pixels.ts";
+import { readHu } from "./pixels.ts";
 import { readHeader, readWhole } from "./read_header.ts";
+import { gridOf, SAME_POSITION } from "./split.ts";
 
 /** A file that is not used, and why. */
 export interface Rejected {
@@ -43,14 +44,18 @@ export interface CtVolume {
   /** Hounsfield units, slices × rows × columns. */
   hu: Int16Array;
   rejected: Rejected[];
+  /** Each slice's own share of the height, mm, where slices are unevenly spaced. */
+  thickness?: number[];
   /** What the user should know of: gaps, dropped duplicates, mixed sizes. */
   notes: string[];
+  /** Those of the notes that are told on the screen. */
+  told: string[];
 }
 
-/** Positions closer than this, mm, are the same slice twice. */
-const SAME_POSITION = 0.01;
-/** A distance this many times the median is a gap. */
-const GAP = 1.5;
+/** A distance this many times the median is a gap; from this share of it on, spacing is uneven. */
+const GAP = 1.5, UNEVEN = 0.05;
+/** A series that loses more of its files than this is told on the screen. */
+const MOST_LOST = 0.1;
 
 /**
  * Reads the series that `files` belong to. Only one file's bytes and the volume are held at a time.
@@ -71,9 +76,8 @@ export async function loadSeries(files: readonly string[]): Promise<CtVolume> {
   for (const slice of chosen) {
     try {
       const dicom = readWhole(slice.file);
-      const { slope, intercept } = dicom.header;
       const at = slices.length * area;
-      toHu(await decodePixels(dicom), slope, intercept, hu.subarray(at, at + area));
+      await readHu(dicom, hu.subarray(at, at + area));
       slices.push(slice);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
@@ -81,7 +85,11 @@ export async function loadSeries(files: readonly string[]): Promise<CtVolume> {
     }
   }
   if (slices.length === 0) throw nothingLeft(rejected);
-  const sliceSpacing = describeSpacing(slices, notes);
+  const lost = plan.own - slices.length, told = [...plan.told];
+  if (lost > MOST_LOST * plan.own) {
+    told.push(`${lost} of its ${plan.own} slices are not used: ${commonest(rejected)}`);
+  }
+  const { sliceSpacing, thickness } = describeSpacing(slices, notes, told);
   return {
     patientId: first.patientId,
     studyUid: first.studyUid,
@@ -96,8 +104,17 @@ export async function loadSeries(files: readonly string[]): Promise<CtVolume> {
     slices,
     hu: hu.subarray(0, slices.length * area),
     rejected,
+    thickness,
     notes,
+    told,
   };
+}
+
+/** The reason that most files share, without what is particular of one. */
+function commonest(rejected: readonly Rejected[]): string {
+  const kinds = Map.groupBy(rejected, ({ reason }) => reason.replace(/".*?"|[-0-9.]+/g, "#"));
+  const [most] = [...kinds.values()].sort((a, b) => b.length - a.length);
+  return most ? `${most.length} × ${most[0].reason}` : "no reason known";
 }
 
 function nothingLeft(rejected: Rejected[]): InputError {
@@ -115,6 +132,9 @@ interface SeriesPlan {
   chosen: CtSlice[];
   rejected: Rejected[];
   notes: string[];
+  told: string[];
+  /** Files without their copies. */
+  own: number;
 }
 
 /** Which files make the volume, in order, by their headers alone. @throws InputError if none. */
@@ -137,7 +157,7 @@ export function planSeries(files: readonly string[]): SeriesPlan {
       rejected.push({ file, reason });
       continue;
     }
-    const key = consistencyKey(header);
+    const key = `${gridOf(header)} ${header.seriesUid}`;
     groups.set(key, [...groups.get(key) ?? [], header]);
   }
   // The largest group wins; of equals the first in file order, so that a rerun agrees.
@@ -148,20 +168,16 @@ export function planSeries(files: readonly string[]): SeriesPlan {
     notes.push(`${group.length} slices left out: ${difference} (kept ${largest.length})`);
     for (const h of group) rejected.push({ file: h.file, reason: `inconsistent: ${difference}` });
   }
-  const chosen = withoutDuplicates(largest, rejected, notes);
-  return { first: largest[0], chosen, rejected, notes };
-}
-
-function consistencyKey(h: DicomHeader): string {
-  const round = (value: number) => Math.round(value * 1000);
-  return [
-    h.rows,
-    h.columns,
-    ...h.pixelSpacing!.map(round),
-    ...h.row!.map(round),
-    ...h.column!.map(round),
-    h.seriesUid,
-  ].join(" ");
+  const told: string[] = [];
+  if (largest.some((h) => h.rescale === "missing")) {
+    told.push("RescaleIntercept is missing: stored values are taken as HU");
+  }
+  const { chosen, copies } = withoutDuplicates(largest, rejected, notes);
+  const sops = new Set(chosen.map((slice) => slice.sopInstance));
+  if (sops.size < chosen.length) {
+    told.push(`its ${chosen.length} slices have ${sops.size} SOP instance UIDs between them`);
+  }
+  return { first: largest[0], chosen, rejected, notes, told, own: files.length - copies };
 }
 
 function describeDifference(h: DicomHeader, kept: DicomHeader): string {
@@ -173,35 +189,36 @@ function describeDifference(h: DicomHeader, kept: DicomHeader): string {
   return a !== b ? `pixel spacing ${a} mm among ${b} mm` : "another orientation";
 }
 
+/**
+ * One slice for each position. A copy is equal in position and pixels, whatever its UID: files of
+ * one SOPInstanceUID that differ are different slices.
+ */
 function withoutDuplicates(
   headers: DicomHeader[],
   rejected: Rejected[],
   notes: string[],
-): CtSlice[] {
+): { chosen: CtSlice[]; copies: number } {
   const normal = cross(headers[0].row!, headers[0].column!);
-  const bySop = new Set<string>();
-  const slices: CtSlice[] = [];
-  for (const h of headers) {
-    if (bySop.has(h.sopInstance)) {
-      rejected.push({ file: h.file, reason: `a copy: SOP instance ${h.sopInstance} came before` });
-      continue;
-    }
-    bySop.add(h.sopInstance);
-    const p = h.position!;
-    slices.push({
-      file: h.file,
-      sopInstance: h.sopInstance,
-      instanceNumber: h.instanceNumber,
-      z: p[0] * normal[0] + p[1] * normal[1] + p[2] * normal[2],
-      position: p,
-    });
-  }
+  const slices = headers.map((h): CtSlice => ({
+    file: h.file,
+    sopInstance: h.sopInstance,
+    instanceNumber: h.instanceNumber,
+    z: dot(h.position!, normal),
+    position: h.position!,
+  }));
   slices.sort((a, b) => a.z - b.z || a.instanceNumber - b.instanceNumber);
   const kept: CtSlice[] = [];
+  let copies = 0;
   for (const slice of slices) {
     const before = kept.at(-1);
     if (!before || slice.z - before.z > SAME_POSITION) {
       kept.push(slice);
+      continue;
+    }
+    if (equalPixels(slice.file, before.file)) {
+      copies++;
+      const reason = `a copy of SOP instance ${before.sopInstance}`;
+      rejected.push({ file: slice.file, reason });
       continue;
     }
     // Positions a hair apart may come in either order of InstanceNumber.
@@ -213,13 +230,31 @@ function withoutDuplicates(
     rejected.push({ file: goes.file, reason });
     notes.push(`duplicate position: ${reason}`);
   }
-  return kept;
+  return { chosen: kept, copies };
 }
 
-function describeSpacing(slices: CtSlice[], notes: string[]): number {
+/** Are the pixel data of two files the same bytes? */
+function equalPixels(a: string, b: string): boolean {
+  try {
+    const [one, other] = [a, b].map((file) => {
+      const { header, bytes } = readWhole(file), { offset, length } = header.pixelData!;
+      return bytes.subarray(offset, length < 0 ? undefined : offset + length);
+    });
+    return one.length === other.length && one.every((byte, i) => byte === other[i]);
+  } catch (error) {
+    if (error instanceof InputError) return false;
+    throw error;
+  }
+}
+
+function describeSpacing(
+  slices: CtSlice[],
+  notes: string[],
+  told: string[],
+): { sliceSpacing: number; thickness?: number[] } {
   const distances = slices.slice(1).map((slice, i) => slice.z - slices[i].z);
-  if (distances.length === 0) return 0;
-  const median = distances.toSorted((a, b) => a - b)[distances.length >> 1];
+  if (distances.length === 0) return { sliceSpacing: 0 };
+  const sorted = distances.toSorted((a, b) => a - b), median = sorted[distances.length >> 1];
   distances.forEach((distance, i) => {
     if (distance > GAP * median) {
       notes.push(
@@ -228,5 +263,15 @@ function describeSpacing(slices: CtSlice[], notes: string[]): number {
       );
     }
   });
-  return median;
+  const [least, most] = [sorted[0], sorted[sorted.length - 1]];
+  if (Math.max(median - least, most - median) < UNEVEN * median) return { sliceSpacing: median };
+  told.push(
+    `slices are unevenly spaced: ${least.toFixed(3)} to ${most.toFixed(3)} mm apart, median ` +
+      `${median.toFixed(3)}; volumes use each slice's own`,
+  );
+  // Half of the way to either neighbour; at the ends the way to the only one.
+  const thickness = slices.map((_, i) =>
+    ((distances[i - 1] ?? distances[i]) + (distances[i] ?? distances[i - 1])) / 2
+  );
+  return { sliceSpacing: median, thickness };
 }

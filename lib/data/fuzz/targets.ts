@@ -24,7 +24,7 @@ async function dicom(bytes: Uint8Array, name: string) {
   const parsed = parseHeader(bytes, name);
   if (rejection(parsed.header)) return;
   const raw = await decodePixels(parsed);
-  toHu(raw, parsed.header.slope, parsed.header.intercept, new Int16Array(raw.length));
+  toHu(raw, parsed.header, new Int16Array(raw.length));
 }
 
 function xml(bytes: Uint8Array, name: string) {

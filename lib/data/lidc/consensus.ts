@@ -15,16 +15,21 @@ import {
 } from "./xml.ts";
 
 /** What of a volume the annotations are laid upon. */
-export type Grid = Pick<
-  CtVolume,
-  "rows" | "columns" | "pixelSpacing" | "sliceSpacing" | "slices"
->;
+export type Grid =
+  & Pick<
+    CtVolume,
+    "rows" | "columns" | "pixelSpacing" | "sliceSpacing" | "slices"
+  >
+  & {
+    /** Each slice's own share of the height, mm, where slices are unevenly spaced. */
+    thickness?: readonly number[];
+  };
 
 export interface Nodule {
   /** How many of the readers marked it. */
   readers: number;
-  /** Means over the marks. */
-  characteristics: Characteristics;
+  /** Means over the marks that have them; null where none has. */
+  characteristics: Characteristics | null;
   volumeMm3: number;
   /** Of the sphere of the same volume. */
   diameterMm: number;
@@ -36,10 +41,17 @@ export interface Annotation {
   nodules: Nodule[];
   /** Slices that a mark of a nodule below 3 mm names. */
   smallSlices: Set<number>;
+  /** Slices on which an outline is that could not be used: nobody knows what they show. */
+  doubtfulSlices: Set<number>;
   smallMarks: number;
   nonNodules: number;
   /** Marks on nodules of 3 mm or more, before clustering. */
   marks: number;
+  /** Outlines, points too, and how many of them lie on a slice of this volume. */
+  outlines: number;
+  placed: number;
+  /** Marks without ratings that are nodules of 3 mm or more by their outlines. */
+  unrated: number;
   notes: string[];
 }
 
@@ -101,19 +113,37 @@ export function annotate(
   grid: Grid,
   options: ConsensusOptions = CONSENSUS_DEFAULTS,
 ): Annotation {
-  const bySop = new Map(grid.slices.map((slice, i) => [slice.sopInstance, i]));
+  const bySop = new Map<string, number | null>();
+  // A UID that several slices have names none of them.
+  grid.slices.forEach(({ sopInstance }, i) =>
+    bySop.set(sopInstance, bySop.has(sopInstance) ? null : i)
+  );
   const marks: Mark[] = [], smallSlices = new Set<number>(), notes: string[] = [];
+  const doubtfulSlices = new Set<number>();
+  let outlines = 0, placed = 0, unrated = 0;
   const room = new Room();
   let smallMarks = 0, nonNodules = 0;
   for (const reader of readers) {
     nonNodules += reader.nonNodules.length;
     for (const nodule of reader.nodules) {
       const where = `reader ${reader.index + 1}, nodule "${nodule.id}"`;
-      const onGrid = placeRois(nodule, bySop, grid, where, notes);
-      if (nodule.characteristics) {
+      const onGrid = placeRois(nodule, bySop, grid, where, notes, doubtfulSlices);
+      outlines += nodule.rois.length;
+      for (const rois of onGrid.values()) placed += rois.length;
+      const mm = nodule.characteristics ? Infinity : extent(onGrid, grid);
+      if (mm >= SMALLEST_MM) {
         const mark = drawMark(reader.index, nodule, onGrid, grid, room);
+        if (!nodule.characteristics) {
+          unrated++;
+          notes.push(
+            `${where}: ratings are missing; a nodule of ${mm.toFixed(1)} mm by its outline`,
+          );
+        }
         if (mark.patches.size > 0) marks.push(mark);
-        else notes.push(`${where}: its outlines hold no pixel`);
+        else {
+          if (onGrid.size > 0) notes.push(`${where}: its outlines hold no pixel`);
+          for (const slice of onGrid.keys()) doubtfulSlices.add(slice);
+        }
       } else {
         smallMarks++;
         for (const slice of onGrid.keys()) smallSlices.add(slice);
@@ -126,21 +156,58 @@ export function annotate(
     if (members.length > 4) notes.push(`${members.length} marks could not be told apart`);
     return lesion(members.map((i) => marks[i]), grid, options.threshold, room);
   });
-  return { nodules, smallSlices, smallMarks, nonNodules, marks: marks.length, notes };
+  return {
+    nodules,
+    smallSlices,
+    doubtfulSlices,
+    smallMarks,
+    nonNodules,
+    marks: marks.length,
+    outlines,
+    placed,
+    unrated,
+    notes,
+  };
+}
+
+/** LIDC's readers outlined nodules from this diameter on, and gave smaller ones a point. */
+const SMALLEST_MM = 3;
+
+/** The largest extent of a mark's outlines of more than one point, in 8 directions of the slice, mm. */
+function extent(rois: Map<number, Roi[]>, { pixelSpacing: [dy, dx] }: Grid): number {
+  let largest = 0;
+  for (const { points } of [...rois.values()].flat()) {
+    for (let n = 0; n < 8; n++) {
+      const x = Math.cos(n * Math.PI / 8) * dx, y = Math.sin(n * Math.PI / 8) * dy;
+      let low = Infinity, high = -Infinity;
+      for (let i = 0; i < points.length; i += 2) {
+        const at = points[i] * x + points[i + 1] * y;
+        low = Math.min(low, at);
+        high = Math.max(high, at);
+      }
+      largest = Math.max(largest, high - low);
+    }
+  }
+  return largest;
 }
 
 function placeRois(
   nodule: NoduleMark,
-  bySop: Map<string, number>,
+  bySop: Map<string, number | null>,
   grid: Grid,
   where: string,
   notes: string[],
+  doubtful: Set<number>,
 ): Map<number, NoduleMark["rois"]> {
   const placed = new Map<number, NoduleMark["rois"]>();
   for (const roi of nodule.rois) {
     const slice = bySop.get(roi.sopInstance);
     if (slice === undefined) {
       notes.push(`${where}: no slice has SOP instance UID "${roi.sopInstance}"`);
+      continue;
+    }
+    if (slice === null) {
+      notes.push(`${where}: several slices have SOP instance UID "${roi.sopInstance}"`);
       continue;
     }
     const { points } = roi;
@@ -154,7 +221,10 @@ function placeRois(
       const there = placed.get(slice);
       if (there) there.push(roi);
       else placed.set(slice, [roi]);
-    } else notes.push(`${where}: an outline lies outside the ${grid.columns}×${grid.rows} image`);
+    } else {
+      notes.push(`${where}: an outline lies outside the ${grid.columns}×${grid.rows} image`);
+      doubtful.add(slice);
+    }
   }
   return placed;
 }
@@ -187,7 +257,8 @@ function lesion(marks: Mark[], grid: Grid, threshold: number, room: Room): Nodul
   const readers = [...new Set(marks.map((m) => m.reader))];
   const slices = [...new Set(marks.flatMap((m) => [...m.patches.keys()]))].sort((a, b) => a - b);
   const patches = new Map<number, PixelPatch>();
-  let pixels = 0;
+  const { pixelSpacing: [dy, dx], thickness } = grid;
+  let pixels = 0, volume = 0;
   for (const slice of slices) {
     const votes = emptyPatch(
       marks.flatMap((m) => m.patches.get(slice) ?? []),
@@ -205,9 +276,10 @@ function lesion(marks: Mark[], grid: Grid, threshold: number, room: Room): Nodul
     const count = votes.bits.reduce((a, b) => a + b, 0);
     if (count === 0) continue;
     pixels += count;
+    volume += count * dy * dx * (thickness?.[slice] ?? 0);
     patches.set(slice, votes);
   }
-  const volumeMm3 = pixels * grid.pixelSpacing[0] * grid.pixelSpacing[1] * (grid.sliceSpacing || 1);
+  const volumeMm3 = thickness ? volume : pixels * dy * dx * (grid.sliceSpacing || 1);
   return {
     readers: readers.length,
     characteristics: meanCharacteristics(marks),
@@ -230,9 +302,10 @@ function vote(votes: PixelPatch, own: PixelPatch[]) {
   for (let i = 0; i < counted.length; i++) votes.bits[i] += counted[i];
 }
 
-function meanCharacteristics(marks: Mark[]): Characteristics {
-  const mean = (name: Characteristic) =>
-    marks.reduce((sum, m) => sum + m.mark.characteristics![name], 0) / marks.length;
+function meanCharacteristics(marks: Mark[]): Characteristics | null {
+  const rated = marks.flatMap((m) => m.mark.characteristics ?? []);
+  if (rated.length === 0) return null;
+  const mean = (name: Characteristic) => rated.reduce((sum, r) => sum + r[name], 0) / rated.length;
   return Object.fromEntries(
     Object.keys(CHARACTERISTICS).map((name) => [name, mean(name as Characteristic)]),
   ) as Characteristics;

@@ -30,7 +30,7 @@ export interface Roi {
 
 export interface NoduleMark {
   id: string;
-  /** Null for a nodule below 3 mm: its ratings are missing, blank or 0. */
+  /** Null where one is missing, blank or 0: mostly of a nodule below 3 mm, by a point alone. */
   characteristics: Characteristics | null;
   rois: Roi[];
 }
@@ -51,7 +51,15 @@ export interface Reader {
 
 /** `ct`: a read of a CT scan. `xray`: of a chest X-ray. `other`: no LIDC-IDRI file at all. */
 export type LidcFile =
-  | { kind: "ct"; seriesUid: string; studyUid: string; readers: Reader[]; notes: string[] }
+  | {
+    kind: "ct";
+    seriesUid: string;
+    studyUid: string;
+    readers: Reader[];
+    /** SOP instance UIDs of outlines that could not be read ("": not even that). */
+    broken: string[];
+    notes: string[];
+  }
   | { kind: "xray" }
   | { kind: "other"; root: string };
 
@@ -80,7 +88,8 @@ export function parseLidcXml(bytes: Uint8Array, name: string): LidcFile {
   if (bytes.length > MAX_XML_BYTES) {
     throw fail(`${bytes.length} bytes, at most ${MAX_XML_BYTES} are accepted`);
   }
-  const text = new TextDecoder().decode(bytes);
+  // Editors leave blank lines before the declaration.
+  const text = decodeText(bytes).trimStart();
   if (/<!(DOCTYPE|ENTITY)/i.test(text)) throw fail("a document type declaration is not accepted");
   const excess = tagExcess(text);
   if (excess) throw fail(excess);
@@ -98,21 +107,41 @@ export function parseLidcXml(bytes: Uint8Array, name: string): LidcFile {
   const message = tree.LidcReadMessage;
   if (message === undefined) return { kind: "other", root: roots[0] ?? "(none)" };
   try {
-    const notes: string[] = [];
+    const notes: string[] = [], broken: string[] = [];
     const header = message.ResponseHeader;
     const sessions = asList(message.readingSession);
     requireReading(sessions);
+    if (sessions.length === 0) throw new Error("no readingSession in it");
     if (sessions.length > 4) notes.push(`${sessions.length} readers, LIDC-IDRI has four`);
     return {
       kind: "ct",
       seriesUid: textOf(header?.SeriesInstanceUid ?? header?.SeriesInstanceUID),
       studyUid: textOf(header?.StudyInstanceUID),
-      readers: sessions.map((session, index) => readSession(session, index, notes)),
+      readers: sessions.map((session, index) => readSession(session, index, notes, broken)),
+      broken,
       notes,
     };
   } catch (error) {
     throw fail(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** UTF-8, or UTF-16 by its mark or its zeros. */
+function decodeText(bytes: Uint8Array): string {
+  const [a, b] = bytes;
+  if (a === 0xff && b === 0xfe || a === 0x3c && b === 0) {
+    return new TextDecoder("utf-16le").decode(bytes);
+  }
+  if (a === 0xfe && b === 0xff || a === 0 && b === 0x3c) {
+    return new TextDecoder("utf-16be").decode(bytes);
+  }
+  return new TextDecoder().decode(bytes);
+}
+
+/** The SeriesInstanceUID that a file names, even one that is damaged; "" where none is found. */
+export function seriesUidIn(bytes: Uint8Array): string {
+  const text = decodeText(bytes.subarray(0, 2 ** 20));
+  return /SeriesInstanceU[Ii][Dd]\s*>\s*([0-9.]{1,64})/.exec(text)?.[1] ?? "";
 }
 
 /** What there is of tags, without a parser: it takes its time for each, and more for each name. */
@@ -157,43 +186,78 @@ function textOf(value: Tree): string {
 
 function coordinate(value: Tree, where: string): number {
   const text = textOf(value);
-  if (!/^-?\d{1,6}$/.test(text)) throw new Error(`${where} "${text}" is not a whole number`);
+  if (!/^-?\d{1,6}(\.0*)?$/.test(text)) throw new Error(`${where} "${text}" is not a whole number`);
   const number = Number(text);
   if (Math.abs(number) > MAX_COORDINATE) throw new Error(`${where} ${number} is no pixel`);
   return number;
 }
 
-function readSession(session: Tree, index: number, notes: string[]): Reader {
+function readSession(
+  session: Tree,
+  index: number,
+  notes: string[],
+  broken: string[],
+): Reader {
+  const nonNodules = asList(session.nonNodule).flatMap((entry): NonNodule[] => {
+    try {
+      return [{
+        id: textOf(entry.nonNoduleID),
+        sopInstance: textOf(entry.imageSOP_UID),
+        x: coordinate(entry.locus?.xCoord, "xCoord of a nonNodule"),
+        y: coordinate(entry.locus?.yCoord, "yCoord of a nonNodule"),
+      }];
+    } catch (error) {
+      notes.push(`reader ${index + 1}: a non-nodule is left out: ${(error as Error).message}`);
+      return [];
+    }
+  });
   return {
     index,
-    nodules: asList(session.unblindedReadNodule).map((nodule) => readNodule(nodule, index, notes)),
-    nonNodules: asList(session.nonNodule).map((entry) => ({
-      id: textOf(entry.nonNoduleID),
-      sopInstance: textOf(entry.imageSOP_UID),
-      x: coordinate(entry.locus?.xCoord, "xCoord of a nonNodule"),
-      y: coordinate(entry.locus?.yCoord, "yCoord of a nonNodule"),
-    })),
+    nodules: asList(session.unblindedReadNodule).map((nodule) =>
+      readNodule(nodule, index, notes, broken)
+    ),
+    nonNodules,
   };
 }
 
-function readNodule(nodule: Tree, reader: number, notes: string[]): NoduleMark {
-  const id = textOf(nodule.noduleID);
-  const rois = asList(nodule.roi).map((roi): Roi => {
-    const edges = asList(roi.edgeMap);
-    const points = new Int32Array(2 * edges.length);
-    edges.forEach((edge, i) => {
-      points[2 * i] = coordinate(edge.xCoord, `xCoord of nodule "${id}"`);
-      points[2 * i + 1] = coordinate(edge.yCoord, `yCoord of nodule "${id}"`);
-    });
-    return {
-      sopInstance: textOf(roi.imageSOP_UID),
-      inclusion: textOf(roi.inclusion).toUpperCase() !== "FALSE",
-      points,
-    };
+/** One outline that cannot be read costs that outline, and its slice is no longer sure. */
+function readNodule(
+  nodule: Tree,
+  reader: number,
+  notes: string[],
+  broken: string[],
+): NoduleMark {
+  const id = textOf(nodule.noduleID), where = `reader ${reader + 1}, nodule "${id}"`;
+  const rois: Roi[] = [];
+  asList(nodule.roi).forEach((roi, number) => {
+    try {
+      rois.push(readRoi(roi));
+    } catch (error) {
+      const why = (error as Error).message;
+      notes.push(`${where}: outline ${number + 1} cannot be read: ${why}`);
+      broken.push(typeof roi === "object" ? safeText(roi.imageSOP_UID) : "");
+    }
   });
-  const where = `reader ${reader + 1}, nodule "${id}"`;
+  if (asList(nodule.roi).length === 0) {
+    notes.push(`${where}: it has no outline`);
+    broken.push("");
+  }
   return { id, characteristics: readCharacteristics(nodule.characteristics, where, notes), rois };
 }
+
+function readRoi(roi: Tree): Roi {
+  const edges = asList(roi.edgeMap);
+  if (edges.length === 0) throw new Error("no edgeMap");
+  const points = new Int32Array(2 * edges.length);
+  edges.forEach((edge, i) => {
+    points[2 * i] = coordinate(edge.xCoord, "xCoord");
+    points[2 * i + 1] = coordinate(edge.yCoord, "yCoord");
+  });
+  const inclusion = textOf(roi.inclusion).toUpperCase() !== "FALSE";
+  return { sopInstance: textOf(roi.imageSOP_UID), inclusion, points };
+}
+
+const safeText = (value: Tree) => typeof value === "string" ? value.slice(0, 64).trim() : "";
 
 function readCharacteristics(tree: Tree, where: string, notes: string[]): Characteristics | null {
   if (tree === undefined || typeof tree !== "object") return null;
@@ -203,7 +267,7 @@ function readCharacteristics(tree: Tree, where: string, notes: string[]): Charac
     if (text === "" || text === "0") return null;
     const value = Number(text);
     if (!Number.isInteger(value) || value < 1 || value > highest) {
-      notes.push(`${where}: ${name} is "${text}", not 1…${highest}; taken as below 3 mm`);
+      notes.push(`${where}: ${name} is "${text}", not 1…${highest}; its ratings are left out`);
       return null;
     }
     result[name as Characteristic] = value;

@@ -8,7 +8,15 @@ import { temporaryIn } from "../../io/atomic.ts";
 import type { Rejected } from "../dicom/series.ts";
 import { recordPath } from "./series_job.ts";
 import type { Splits } from "./splits.ts";
-import { RECORD_VERSION, type SeriesJob, type SeriesRecord, type SeriesSettings } from "./types.ts";
+import {
+  type AnnotationState,
+  LEFT_OUT,
+  type LeftOut,
+  RECORD_VERSION,
+  type SeriesJob,
+  type SeriesRecord,
+  type SeriesSettings,
+} from "./types.ts";
 
 export interface Totals {
   patients: number;
@@ -19,8 +27,12 @@ export interface Totals {
   slices: number;
   written: number;
   positive: number;
-  littleLung: number;
-  smallNodulesOnly: number;
+  /** Slices left out, by reason. */
+  leftOut: Record<LeftOut, number>;
+  /** Series, without failed ones, and their slices by annotation. */
+  annotation: Record<AnnotationState, { series: number; slices: number }>;
+  /** Least and largest value of all series that were read. */
+  values: [number, number] | null;
   /** Marks on nodules of 3 mm or more, and the nodules they cluster to. */
   marks: number;
   nodules: number;
@@ -58,8 +70,13 @@ export async function sumRecords(
     slices: 0,
     written: 0,
     positive: 0,
-    littleLung: 0,
-    smallNodulesOnly: 0,
+    leftOut: Object.fromEntries(LEFT_OUT.map((why) => [why, 0])) as Totals["leftOut"],
+    annotation: {
+      read: { series: 0, slices: 0 },
+      none: { series: 0, slices: 0 },
+      unreadable: { series: 0, slices: 0 },
+    },
+    values: null,
     marks: 0,
     nodules: 0,
     smallMarks: 0,
@@ -71,14 +88,22 @@ export async function sumRecords(
   for (const job of jobs) {
     const record = await recordOf(job);
     if (record.failure) totals.failedSeries++;
+    else {
+      const state = totals.annotation[record.annotation];
+      state.series++;
+      state.slices += record.slices.length;
+    }
+    const [low, high] = record.values ?? [Infinity, -Infinity], all = totals.values;
+    if (low <= high) {
+      totals.values = all ? [Math.min(all[0], low), Math.max(all[1], high)] : [low, high];
+    }
     for (const slice of record.slices) {
       totals.slices++;
       if (slice.output) {
         totals.written++;
         totals.positive += slice.label;
         names.add(record.patient);
-      } else if (slice.leftOut === "little lung") totals.littleLung++;
-      else totals.smallNodulesOnly++;
+      } else totals.leftOut[slice.leftOut!]++;
     }
     totals.marks += record.marks;
     totals.nodules += record.nodules.length;

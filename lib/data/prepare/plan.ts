@@ -8,9 +8,10 @@ import { readFileBounded } from "../../io/read.ts";
 import { type Found, type FoundSeries, scanFolder } from "../dicom/scan.ts";
 import type { Rejected } from "../dicom/series.ts";
 import { type MetadataRow, parseMetadata } from "../lidc/metadata.ts";
-import { MAX_XML_BYTES, parseLidcXml } from "../lidc/xml.ts";
-import { findLungMasks, type LungMaskIndex } from "./lung_mask_files.ts";
+import { MAX_XML_BYTES, parseLidcXml, seriesUidIn } from "../lidc/xml.ts";
 import { filesOf, VOLUME_ENDING } from "../volume.ts";
+import { findLungMasks, type LungMaskIndex } from "./lung_mask_files.ts";
+import { unreadKinds } from "./unread.ts";
 import {
   type LungMaskFiles,
   RECORD_VERSION,
@@ -23,7 +24,7 @@ export interface Plan {
   rejected: Rejected[];
   notes: string[];
   /** Files that are neither DICOM nor annotations. */
-  others: number;
+  others: string[];
 }
 
 export interface PlanOptions {
@@ -38,16 +39,17 @@ export interface PlanOptions {
 export async function planDicom(options: PlanOptions): Promise<Plan> {
   const found = scanFolder(options.dicom, options.onFile);
   const { rejected } = found;
-  const notes: string[] = [];
-  const annotations = await indexAnnotations(found, notes);
+  const notes = [...found.notes];
+  const readings = await indexAnnotations(found, notes);
   const metadata = await readMetadata(found, notes);
   const masks = options.lungMasks ? findLungMasks(options.lungMasks) : null;
   if (found.series.length === 0) {
     const example = rejected[0];
     throw new InputError(
       `No CT series in "${options.dicom}": ${rejected.length} DICOM files rejected, ` +
-        `${found.others} other files` +
-        (example ? `; the first is "${example.file}": ${example.reason}` : ""),
+        `${found.others.length} other files` +
+        (example ? `; the first is "${example.file}": ${example.reason}` : "") +
+        unreadKinds(found.others).map((line) => `; ${line}`).join(""),
     );
   }
   const named = namePatients(found.series, metadata);
@@ -57,17 +59,24 @@ export async function planDicom(options: PlanOptions): Promise<Plan> {
     if (row?.images != null && row.images !== series.files.length) {
       own.push(`metadata.csv says ${row.images} images, ${series.files.length} usable files found`);
     }
-    const xml = annotations.get(series.seriesUid) ?? [];
-    annotations.delete(series.seriesUid);
+    const shared = named.filter((n) => n.series.seriesUid === series.seriesUid);
+    const { annotations, unreadable } = readings.of(series, shared.length > 1);
     return withKey({
-      id: fileSafe(series.seriesUid),
+      id: shared.length === 1
+        ? fileSafe(series.seriesUid)
+        : `${hash(series.seriesUid).slice(0, 16)}-${
+          shared.findIndex((n) => n.series === series) + 1
+        }`,
       source: { kind: "dicom", files: series.files },
       seriesUid: series.seriesUid,
       studyUid: series.studyUid,
       patient,
       scan,
-      annotations: xml,
-      lungMasks: masks ? masksFor(masks, series, named.filter((n) => n.patient === patient)) : null,
+      annotations,
+      unreadable,
+      lungMasks: masks
+        ? masksFor(masks, series, named.filter((n) => n.patient === patient), shared.length)
+        : null,
       settings: options.settings,
       out: options.out,
       root: options.dicom,
@@ -75,28 +84,76 @@ export async function planDicom(options: PlanOptions): Promise<Plan> {
       notes: own,
     });
   });
-  for (const [uid, files] of annotations) {
-    notes.push(`"${files[0]}" annotates series ${uid || "(none)"}, which was not found`);
+  for (const { path, seriesUid } of readings.unused()) {
+    notes.push(`"${path}" annotates series ${seriesUid || "(none)"}, which was not found`);
   }
   return { jobs, rejected, notes, others: found.others };
 }
 
-async function indexAnnotations(found: Found, notes: string[]): Promise<Map<string, string[]>> {
-  const bySeries = new Map<string, string[]>();
+interface AnnotationFile {
+  path: string;
+  seriesUid: string;
+  studyUid: string;
+  /** Why it cannot be read. */
+  fault: string | null;
+}
+
+/** The annotation files found, by the series that they are of. */
+class Readings {
+  readonly #files: AnnotationFile[];
+  readonly #used = new Set<AnnotationFile>();
+
+  constructor(files: AnnotationFile[]) {
+    this.#files = files;
+  }
+
+  /**
+   * Those that name the series; one that names none, and none of this folder's, is of the series
+   * whose folder it lies in.
+   * @param isShared another series has the same UID: then the study must agree as well.
+   */
+  of(series: FoundSeries, isShared: boolean): { annotations: string[]; unreadable: string[] } {
+    const folders = new Set(series.files.map((file) => dirname(file)));
+    const own = this.#files.filter(({ path, seriesUid, studyUid }) =>
+      seriesUid
+        ? seriesUid === series.seriesUid && (!isShared || !studyUid || studyUid === series.studyUid)
+        : folders.has(dirname(path))
+    );
+    for (const file of own) this.#used.add(file);
+    return {
+      annotations: own.filter((file) => !file.fault).map((file) => file.path),
+      unreadable: own.flatMap((file) => file.fault ?? []),
+    };
+  }
+
+  unused(): AnnotationFile[] {
+    return this.#files.filter((file) => !this.#used.has(file) && !file.fault);
+  }
+}
+
+async function indexAnnotations(found: Found, notes: string[]): Promise<Readings> {
+  const files: AnnotationFile[] = [];
   let xrays = 0;
   for (const path of found.xmlFiles) {
+    let bytes: Uint8Array | undefined;
     try {
-      const file = parseLidcXml(await readFileBounded(path, MAX_XML_BYTES), path);
+      bytes = await readFileBounded(path, MAX_XML_BYTES);
+      const file = parseLidcXml(bytes, path);
       if (file.kind === "xray") xrays++;
-      else if (file.kind === "other") found.others++;
-      else bySeries.set(file.seriesUid, [...bySeries.get(file.seriesUid) ?? [], path]);
+      else if (file.kind === "other") found.others.push(path);
+      else {
+        const { seriesUid, studyUid } = file;
+        files.push({ path, seriesUid, studyUid, fault: null });
+      }
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       found.rejected.push({ file: path, reason: error.message });
+      const seriesUid = bytes ? seriesUidIn(bytes) : "";
+      files.push({ path, seriesUid, studyUid: "", fault: error.message });
     }
   }
   if (xrays > 0) notes.push(`${xrays} annotation files are of chest X-rays: skipped`);
-  return bySeries;
+  return new Readings(files);
 }
 
 async function readMetadata(found: Found, notes: string[]): Promise<Map<string, MetadataRow>> {
@@ -154,8 +211,14 @@ function hash(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-function masksFor(index: LungMaskIndex, series: FoundSeries, ofPatient: NamedSeries[]) {
-  const names = [series.seriesUid];
+function masksFor(
+  index: LungMaskIndex,
+  series: FoundSeries,
+  ofPatient: NamedSeries[],
+  sharing: number,
+) {
+  // A UID that several series share names none of them.
+  const names = sharing === 1 ? [series.seriesUid] : [];
   if (ofPatient.length === 1) names.push(series.patientId, ofPatient[0].patient);
   for (const name of names) {
     const volume = name ? index.byName.get(name) : undefined;
@@ -175,12 +238,18 @@ export function withKey(job: SeriesJob): SeriesJob {
     const { size, mtime } = Deno.statSync(path);
     return [path, size, mtime?.getTime() ?? 0];
   });
-  const { settings, patient, scan, notes } = job;
+  const { settings, patient, scan, notes, unreadable } = job;
   const folder = job.lungMasks && "state" in job.lungMasks ? job.lungMasks.state : "";
-  const { spheres, doubtful } = job.source.kind === "nifti" ? job.source : {};
-  const text = JSON.stringify(
-    [RECORD_VERSION, state, folder, settings, patient, scan, notes, spheres, doubtful],
-  );
+  const text = JSON.stringify([
+    RECORD_VERSION,
+    state,
+    folder,
+    settings,
+    patient,
+    scan,
+    notes,
+    unreadable,
+  ]);
   return { ...job, key: hash(text) };
 }
 

@@ -22,7 +22,8 @@ const IGNORED = /^(candidates.*|sampleSubmission)\.csv$/i;
 export async function planLuna16(options: PlanOptions): Promise<Plan> {
   const volumes: string[] = [], lungs = new Map<string, string>(), notes: string[] = [];
   const links: string[] = [], tables = new Map<string, string>();
-  let others = 0, count = 0;
+  const others: string[] = [];
+  let count = 0;
   for (const path of walk(options.dicom, { onSkippedLink: (path) => links.push(path) })) {
     options.onFile?.(++count);
     const name = basename(path).toLowerCase();
@@ -33,7 +34,7 @@ export async function planLuna16(options: PlanOptions): Promise<Plan> {
       const other = tables.get(name);
       if (other) throw new InputError(`Two tables of one name: "${other}" and "${path}"`);
       tables.set(name, path);
-    } else if (!VOXELS_ENDING.test(path) && !IGNORED.test(name)) others++;
+    } else if (!VOXELS_ENDING.test(path) && !IGNORED.test(name)) others.push(path);
   }
   notes.push(...linkNotes(links));
   if (volumes.length === 0) throw new InputError(`No .mhd volumes in "${options.dicom}"`);
@@ -67,6 +68,7 @@ export async function planLuna16(options: PlanOptions): Promise<Plan> {
       patient,
       scan: 1,
       annotations: [],
+      unreadable: [],
       lungMasks: own ? { volume: own } : lung ? { luna16: lung } : null,
       settings: options.settings,
       out: options.out,

@@ -8,6 +8,7 @@ import { VOLUME_ENDING, VOXELS_ENDING } from "../volume.ts";
 import { findLungMasks } from "./lung_mask_files.ts";
 import { fileSafe, type Plan, type PlanOptions, volumeName, withKey } from "./plan.ts";
 import type { LungMaskFiles, SeriesJob } from "./types.ts";
+import { unreadKinds } from "./unread.ts";
 import { sortVolumes, type Volumes } from "./volume_names.ts";
 
 /**
@@ -17,17 +18,19 @@ import { sortVolumes, type Volumes } from "./volume_names.ts";
  */
 export function planNifti(options: PlanOptions): Plan {
   const root = options.dicom, paths: string[] = [], links: string[] = [];
-  let others = 0, count = 0;
+  const others: string[] = [];
+  let count = 0;
   for (const path of walk(root, { onSkippedLink: (path) => links.push(path) })) {
     options.onFile?.(++count);
     if (VOLUME_ENDING.test(path)) paths.push(relative(root, path).replaceAll("\\", "/"));
-    else if (!VOXELS_ENDING.test(path)) others++;
+    else if (!VOXELS_ENDING.test(path)) others.push(path);
   }
   const found = sortVolumes(paths), notes = [...linkNotes(links), ...found.notes];
   if (found.images.length === 0) {
     throw new InputError(
       `No volumes (NIfTI, NRRD, MetaImage, Analyze) in "${root}"` +
-        (paths.length > 0 ? `: ${paths.length} masks without an image` : ""),
+        (paths.length > 0 ? `: ${paths.length} masks without an image` : "") +
+        unreadKinds(others).map((line) => `; ${line}`).join(""),
     );
   }
   const given = options.lungMasks ? findLungMasks(options.lungMasks) : null;
@@ -61,6 +64,7 @@ export function planNifti(options: PlanOptions): Plan {
       patient,
       scan,
       annotations: [],
+      unreadable: [],
       lungMasks,
       settings: options.settings,
       out: options.out,

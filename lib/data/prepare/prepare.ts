@@ -13,6 +13,7 @@ import { runJobs } from "./pool.ts";
 import { RECORDS } from "./series_job.ts";
 import { splitPatients, type Splits } from "./splits.ts";
 import type { SeriesRecord, SeriesSettings } from "./types.ts";
+import { unreadKinds } from "./unread.ts";
 
 export interface PrepareOptions {
   /** The folder of sources, and what is in it. */
@@ -39,6 +40,10 @@ export interface PrepareResult {
   notes: string[];
   /** Series that an earlier run had finished. */
   resumed: number;
+  /** What the user should know of single series, a line each. */
+  told: string[];
+  /** Files of kinds that are not read, with advice. */
+  unread: string[];
   /** Why series could not be used, by UID. */
   failures: { seriesUid: string; reason: string }[];
 }
@@ -56,8 +61,10 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   await dropStrays(out, new Set(plan.jobs.map((job) => job.id)));
   const todo = [];
   const failures: PrepareResult["failures"] = [];
-  const noteFailure = ({ seriesUid, failure }: SeriesRecord) => {
+  const told: string[] = [];
+  const noteFailure = ({ seriesUid, patient, scan, failure, told: own }: SeriesRecord) => {
     if (failure) failures.push({ seriesUid, reason: failure });
+    for (const note of own) told.push(`${patient}${scan > 1 ? ` scan ${scan}` : ""}: ${note}`);
   };
   for (const job of plan.jobs) {
     const record = await readRecord(job);
@@ -71,14 +78,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
     options.onSeries?.(record);
   });
   const totals = await sumRecords(plan.jobs, plan.rejected);
-  if (totals.written === 0) {
-    const [first] = failures;
-    throw new InputError(
-      `No slice of "${input}" could be used: ${totals.slices} read, ${totals.littleLung} with little ` +
-        `lung, ${failures.length} of ${totals.series} series failed` +
-        (first ? `; the first, ${first.seriesUid}: ${first.reason}` : ""),
-    );
-  }
+  if (totals.written === 0) throw nothingWritten(input, totals, failures);
   const splits = splitPatients(totals.patientNames, seed, { val, test });
   const notes = [...plan.notes];
   if (splits.val.length === 0) notes.push(`${totals.patients} patients: all are for training`);
@@ -96,7 +96,27 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
     notes,
   });
   if (options.contactSheet > 0) await writeContactSheet(out, plan.jobs, options.contactSheet);
-  return { totals, splits, notes, resumed, failures };
+  return { totals, splits, notes, told, unread: unreadKinds(plan.others), resumed, failures };
+}
+
+function nothingWritten(
+  input: string,
+  { series, slices, leftOut, values }: Totals,
+  failures: PrepareResult["failures"],
+): InputError {
+  const reasons = Object.entries(leftOut).filter(([, count]) => count > 0)
+    .map(([why, count]) => `${count} ${why}`);
+  if (leftOut["not annotated"] > 0) {
+    reasons.push("no annotation does not mean no nodule: --unannotated negative takes it so");
+  }
+  if (values) reasons.push(`values ${values[0]} … ${values[1]}`);
+  const [first] = failures;
+  if (first) {
+    reasons.push(`${failures.length} of ${series} series failed: ${first.reason}`);
+  }
+  return new InputError(
+    `No slice of "${input}" could be used: ${slices} read; ${reasons.join("; ")}`,
+  );
 }
 
 const PLANS: Record<PrepareOptions["kind"], (options: PlanOptions) => Plan | Promise<Plan>> = {

@@ -5,18 +5,23 @@ import { InputError } from "../../errors.ts";
 import { writeFileAtomic } from "../../io/atomic.ts";
 import { encodeNpy } from "../../io/npy.ts";
 import { boundedNotes } from "../../io/notes.ts";
-import { readFileBounded } from "../../io/read.ts";
-import { loadSeries } from "../dicom/series.ts";
-import type { CtVolume } from "../dicom/series.ts";
-import { MIN_NODULE_PIXELS } from "../dataset.ts";
-import { annotate, nodulePlane } from "../lidc/consensus.ts";
-import type { Nodule } from "../lidc/consensus.ts";
-import { MAX_XML_BYTES, parseLidcXml, type Reader } from "../lidc/xml.ts";
-import { LEFT, RIGHT, segmentLungs } from "../lung_mask.ts";
-import { loadLungMask } from "./lung_mask_files.ts";
-import type { Findings } from "./findings.ts";
-import { loadNiftiSeries } from "./nifti_series.ts";
 import {
+  type CtSlice,
+  type CtVolume,
+  loadSeries,
+  planSeries,
+  type Rejected,
+} from "../dicom/series.ts";
+import { MIN_NODULE_PIXELS } from "../dataset.ts";
+import { LEFT, RIGHT, segmentLungs } from "../lung_mask.ts";
+import type { Findings } from "./findings.ts";
+import { findingsOn, readReading } from "./reading.ts";
+import { loadLungMask } from "./lung_mask_files.ts";
+import { loadNiftiSeries } from "./nifti_series.ts";
+import { rangeOf, requireValues } from "./values.ts";
+import { type Oriented, turnFindings, turnSeries } from "./turned.ts";
+import {
+  type AnnotationState,
   type LeftOut,
   RECORD_VERSION,
   type SeriesJob,
@@ -74,39 +79,54 @@ async function removeFolder(path: string) {
 }
 
 async function writeSlices(job: SeriesJob, folder: string): Promise<SeriesRecord> {
-  const notes = [...job.notes];
-  let volume: CtVolume, findings: Findings;
+  const { settings } = job, notes = [...job.notes], told: string[] = [];
+  let oriented: Oriented, findings: Findings;
   if (job.source.kind === "dicom") {
-    volume = await loadSeries(job.source.files);
-    findings = await readFindings(job, volume, notes);
+    const reading = await readReading(job, notes, told);
+    if (reading.state !== "read" && settings.unannotated === "leave-out") {
+      return notRead(job, planSeries(job.source.files), reading.state, notes, told);
+    }
+    const volume = await loadSeries(job.source.files);
+    findings = findingsOn(volume, reading, settings, notes, told);
+    oriented = turnSeries(volume);
+    findings = turnFindings(findings, oriented);
+    told.push(...volume.told);
   } else {
-    ({ volume, findings } = await loadNiftiSeries(job.source, job.seriesUid, job.patient));
+    const nifti = await loadNiftiSeries(job.source, job);
+    ({ oriented, findings } = nifti);
+    notes.push(...nifti.notes);
+    told.push(...nifti.told);
   }
+  const { volume } = oriented;
   notes.push(...volume.notes);
-  const given = job.lungMasks ? await loadLungMask(job.lungMasks, volume) : null;
-  if (job.lungMasks && !given) notes.push("no lung mask was given for it: found by rules");
+  if (findings.state !== "read" && settings.unannotated === "leave-out") {
+    return notRead(job, { ...volume, chosen: volume.slices }, findings.state, notes, told);
+  }
+  const given = job.lungMasks ? await loadLungMask(job.lungMasks, oriented, settings, notes) : null;
+  if (job.lungMasks && !given) told.push("no lung mask was given for it: found by rules");
+  const values = rangeOf(volume.hu);
+  if (!settings.anyValues) requireValues(job, volume, given);
+  const patientX = xOf(volume);
   const labels = given ?? segmentLungs(
-    { ...volume, slices: volume.slices.length, patientX: patientX(volume) },
-    { closingMm: job.settings.closing },
+    { ...volume, slices: volume.slices.length, patientX },
+    { closingMm: settings.closing },
   ).labels;
-  const counts = [0, 0, 0];
-  for (let i = 0; i < labels.length; i++) counts[labels[i]]++;
-  const [dy, dx] = volume.pixelSpacing;
-  const voxelMl = dy * dx * (volume.sliceSpacing || 1) / 1000;
+  if (given && areExchanged(labels, volume)) {
+    for (let i = 0; i < labels.length; i++) if (labels[i]) labels[i] = labels[i] === 1 ? 2 : 1;
+    told.push("label 1 of its lung mask is the left lung and 2 the right: exchanged");
+  }
+  const millilitres = lungVolumes(labels, volume);
   return {
-    version: RECORD_VERSION,
-    key: job.key,
-    patient: job.patient,
-    scan: job.scan,
-    seriesUid: job.seriesUid,
-    studyUid: job.studyUid,
+    ...headOf(job),
     rows: volume.rows,
     columns: volume.columns,
     pixelSpacing: volume.pixelSpacing,
     sliceSpacing: volume.sliceSpacing,
+    annotation: findings.state,
     lungMasks: given ? "given" : "rules",
-    rightLungMl: counts[RIGHT] * voxelMl,
-    leftLungMl: counts[LEFT] * voxelMl,
+    values,
+    rightLungMl: millilitres[RIGHT],
+    leftLungMl: millilitres[LEFT],
     slices: volume.slices.map((_, index) =>
       writeSlice(job, volume, labels, findings, index, folder)
     ),
@@ -114,50 +134,84 @@ async function writeSlices(job: SeriesJob, folder: string): Promise<SeriesRecord
     smallMarks: findings.smallMarks,
     nonNodules: findings.nonNodules,
     marks: findings.marks,
-    rejected: volume.rejected.map(({ file, reason }) => ({
-      file: relative(job.root, file),
-      reason: reason.replaceAll(job.root, "…"),
-    })),
-    notes: boundedNotes(notes),
-    failure: null,
+    rejected: rejectedOf(job, volume.rejected),
+    ...said(job, notes, told),
   };
 }
 
-function patientX({ slices, row, column, pixelSpacing: [dy, dx] }: CtVolume) {
+/** Of a series whose annotation is missing or cannot be read: its slices, none of them written. */
+function notRead(
+  job: SeriesJob,
+  { chosen, rejected }: { chosen: readonly CtSlice[]; rejected: readonly Rejected[] },
+  state: AnnotationState,
+  notes: string[],
+  told: string[],
+): SeriesRecord {
+  return {
+    ...headOf(job),
+    annotation: state,
+    slices: chosen.map(({ file, sopInstance, z }): SliceEntry => ({
+      source: relative(job.root, file),
+      sopInstance,
+      z,
+      lung: 0,
+      rightPixels: 0,
+      leftPixels: 0,
+      label: 0,
+      nodulePixels: 0,
+      nodules: [],
+      output: null,
+      leftOut: state === "none" ? "not annotated" : "annotation unreadable",
+    })),
+    rejected: rejectedOf(job, rejected),
+    ...said(job, notes, told),
+  };
+}
+
+/** Bounded, without the folders of this machine. */
+function said(job: SeriesJob, notes: string[], told: string[]) {
+  const strip = (text: string) => text.replaceAll(job.root, "…");
+  return {
+    notes: boundedNotes([...new Set([...told, ...notes])].map(strip)),
+    told: boundedNotes(told.map(strip)),
+  };
+}
+
+function rejectedOf(job: SeriesJob, rejected: readonly Rejected[]): Rejected[] {
+  return rejected.map(({ file, reason }) => ({
+    file: relative(job.root, file),
+    reason: reason.replaceAll(job.root, "…"),
+  }));
+}
+
+function xOf({ slices, row, column, pixelSpacing: [dy, dx] }: CtVolume) {
   return { origin: slices[0].position[0], column: row[0] * dx, row: column[0] * dy };
 }
 
-async function readFindings(job: SeriesJob, volume: CtVolume, notes: string[]): Promise<Findings> {
-  const readers: Reader[] = [];
-  for (const path of job.annotations) {
-    const file = parseLidcXml(await readFileBounded(path, MAX_XML_BYTES), path);
-    if (file.kind !== "ct") continue;
-    if (readers.length > 0) {
-      notes.push(`a second annotation file, "${relative(job.root, path)}", is not used`);
-      continue;
-    }
-    readers.push(...file.readers);
-    notes.push(...file.notes);
+/** Millilitres by label; each slice counts with its own share of the height. */
+function lungVolumes(labels: Uint8Array, volume: CtVolume): number[] {
+  const { pixelSpacing: [dy, dx], sliceSpacing, thickness, rows, columns } = volume;
+  const area = rows * columns, counts = [0, 0, 0];
+  if (!thickness) {
+    for (let i = 0; i < labels.length; i++) counts[labels[i]]++;
+    const voxelMl = dy * dx * (sliceSpacing || 1) / 1000;
+    return counts.map((count) => count * voxelMl);
   }
-  const { consensus, tolerance, minReaders } = job.settings;
-  const found = annotate(readers, volume, { threshold: consensus, tolerance });
-  notes.push(...found.notes);
-  const sure: Nodule[] = [], smallSlices = found.smallSlices;
-  for (const nodule of found.nodules) {
-    if (nodule.readers >= minReaders) sure.push(nodule);
-    else for (const slice of nodule.patches.keys()) smallSlices.add(slice);
+  for (let i = 0; i < labels.length; i++) {
+    counts[labels[i]] += dy * dx * thickness[Math.floor(i / area)] / 1000;
   }
-  return {
-    nodules: sure.map(({ patches, readers, volumeMm3, diameterMm, characteristics }) => ({
-      entry: { readers, volumeMm3, diameterMm, slices: patches.size, characteristics },
-      slices: new Set(patches.keys()),
-    })),
-    plane: (slice) => nodulePlane(sure, slice, volume),
-    smallSlices,
-    smallMarks: found.smallMarks,
-    nonNodules: found.nonNodules,
-    marks: found.marks,
-  };
+  return counts;
+}
+
+/** Does the left lung (+x) have label 1? Left and right are by position. */
+function areExchanged(labels: Uint8Array, { columns }: CtVolume): boolean {
+  const sums = [0, 0, 0], counts = [0, 0, 0];
+  for (let i = 0; i < labels.length; i++) {
+    sums[labels[i]] += i % columns;
+    counts[labels[i]]++;
+  }
+  return counts[RIGHT] > 0 && counts[LEFT] > 0 &&
+    sums[RIGHT] / counts[RIGHT] > sums[LEFT] / counts[LEFT];
 }
 
 function writeSlice(
@@ -185,6 +239,7 @@ function writeSlice(
   const label = nodulePixels >= MIN_NODULE_PIXELS ? 1 : 0;
   let leftOut: LeftOut | null = null;
   if (lung < job.settings.minLung) leftOut = "little lung";
+  else if (label === 0 && findings.doubtfulSlices.has(index)) leftOut = "outline unreadable";
   else if (label === 0 && findings.smallSlices.has(index)) leftOut = "small nodules only";
   let output: string | null = null;
   if (!leftOut) {
@@ -213,6 +268,11 @@ function writeSlice(
 }
 
 function failed(job: SeriesJob, reason: string): SeriesRecord {
+  return { ...headOf(job), failure: reason.replaceAll(job.root, "…") };
+}
+
+/** What is known of a series before anything of it is read. */
+function headOf(job: SeriesJob): SeriesRecord {
   return {
     version: RECORD_VERSION,
     key: job.key,
@@ -224,7 +284,9 @@ function failed(job: SeriesJob, reason: string): SeriesRecord {
     columns: 0,
     pixelSpacing: [0, 0],
     sliceSpacing: 0,
+    annotation: "none",
     lungMasks: "rules",
+    values: null,
     rightLungMl: 0,
     leftLungMl: 0,
     slices: [],
@@ -234,6 +296,7 @@ function failed(job: SeriesJob, reason: string): SeriesRecord {
     marks: 0,
     rejected: [],
     notes: job.notes,
-    failure: reason.replaceAll(job.root, "…"),
+    told: [],
+    failure: null,
   };
 }

@@ -2,6 +2,7 @@
 
 import type { Rejected } from "../dicom/series.ts";
 import type { Characteristics } from "../lidc/xml.ts";
+import type { LabelChoice } from "./labels.ts";
 
 /** What decides the content of a series' files; a change makes them anew. */
 export interface SeriesSettings {
@@ -15,6 +16,14 @@ export interface SeriesSettings {
   tolerance: number;
   /** Radius of the disc that closes the lung mask, mm. */
   closing: number;
+  /** What becomes of series without a readable annotation: they do not say "no nodule". */
+  unannotated: "leave-out" | "negative";
+  /** Take values that are no HU as they are. */
+  anyValues: boolean;
+  /** Take mask files' voxels in order, whatever their affine says. */
+  maskByIndex: boolean;
+  noduleLabels: LabelChoice;
+  lungLabels: LabelChoice;
 }
 
 export const DEFAULT_SETTINGS: SeriesSettings = {
@@ -23,6 +32,11 @@ export const DEFAULT_SETTINGS: SeriesSettings = {
   minReaders: 1,
   tolerance: 0,
   closing: 5,
+  unannotated: "leave-out",
+  anyValues: false,
+  maskByIndex: false,
+  noduleLabels: null,
+  lungLabels: null,
 };
 
 /** A volume's file with what is known of its nodules. */
@@ -42,6 +56,8 @@ export interface Sphere {
   centre: [number, number, number];
   diameterMm: number;
 }
+/** Has somebody looked for nodules? `unreadable`: there is a reading, but it cannot be used. */
+export type AnnotationState = "read" | "none" | "unreadable";
 
 /** One series to prepare. */
 export interface SeriesJob {
@@ -57,6 +73,8 @@ export interface SeriesJob {
   /** From 1: which scan of the patient. */
   scan: number;
   annotations: string[];
+  /** Why annotation files that seem to be of this series cannot be read. */
+  unreadable: string[];
   /** Lung masks made elsewhere: a volume's file, or a folder of slices by SOP instance UID. */
   lungMasks: LungMaskFiles | null;
   settings: SeriesSettings;
@@ -94,7 +112,14 @@ export interface SliceEntry {
   leftOut: LeftOut | null;
 }
 
-export type LeftOut = "little lung" | "small nodules only";
+export const LEFT_OUT = [
+  "little lung",
+  "small nodules only",
+  "not annotated",
+  "annotation unreadable",
+  "outline unreadable",
+] as const;
+export type LeftOut = (typeof LEFT_OUT)[number];
 
 export interface NoduleEntry {
   readers: number;
@@ -116,7 +141,10 @@ export interface SeriesRecord {
   columns: number;
   pixelSpacing: [number, number];
   sliceSpacing: number;
+  annotation: AnnotationState;
   lungMasks: "rules" | "given";
+  /** Least and largest value, before masks and labels; null where none was read. */
+  values: [number, number] | null;
   rightLungMl: number;
   leftLungMl: number;
   slices: SliceEntry[];
@@ -126,12 +154,14 @@ export interface SeriesRecord {
   marks: number;
   rejected: Rejected[];
   notes: string[];
+  /** Those of the notes that are told on the screen. */
+  told: string[];
   /** Why nothing of the series could be used; everything else is then empty. */
   failure: string | null;
 }
 
 /** Raised when the files written for a series change in form or meaning. */
-export const RECORD_VERSION = 1;
+export const RECORD_VERSION = 2;
 
 /** Names of the files of one slice, without folder. */
 export function sliceNames(patient: string, scan: number, index: number) {
