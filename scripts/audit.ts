@@ -60,10 +60,10 @@ const program = newCommand(
     "after",
     `
 Examples:
-  deno task audit --step train --preset seed | less -S      every dispatch, totals, memory
-  deno task audit --step sample --json sample.json
-  deno task audit --check --html audit.html                 each result against float64
-  deno task audit --update                                  after a kernel was changed on purpose
+  ./run audit --step train --preset seed | less -S      every dispatch, totals, memory
+  ./run audit --step sample --json sample.json
+  ./run audit --check --html audit.html                 each result against float64
+  ./run audit --update                                  after a kernel was changed on purpose
 
 Without --check and --time no GPU is needed. Exit code: 0 done, 1 a check failed, 2 wrong use or
 input, 3 no usable GPU.`,
@@ -137,7 +137,7 @@ await main(async () => {
     for (const line of differences) console.log(line);
     if (differences.length) {
       throw new CheckFailedError(
-        `${differences.length} differences from ${LOCK_NAME}; if meant: deno task audit --update`,
+        `${differences.length} differences from ${LOCK_NAME}; if meant: ./run audit --update`,
       );
     }
     console.log(`everything is as ${LOCK_NAME} says`);

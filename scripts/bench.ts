@@ -56,7 +56,7 @@ const program = newCommand(
   .addOption(precisionOption("in --kernels; --model shows both"))
   .option("--budget <seconds>", "time for all, shared among the parts", numberIn(5, 86400), 600)
   .option("--exact", "only variants that sum as written")
-  .option("--untuned", "variants in the order shipped, whatever `deno task tune` stored")
+  .option("--untuned", "variants in the order shipped, whatever `./run tune` stored")
   .option("--no-compile", "leave out torch.compile")
   .option("--python <command>", "Python with torch and diffusers", "python3")
   .option("--json <file>", "write all figures")
@@ -70,9 +70,9 @@ Without --kernels, --model or --peers: --kernels and --model. Kernels are checke
 before anything is timed, and one that would be faster than the measured peak ends the run.
 
 Examples:
-  deno task bench --kernels
-  deno task bench --model --batches 1,8 --sizes 128 --json out/bench.json
-  deno task bench --kernels --model --peers --budget 660 --markdown docs/benchmarks.md
+  ./run bench --kernels
+  ./run bench --model --batches 1,8 --sizes 128 --json out/bench.json
+  ./run bench --kernels --model --peers --budget 660 --markdown docs/benchmarks.md
   ./run bench --features --markdown docs/benchmarks.md`,
   );
 

@@ -38,9 +38,9 @@ program.addHelpText(
   "after",
   `
 Examples:
-  deno task phantom --dicom --out out/big --patients 50 --slices 120 --size 512 --detail 128
-  deno task bench:dicom out/big
-  deno task bench:data --data data/lidc --step 50`,
+  ./run phantom --dicom --out out/big --patients 50 --slices 120 --size 512 --detail 128
+  ./run bench:dicom out/big
+  ./run bench:data --data data/lidc --step 50`,
 );
 
 async function benchDicom(folder: string, { python }: { python: string }) {

@@ -27,9 +27,9 @@ const program = newCommand(
     "after",
     `
 Examples:
-  deno task browser --run runs/demo                     then open the address that it prints
-  deno task browser --run runs/demo --build out/page    for a web server
-  deno task browser --model unet --port 8080
+  ./run browser --run runs/demo                     then open the address that it prints
+  ./run browser --run runs/demo --build out/page    for a web server
+  ./run browser --model unet --port 8080
 
 Ctrl-C ends it. Browsers offer WebGPU to https:// and to 127.0.0.1 alone.`,
   );

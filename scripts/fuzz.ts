@@ -27,9 +27,9 @@ const program = newCommand(
     "after",
     `
 Examples:
-  deno task fuzz                                 some three minutes
-  deno task fuzz --crafted .png --count 0
-  deno task fuzz --crafted - --count 20000 --seed 7`,
+  ./run fuzz                                 some three minutes
+  ./run fuzz --crafted .png --count 0
+  ./run fuzz --crafted - --count 20000 --seed 7`,
   );
 
 const ROOT = new URL("../", import.meta.url);

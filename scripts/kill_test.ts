@@ -35,7 +35,7 @@ const program = new Command("kill")
   .option("--steps <n>", "optimizer steps of the run", wholeIn(2, 100_000), 60)
   .option("--seed <n>", "what the moments of the kills follow from", wholeIn(0, 2 ** 32 - 1), 1)
   .option("--out <folder>", "where the runs go", "out/kill")
-  .addHelpText("after", "\nExamples:\n  deno task kill\n  deno task kill --kills 3 --steps 12");
+  .addHelpText("after", "\nExamples:\n  ./run kill\n  ./run kill --kills 3 --steps 12");
 
 const script = join(import.meta.dirname!, "train.ts");
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);

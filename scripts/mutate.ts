@@ -33,9 +33,9 @@ const program = newCommand(
     "after",
     `
 Examples:
-  deno task mutate conv2d/direct_3x3      one kernel
-  deno task mutate --changed              what changed; goes on after a stop
-  deno task mutate --report
+  ./run mutate conv2d/direct_3x3      one kernel
+  ./run mutate --changed              what changed; goes on after a stop
+  ./run mutate --report
 
 Results are kept in out/mutations, and in docs/mutations.md once reported. They count as long as the
 kernel, its plans on this adapter, its cases and tolerances stay what they were.
@@ -135,7 +135,7 @@ await main(async () => {
   }
   if (stale.length) {
     throw new CheckFailedError(
-      `${stale.length} kernels have no result that is still theirs: deno task mutate --changed`,
+      `${stale.length} kernels have no result that is still theirs: ./run mutate --changed`,
     );
   }
 });

@@ -14,7 +14,7 @@ const program = newCommand(
   "Writes patients of the built-in chest phantom: synthetic, no patient data.",
 )
   .requiredOption("--out <dir>", "folder to write")
-  .option("--dicom", "DICOM series with LIDC annotations, for `deno task prepare`")
+  .option("--dicom", "DICOM series with LIDC annotations, for `./run prepare`")
   .option("--patients <n>", "patients", wholeIn(1, 10_000), 4)
   .option("--slices <n>", "slices a patient (with --dicom)", wholeIn(2, 1000), 60)
   .option("--size <n>", "rows and columns", wholeIn(32, 1024), 128)
@@ -28,9 +28,9 @@ const program = newCommand(
     "after",
     `
 Examples:
-  deno task phantom --dicom --out phantom && deno task prepare --dicom phantom --out data/phantom
-  deno task phantom --out data/phantom --patients 20 --size 128
-  deno task phantom --dicom --out big --patients 50 --slices 120 --size 512 --detail 128
+  ./run phantom --dicom --out phantom && ./run prepare --dicom phantom --out data/phantom
+  ./run phantom --out data/phantom --patients 20 --size 128
+  ./run phantom --dicom --out big --patients 50 --slices 120 --size 512 --detail 128
 
 Without --dicom: {patient}_slice_{n}.npy and masks, ${PHANTOM_SLICES} slices a patient, half of them with a nodule.`,
   );

@@ -1,4 +1,4 @@
-/** `deno task prepare`: from a folder of CT scans to training slices. */
+/** `./run prepare`: from a folder of CT scans to training slices. */
 
 import { resolve } from "node:path";
 import { Option } from "commander";
@@ -82,12 +82,12 @@ const program = newCommand(
     "after",
     `
 Examples:
-  deno task prepare --dicom LIDC-IDRI --out data/lidc
-  deno task prepare --dicom scans --out data/own --lung-masks masks --min-lung 0.1 --jobs 2
-  deno task prepare --nifti Task06_Lung --out data/msd
-  deno task prepare --luna16 LUNA16 --out data/luna16
-  deno task prepare --dicom healthy --out data/healthy --unannotated negative
-  deno task prepare --nifti scans --out data/own --lung-masks seg --lung-label totalsegmentator
+  ./run prepare --dicom LIDC-IDRI --out data/lidc
+  ./run prepare --dicom scans --out data/own --lung-masks masks --min-lung 0.1 --jobs 2
+  ./run prepare --nifti Task06_Lung --out data/msd
+  ./run prepare --luna16 LUNA16 --out data/luna16
+  ./run prepare --dicom healthy --out data/healthy --unannotated negative
+  ./run prepare --nifti scans --out data/own --lung-masks seg --lung-label totalsegmentator
 
 Writes {patient}_slice_{n}.npy and its masks, {train,val,test}_patients.txt, manifest.json and
 contact_sheet.png. Exit codes: 0 done, 2 wrong use or unreadable input.`,

@@ -24,8 +24,8 @@ const program = newCommand(
     "after",
     `
 Examples:
-  deno task reproduce runs/demo
-  deno task reproduce runs/demo --from-start
+  ./run reproduce runs/demo
+  ./run reproduce runs/demo --from-start
 
 Exit code: 0 the same bits, 1 others, 2 no such run, 3 no usable GPU.`,
   );

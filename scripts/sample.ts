@@ -1,4 +1,4 @@
-/** `deno task sample`: makes lung-CT slices with a trained model. */
+/** `./run sample`: makes lung-CT slices with a trained model. */
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { dirname, join } from "node:path";
@@ -155,16 +155,16 @@ const program = new Command("sample")
     "after",
     `
 Examples:
-  deno task sample --run runs/demo
-  deno task sample --run runs/demo --class 1 --count 16 --cfg 3 --seed 7 --out out/nodules
-  deno task sample --run runs/demo --nodule 20,32,12 --nodule 45,35,8
-  deno task sample --run runs/demo --nodules random:3 --diameter 8-15
-  deno task sample --run runs/demo --scheduler dpm++ --steps 20 --format npy,png16,nifti,dicom
-  deno task sample --run runs/demo --class-from 0 --class-to 1
-  deno task sample --run runs/demo --inpaint P1_slice_3.npy --region 200,260,18
-  deno task sample --run runs/demo --data PREPARED --split val --per-mask 4 --out data/synthetic
-  deno task sample --run runs/demo --data PREPARED --per-mask 4 --shard 0/8
-  deno task sample --model unet --data DIR --scheduler ddpm --steps 1000
+  ./run sample --run runs/demo
+  ./run sample --run runs/demo --class 1 --count 16 --cfg 3 --seed 7 --out out/nodules
+  ./run sample --run runs/demo --nodule 20,32,12 --nodule 45,35,8
+  ./run sample --run runs/demo --nodules random:3 --diameter 8-15
+  ./run sample --run runs/demo --scheduler dpm++ --steps 20 --format npy,png16,nifti,dicom
+  ./run sample --run runs/demo --class-from 0 --class-to 1
+  ./run sample --run runs/demo --inpaint P1_slice_3.npy --region 200,260,18
+  ./run sample --run runs/demo --data PREPARED --split val --per-mask 4 --out data/synthetic
+  ./run sample --run runs/demo --data PREPARED --per-mask 4 --shard 0/8
+  ./run sample --model unet --data DIR --scheduler ddpm --steps 1000
 
 Writes grid.png, images.csv, scheduler_config.json, and for each image a slice (HU), its lung mask
 and nodule mask in the layout that training reads. Where only the class says that there is a nodule,

@@ -1,4 +1,4 @@
-/** `deno task samplers`: the same images by DDIM, DPM-Solver++ and DDPM, side by side, timed. */
+/** `./run samplers`: the same images by DDIM, DPM-Solver++ and DDPM, side by side, timed. */
 
 import { Command, InvalidArgumentError } from "commander";
 import { numberIn } from "../lib/cli/command.ts";
@@ -46,8 +46,8 @@ const program = new Command("samplers")
     "after",
     `
 Examples:
-  deno task samplers --run runs/demo
-  deno task samplers --run runs/demo --limit 50     without DDPM's 1000 steps`,
+  ./run samplers --run runs/demo
+  ./run samplers --run runs/demo --limit 50     without DDPM's 1000 steps`,
   );
 
 await main(async () => {

@@ -1,12 +1,14 @@
 /** `deno task test`: every test file in a process of its own, two of them at a time. */
 
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { newCommand, wholeIn } from "../lib/cli/command.ts";
 import { parseArguments, progressLines } from "../lib/cli/main.ts";
 import { EXIT } from "../lib/errors.ts";
 
 const FLAGS = [
   "--quiet",
+  "--cached-only",
+  "--frozen",
   "--no-check", // the task has checked all files at once
   "--allow-read",
   "--allow-write=out/tmp",
@@ -37,7 +39,7 @@ async function run(file: string): Promise<Outcome> {
   const { code, signal, stdout, stderr } = await new Deno.Command("deno", {
     args: ["test", ...FLAGS, file],
     // As `./run` has it, which says why; without, a process may abort after its tests have passed.
-    env: { DENO_WEBGPU_BACKEND: "vulkan,metal,dx12" },
+    env: { DENO_WEBGPU_BACKEND: "vulkan,metal,dx12", TMPDIR: resolve("out/tmp") },
     stdin: "null",
   }).output();
   const decoder = new TextDecoder();
@@ -71,9 +73,9 @@ const program = newCommand(
     "after",
     `
 Examples:
-  deno task test                            all, some ten minutes on two cores
-  deno task test tests/unit                 a folder
-  OP=conv2d deno task test tests/ops/ops_test.ts`,
+  ./run test                            all, some ten minutes on two cores
+  ./run test tests/unit                 a folder
+  OP=conv2d ./run test tests/ops/ops_test.ts`,
   );
 parseArguments(program);
 const folders: string[] = program.processedArgs[0];
@@ -83,6 +85,10 @@ for (const folder of folders) {
   console.error(`error: Cannot test "${folder}": there is no such file or folder`);
   Deno.exit(EXIT.usage);
 }
+const checked = await new Deno.Command("deno", { args: ["task", "--quiet", "check"] }).spawn()
+  .status;
+if (!checked.success) Deno.exit(EXIT.checkFailed);
+await Deno.mkdir("out/tmp", { recursive: true });
 const found = await Promise.all(
   folders.map((path) => path.endsWith(".ts") ? [path] : Array.fromAsync(testFiles(path))),
 );

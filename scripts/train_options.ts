@@ -67,11 +67,11 @@ program.addHelpText(
   "after",
   `
 Examples:
-  deno task train                                  the demo on the phantom, then a picture
-  deno task train --data DIR --epochs 20           on your slices
-  deno task train --preset seed --data DIR         the original setting: 128², 200 epochs
-  deno task train --resume --out runs/demo         go on after a stop
-  deno task train --resolution 64 --steps 300 --learning-rate 5e-4
+  ./run train                                  the demo on the phantom, then a picture
+  ./run train --data DIR --epochs 20           on your slices
+  ./run train --preset seed --data DIR         the original setting: 128², 200 epochs
+  ./run train --resume --out runs/demo         go on after a stop
+  ./run train --resolution 64 --steps 300 --learning-rate 5e-4
 
 Ctrl-C (SIGTERM, SIGHUP) finishes the step, saves a checkpoint and says how to go on.
 Exit code: 0 done, 1 the loss diverged, 2 wrong use or input, 3 no usable GPU; stopped and saved:

@@ -1,4 +1,4 @@
-/** `deno task tune`: finds the fastest kernels for this machine's GPU and remembers them. */
+/** `./run tune`: finds the fastest kernels for this machine's GPU and remembers them. */
 
 import { table } from "../lib/audit/text.ts";
 import { benchConfig, benchStep } from "../lib/bench/steps.ts";
@@ -34,9 +34,9 @@ adapter and driver, in $XDG_CACHE_HOME or ~/.cache under lung-ddpm-webgpu/tune; 
 them. Delete the file to go back to what is shipped.
 
 Examples:
-  deno task tune
-  deno task tune --precision f16
-  deno task tune --preset seed --batch 16 --budget 600`,
+  ./run tune
+  ./run tune --precision f16
+  ./run tune --preset seed --batch 16 --budget 600`,
   );
 
 interface Options {

@@ -29,9 +29,9 @@ const program = new Command("verify")
     "after",
     `
 Examples:
-  deno task verify tests/fixtures/reference/*.safetensors
-  deno task verify --all cases/unet-seed.safetensors
-  deno task verify --fast cases/*                        with the kernels of training
+  ./run verify tests/fixtures/reference/*.safetensors
+  ./run verify --all cases/unet-seed.safetensors
+  ./run verify --fast cases/*                        with the kernels of training
 
 Exit code: 0 all within tolerance, 1 some exceeded, 2 a file cannot be read, 3 no usable GPU.`,
   );

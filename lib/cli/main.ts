@@ -2,6 +2,7 @@
 
 import cliProgress from "cli-progress";
 import { type Command, CommanderError, type Option } from "commander";
+import { TASKS } from "./tasks.ts";
 import { CheckFailedError, EXIT, harmless, InputError, NoGpuError, shown } from "../errors.ts";
 
 /** Options that may be given more than once. */
@@ -80,6 +81,22 @@ export function printNotes(notes: readonly string[]): void {
   for (const note of notes) console.log(`note: ${shown(note)}`);
 }
 
+/** A permission that was not given, as one line: Deno's own advice would be to give it to everybody. */
+export function denied({ message }: Error): string {
+  const [, what, where] = /^Requires (\w+) access to (?:"(.*)"|[^,]*)/s.exec(message) ?? [];
+  if (!where || (what !== "read" && what !== "write")) {
+    return `this task may not do that: ${shown(message.split(", run again", 1)[0])}`;
+  }
+  const { mainModule } = Deno;
+  const script = /(\w+)\.ts$/.exec(mainModule)?.[1] ?? "";
+  const { reads, writes } = TASKS[script.replace("_", ":")] ?? {};
+  const options = (what === "read" ? reads : writes)?.replace(/=\S*|\.\.\./g, "").split(" ");
+  return `Cannot ${what} ${
+    shown(JSON.stringify(where), 200)
+  }: this task may ${what} only what its ` +
+    `options name${options ? ` (${options.join(", ")})` : ""}: name it there`;
+}
+
 /** Runs a script's body and turns errors into one clear line and the exit code of their kind. */
 export async function main(body: () => Promise<void>): Promise<never> {
   guardConsole();
@@ -91,7 +108,7 @@ export async function main(body: () => Promise<void>): Promise<never> {
     await body();
   } catch (error) {
     if (error instanceof InputError || error instanceof Deno.errors.NotCapable) {
-      console.error(`error: ${error.message}`);
+      console.error(`error: ${error instanceof InputError ? error.message : denied(error)}`);
       Deno.exit(EXIT.usage);
     }
     if (error instanceof NoGpuError) {

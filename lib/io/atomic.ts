@@ -8,6 +8,22 @@ const STRAY = /^\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.
 /** Where a file of `folder` is written until it is whole. */
 export const temporaryIn = (folder: string): string => join(folder, `.${crypto.randomUUID()}.tmp`);
 
+/**
+ * Where `path` is written until it is whole: in its folder, or, where this program may write that
+ * file alone, beside it.
+ */
+export function temporaryFor(path: string): string {
+  const { state } = Deno.permissions.querySync({ name: "write", path: dirname(path) });
+  if (state === "granted") return temporaryIn(dirname(path));
+  const beside = `${path}.unfinished.tmp`; // lib/cli/folders.ts gives the permission for it
+  try {
+    Deno.removeSync(beside); // of a killed process
+  } catch {
+    // None there, as nearly always; what else is wrong, opening it will tell.
+  }
+  return beside;
+}
+
 /** Removes what a kill left half-written in `folder`; nothing where there is no such folder. */
 export async function removeStrays(folder: string): Promise<void> {
   const entries = await Array.fromAsync(Deno.readDir(folder)).catch((error) => {
@@ -38,7 +54,7 @@ export async function writeFileAtomic(
 ): Promise<void> {
   const folder = dirname(path);
   await Deno.mkdir(folder, { recursive: true });
-  const temporary = temporaryIn(folder);
+  const temporary = temporaryFor(path);
   try {
     const file = await Deno.open(temporary, { write: true, createNew: true });
     try {

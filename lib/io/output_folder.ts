@@ -5,14 +5,17 @@ import { InputError } from "../errors.ts";
 import { asInputError } from "./read.ts";
 
 /** The real place of a path that need not exist: of its nearest folder that does, and the rest. */
-function realPlace(path: string): string {
+function realPlace(path: string, isFirst = true): string {
   const whole = resolve(path);
   try {
     return Deno.realPathSync(whole);
   } catch (error) {
+    // `./run` names outputs by their real places: where parents may not be looked at, there are no links.
+    const isHidden = error instanceof Deno.errors.NotCapable && !isFirst;
+    if (isHidden) return whole;
     if (!(error instanceof Deno.errors.NotFound)) throw asInputError(error, path);
     const parent = dirname(whole);
-    return parent === whole ? whole : join(realPlace(parent), basename(whole));
+    return parent === whole ? whole : join(realPlace(parent, false), basename(whole));
   }
 }
 

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { dirname, relative } from "node:path";
 import { crc32 } from "node:zlib";
 import { InputError } from "../../errors.ts";
-import { temporaryIn } from "../../io/atomic.ts";
+import { temporaryFor } from "../../io/atomic.ts";
 import { type PrepareOptions, prepareSlice, type SliceRecord } from "../dataset.ts";
 import { walk } from "../../io/walk.ts";
 import type { Size } from "../resize.ts";
@@ -99,7 +99,7 @@ async function writePacked(options: PackOptions, key: string): Promise<void> {
     checksums: [],
   };
   await Deno.mkdir(dirname(path), { recursive: true });
-  const temporary = temporaryIn(dirname(path));
+  const temporary = temporaryFor(path);
   try {
     const file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
     try {

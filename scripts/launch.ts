@@ -1,0 +1,90 @@
+/**
+ * For `./run`: what a command line comes to, as words for sh. The folders that its options name
+ * become the task's permissions. This program imports no package, writes nothing and reaches nothing.
+ *
+ * Arguments: the project, the user's cache folder, the task, its arguments. Exit code: 0, or 2 with
+ * a line that says what is wrong.
+ */
+
+import { join } from "node:path";
+import { grants } from "../lib/cli/folders.ts";
+import { closest } from "../lib/cli/closest.ts";
+import { ESCAPES, TASKS } from "../lib/cli/tasks.ts";
+import { EXIT, InputError, shown } from "../lib/errors.ts";
+
+interface Task {
+  readonly description: string;
+  readonly command: string;
+}
+
+/** Settings of `deno run` that every task is started with: nothing is fetched, nothing is asked. */
+const ALWAYS = ["--quiet", "--no-prompt", "--cached-only", "--frozen"];
+
+function readTasks(root: string): Record<string, Task> {
+  return JSON.parse(Deno.readTextFileSync(join(root, "deno.json"))).tasks;
+}
+
+function list(tasks: Record<string, Task>): string {
+  const lines = Object.entries(tasks).map(([name, { description }]) =>
+    `  ${name.padEnd(12)} ${description}`
+  );
+  return "usage: ./run TASK [ARGUMENTS]     ./run TASK --help says more\n\n" + lines.join("\n");
+}
+
+/** A path in a task's line of deno.json, which is of the project. */
+const absolute = (root: string, list: string) =>
+  list.split(",").map((path) => join(root, path)).join(",");
+
+/** @throws InputError */
+function command(root: string, cache: string, name: string, given: readonly string[]): string[] {
+  const tasks = readTasks(root);
+  const task = tasks[name];
+  if (!task) {
+    const near = closest(name, Object.keys(tasks));
+    throw new InputError(
+      `there is no task "${name}"` + (near ? `: did you mean ${near}?` : "; ./run lists them"),
+    );
+  }
+  const config = ["--config", join(root, "deno.json")];
+  const [program, verb, ...rest] = task.command.split(" ");
+  if (program !== "deno") throw new Error(`task ${name} is no command of Deno`);
+  if (verb !== "run") {
+    // Formatter, linter and type check: Deno itself, on the project's own folders.
+    return given.some((a) => a === "--help" || a === "-h")
+      ? ["--help-of", `${name}: ${task.description} (${task.command})`]
+      : ["--in-root", verb, ...config, ...rest, ...given];
+  }
+  const at = rest.findIndex((word) => word.startsWith("scripts/"));
+  const fixed = rest.slice(at + 1);
+  const scope = ESCAPES.includes(name)
+    ? undefined
+    : grants(TASKS[name] ?? {}, given, { root, cache, caller: Deno.cwd() });
+  const flags = rest.slice(0, at).filter((flag) => !ALWAYS.includes(flag)).flatMap((flag) => {
+    const [, access, list] = /^--allow-(read|write)(?:=(.*))?$/.exec(flag) ?? [];
+    if (!access) return [flag];
+    if (list) return [`--allow-${access}=${absolute(root, list)}`];
+    if (!scope) return [flag];
+    const paths = access === "read" ? scope.reads : scope.writes;
+    return paths.length ? [`--allow-${access}=${paths.join(",")}`] : [];
+  });
+  const script = join(root, rest[at]);
+  const call = ["run", ...ALWAYS, ...config, ...flags, script, ...fixed, ...(scope?.args ?? given)];
+  // Tests are named by their paths in the project.
+  return name === "test" || name === "ok" ? ["--in-root", ...call] : call;
+}
+
+/** For sh: everything between single quotes is taken as it is. */
+const quoted = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`;
+
+try {
+  const [root, cache, name, ...given] = Deno.args;
+  console.log(
+    name === undefined
+      ? list(readTasks(root))
+      : command(root, cache, name, given).map(quoted).join(" "),
+  );
+} catch (error) {
+  if (!(error instanceof InputError)) throw error;
+  console.error(`error: ${shown(error.message)}`);
+  Deno.exit(EXIT.usage);
+}
