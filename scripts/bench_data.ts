@@ -12,7 +12,10 @@ import { folderState, openPacked } from "../lib/data/packed/writer.ts";
 import { BalancedSampler } from "../lib/data/sampler.ts";
 import { InputError } from "../lib/errors.ts";
 
-const program = newCommand("bench:data", "Measures reading of DICOM and of training data.");
+const program = newCommand(
+  "bench",
+  "Measures reading of DICOM (bench:dicom) and of training data (bench:data).",
+);
 
 let job: (() => Promise<void>) | undefined;
 

@@ -2,7 +2,8 @@
 
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { main } from "../lib/cli/main.ts";
+import { newCommand } from "../lib/cli/command.ts";
+import { main, parseArguments } from "../lib/cli/main.ts";
 import { CheckFailedError } from "../lib/errors.ts";
 import { type Gpu, openGpu } from "../lib/gpu/device.ts";
 import { isLibrary, joinedFiles, lintWgsl } from "../lib/lint/wgsl.ts";
@@ -26,7 +27,13 @@ async function compile({ device }: Gpu, code: string): Promise<string | undefine
   return (await device.popErrorScope())?.message.trim();
 }
 
+const program = newCommand(
+  "wgsl:lint",
+  "Checks the form of every kernel and that it compiles. Exit code: 0 all right, 1 problems, 3 no GPU.",
+).addHelpText("after", "\nExample:\n  ./run wgsl:lint");
+
 await main(async () => {
+  parseArguments(program);
   const files = wgslFiles(new URL("kernels/", ROOT));
   const gpu = await openGpu();
   let problems = 0;

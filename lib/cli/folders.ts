@@ -168,6 +168,7 @@ export function grants(
       // A task may not look at parents of its output, so it is told where links among them lead.
       if (real !== path && !exists(path)) changed[index] = changed[index].slice(0, prefix) + real;
       writes.push(...both(path));
+      if (!exists(dirname(path))) writes.push(dirname(real)); // made for a file
     } else {
       reads.push(...data(path).flatMap(both));
       if (option === "--model") reads.push(...aroundModel(path));
@@ -180,16 +181,15 @@ export function grants(
     writes.push(...both(from(usual)));
     if (runs.includes(option)) reads.push(...dataOfRun(from(usual)).flatMap(both));
   }
-  if (task.inRun) {
-    const run = given.find(({ option }) => option === "--run");
-    if (run) writes.push(...both(join(from(run.value), task.inRun)));
+  for (const { option, value } of task.inRun ? given : []) {
+    if (runs.includes(option)) writes.push(...both(join(from(value), task.inRun!)));
   }
   if (task.tunes) writes.push(join(cache, "tune"));
   // A file is written beside its place and renamed (lib/io/atomic.ts).
-  const beginnings = writes.map((path) => `${path}.unfinished.tmp`);
+  writes.push(...writes.map((path) => `${path}.unfinished.tmp`));
   return {
     reads: [...new Set(reads.concat(writes).map(withoutComma))],
-    writes: [...new Set(writes.concat(beginnings))],
+    writes: [...new Set(writes)],
     args: changed,
   };
 }

@@ -15,7 +15,7 @@ export interface TaskPaths {
   readonly runs?: string;
   /** Options that name a file whose neighbours are read, too. */
   readonly beside?: string;
-  /** Written in the folder of `--run`, where `--out` is not given. */
+  /** Written in the folder of the run. */
   readonly inRun?: string;
   /** Stores which kernels are fast in the user's cache folder. */
   readonly tunes?: boolean;
@@ -47,7 +47,7 @@ export const TASKS: Readonly<Record<string, TaskPaths>> = {
   "prepare": { reads: "--dicom --nifti --luna16 --lung-masks", writes: "--out" },
   "phantom": { writes: "--out" },
   "audit": { writes: "--json --html" },
-  "reproduce": { readsArguments: true, runs: "arguments" },
+  "reproduce": { readsArguments: true, runs: "arguments", inRun: "private" },
   "share": { readsArguments: true, writes: "--out" },
   "mutate": {},
   "tune": { tunes: true },

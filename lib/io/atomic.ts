@@ -24,6 +24,16 @@ export function temporaryFor(path: string): string {
   return beside;
 }
 
+/** Makes the folder that `path` is to be in, if need be. */
+export async function makeFolderOf(path: string): Promise<void> {
+  try {
+    await Deno.mkdir(dirname(path), { recursive: true });
+  } catch (error) {
+    // This program may write that file alone: `./run` lets it make folders only where they are missing.
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+  }
+}
+
 /** Removes what a kill left half-written in `folder`; nothing where there is no such folder. */
 export async function removeStrays(folder: string): Promise<void> {
   const entries = await Array.fromAsync(Deno.readDir(folder)).catch((error) => {
@@ -52,8 +62,7 @@ export async function writeFileAtomic(
   path: string,
   data: Uint8Array | string | Iterable<Uint8Array>,
 ): Promise<void> {
-  const folder = dirname(path);
-  await Deno.mkdir(folder, { recursive: true });
+  await makeFolderOf(path);
   const temporary = temporaryFor(path);
   try {
     const file = await Deno.open(temporary, { write: true, createNew: true });

@@ -5,8 +5,17 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
-const RUN = join(REPOSITORY, "run");
 const CONFIG = join(REPOSITORY, "deno.json");
+/** What the wrapper needs of the project. */
+const TREE = [
+  ...["run", "deno.json", "deno.lock", "scripts/launch.ts", "lib/errors.ts"],
+  ...["lib/cli/closest.ts", "lib/cli/folders.ts", "lib/cli/tasks.ts"],
+];
+/** What a stub leaves to the real one: to find out what a command line comes to. */
+const LAUNCH = `case "$*" in
+  *scripts/launch.ts*) exec '${Deno.execPath()}' "$@" ;;
+  "install "*) [ ! -x "$(dirname "$0")/install" ] || exec "$(dirname "$0")/install"; exit ;;
+esac`;
 const STUB_DENO = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
 printf '<%s>' "$0" "$@"`;
 const OLD_DENO = `[ "$1" = --version ] && echo "deno 1.46.0 (stub)"`;
@@ -19,8 +28,9 @@ class Machine {
 
   constructor(stubs: Record<string, string>) {
     for (const folder of [this.home, this.root, join(this.dir, "bin")]) Deno.mkdirSync(folder);
+    for (const path of TREE) this.write(`tree/${path}`, Deno.readTextFileSync(REPOSITORY + path));
     for (const [name, body] of Object.entries({ uname: uname("x86_64"), ...stubs })) {
-      this.write(`bin/${name}`, `#!/bin/sh\n${body}\n`);
+      this.write(`bin/${name}`, `#!/bin/sh\n${name === "deno" ? LAUNCH : ""}\n${body}\n`);
     }
   }
 
@@ -38,7 +48,7 @@ class Machine {
 
   async run(args: string[], env: Record<string, string> = {}) {
     const { code, stdout, stderr } = await new Deno.Command("sh", {
-      args: [RUN, ...args],
+      args: [join(this.dir, "tree/run"), ...args],
       cwd: this.dir,
       clearEnv: true,
       env: {
@@ -82,14 +92,95 @@ done
 mkdir -p "$prefix/node_modules/${packageName}"
 cat >"$prefix/node_modules/${packageName}/deno" <<'END'
 #!/bin/sh
+${LAUNCH}
 ${body}
 END`;
 
-Deno.test("run passes its arguments on to deno task, from any folder", async () => {
-  using machine = new Machine({ deno: STUB_DENO }).withDriver();
-  const { code, out, err } = await machine.run(["train", "--out", "a b", "*"]);
+Deno.test("run starts the task's script itself, in the caller's folder, with all arguments", async () => {
+  using machine = new Machine({ deno: `${STUB_DENO}; pwd` }).withDriver();
+  const { code, out, err } = await machine.run(["train", "--out", "a b", "*", "it's"]);
   assert.equal(code, 0, err);
-  assert.ok(out.endsWith(`/bin/deno><task><--config><${CONFIG}><train><--out><a b><*>`), out);
+  assert.equal(err, "");
+  const [call, folder] = out.split(/(?<=>)(?=\/)/);
+  assert.match(call, /\/bin\/deno><run><--quiet><--no-prompt><--cached-only><--frozen><--config>/);
+  assert.ok(call.endsWith(`/tree/scripts/train.ts><--out><a b><*><it's>`), call);
+  assert.ok(call.includes(`<--allow-write=${machine.dir}/a b,`), call);
+  assert.equal(folder.trim(), Deno.realPathSync(machine.dir));
+});
+
+Deno.test("run installs once, and again only when what is asked for has changed", async () => {
+  using machine = new Machine({ deno: STUB_DENO, install: logged("install") }).withDriver();
+  const stamp = "tree/node_modules/.deno/installed.lock";
+  machine.write("tree/node_modules/.deno/x", "");
+  for (let i = 0; i < 2; i++) assert.equal((await machine.run(["train"])).code, 0);
+  assert.equal(machine.log().length, 1);
+  machine.write("tree/deno.json", Deno.readTextFileSync(CONFIG) + "\n");
+  assert.equal((await machine.run(["train"])).code, 0);
+  assert.equal(machine.log().length, 2);
+  for (const args of [[], ["--help"], ["fmt", "--help"]]) await machine.run(args);
+  assert.equal(machine.log().length, 2);
+  assert.ok(Deno.statSync(join(machine.dir, stamp)).isFile);
+});
+
+Deno.test("run notices an integrity in deno.lock that was changed since the packages came", async () => {
+  using machine = new Machine({ deno: STUB_DENO }).withDriver();
+  machine.write("tree/node_modules/.deno/x", "");
+  assert.equal((await machine.run(["train"])).code, 0);
+  const lock = Deno.readTextFileSync(join(REPOSITORY, "deno.lock"));
+  const damaged = lock.replace(/("commander@[^"]*": \{\s*"integrity": "sha512-)..../, "$1AAAA");
+  assert.notEqual(damaged, lock);
+  machine.write("tree/deno.lock", damaged);
+  const { code, out, err } = await machine.run(["train"]);
+  assert.equal(code, 2);
+  assert.equal(out, "");
+  assert.match(err, /^error: deno\.lock has another integrity for commander@[\d.]+ than when/);
+});
+
+for (
+  const [title, says, expected] of [
+    [
+      "a package that is not what deno.lock says",
+      "error: Failed caching\n    Tarball checksum did not match what was provided by npm registry for a@1.2.\n\n    Expected: x",
+      /^error: A package is not what deno\.lock says: a@1\.2\n/,
+    ],
+    [
+      "a deno.json that asks for other packages than deno.lock",
+      "error: The lockfile is out of date. Run `deno install --frozen=false`\n 1 | - a",
+      /^error: deno\.json asks for other packages than deno\.lock/,
+    ],
+    [
+      "no network before the first install",
+      "Download https://r/a\nerror: error sending request for url (https://r/a)\n\nStack backtrace:\n   0: <unknown>",
+      /^error: Cannot get this program's packages .*\n {2}error: error sending request for url/,
+    ],
+  ] as const
+) {
+  Deno.test(`run says in a few plain lines: ${title}`, async () => {
+    const install = `cat <<'SAID' >&2\n${says}\nSAID\nexit 1`;
+    using machine = new Machine({ deno: STUB_DENO, install }).withDriver();
+    const { code, out, err } = await machine.run(["train"]);
+    assert.equal(code, 2);
+    assert.equal(out, "");
+    assert.match(err, expected);
+    assert.doesNotMatch(err, /backtrace|<unknown>|Download/);
+    assert.ok(err.trim().split("\n").length <= 3, err);
+  });
+}
+
+Deno.test("run refuses a misspelt task with its neighbour's name, and nothing else", async () => {
+  using machine = new Machine({ deno: STUB_DENO });
+  const near = await machine.run(["trian"]);
+  assert.deepEqual([near.code, near.out], [2, ""]);
+  assert.equal(near.err, 'error: there is no task "trian": did you mean train?\n');
+  const far = await machine.run(["xylophone"]);
+  assert.equal(far.err, 'error: there is no task "xylophone"; ./run lists them\n');
+});
+
+Deno.test("run asks for no colours where its output goes to a pipe", async () => {
+  const deno = `[ "$1" = --version ] && { echo "deno 2.9.6 (stub)"; exit; }
+printf '<%s>' "\${NO_COLOR-unset}"`;
+  using machine = new Machine({ deno }).withDriver();
+  assert.equal((await machine.run(["train"])).out, "<1>");
 });
 
 Deno.test("run asks Mesa for vectors of 512 bits where they were measured to be faster", async () => {
@@ -161,7 +252,7 @@ printf '<%s>' "\${LP_NUM_THREADS-unset}"`;
 
 Deno.test("run takes Deno from ~/.deno/bin when that on PATH is too old", async () => {
   using machine = new Machine({ deno: OLD_DENO }).withDriver();
-  machine.write("home/.deno/bin/deno", `#!/bin/sh\n${STUB_DENO}\n`);
+  machine.write("home/.deno/bin/deno", `#!/bin/sh\n${LAUNCH}\n${STUB_DENO}\n`);
   const { out, err } = await machine.run(["train"]);
   assert.ok(out.startsWith(`<${machine.home}/.deno/bin/deno>`), out + err);
 });
@@ -214,7 +305,7 @@ Deno.test("run as root installs Mesa's driver where there is none, quietly", asy
   using machine = new Machine({ deno: STUB_DENO, id: "echo 0", "apt-get": aptGet });
   const { code, out, err } = await machine.run(["train"]);
   assert.equal(code, 0, err);
-  assert.match(out, /<train>$/);
+  assert.match(out, /scripts\/train\.ts>$/);
   assert.doesNotMatch(err, /Reading package lists/);
   const [update, install] = machine.log();
   assert.equal(update, "apt-get update");
@@ -266,7 +357,8 @@ printf '%s %s' "$XDG_RUNTIME_DIR" "$(ls -ld "$XDG_RUNTIME_DIR" | cut -c1-10)"`;
 });
 
 Deno.test("run without arguments lists every task with a line each", async () => {
-  const { code, stdout } = await new Deno.Command("sh", { args: [RUN] }).output();
+  const { code, stdout } = await new Deno.Command("sh", { args: [join(REPOSITORY, "run")] })
+    .output();
   assert.equal(code, 0);
   const lines = new TextDecoder().decode(stdout).split("\n");
   const { tasks } = JSON.parse(Deno.readTextFileSync(CONFIG)) as {

@@ -1,10 +1,10 @@
 /** Writes packed caches, and decides when one must be written anew. */
 
 import { createHash } from "node:crypto";
-import { dirname, relative } from "node:path";
+import { relative } from "node:path";
 import { crc32 } from "node:zlib";
 import { InputError } from "../../errors.ts";
-import { temporaryFor } from "../../io/atomic.ts";
+import { makeFolderOf, temporaryFor } from "../../io/atomic.ts";
 import { type PrepareOptions, prepareSlice, type SliceRecord } from "../dataset.ts";
 import { walk } from "../../io/walk.ts";
 import type { Size } from "../resize.ts";
@@ -98,7 +98,7 @@ async function writePacked(options: PackOptions, key: string): Promise<void> {
     labels: records.map((r) => r.label),
     checksums: [],
   };
-  await Deno.mkdir(dirname(path), { recursive: true });
+  await makeFolderOf(path);
   const temporary = temporaryFor(path);
   try {
     const file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
