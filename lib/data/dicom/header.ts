@@ -125,7 +125,7 @@ export function parseHeader(bytes: Uint8Array, file: string): ParsedDicom {
   }
 }
 
-function headerOf(data: DataSet, file: string): DicomHeader {
+export function headerOf(data: DataSet, file: string): DicomHeader {
   const text = (tag: string): string => {
     const element = data.elements[tag];
     if (!element || element.length === 0) return "";

@@ -1,0 +1,166 @@
+/** DICOM segmentation objects (PS3.3 A.51): BINARY and FRACTIONAL, any segments, empty frames left out. */
+
+import type { DataSet } from "dicom-parser";
+import { LIMITS, volumeExcess } from "../../io/limits.ts";
+import type { Vec3 } from "../geometry.ts";
+import { frameReader } from "./frames.ts";
+import { headerOf } from "./header.ts";
+import { isOn, type MaskGrid, onSlice, type Region, sliceAt } from "./mask_grid.ts";
+import { decimalsOf, itemOf, itemsOf, shortOf, textOf } from "./nested.ts";
+import { decodePixels } from "./pixels.ts";
+import { TRANSFER_SYNTAXES, unreadable } from "./transfer_syntax.ts";
+
+interface Frame {
+  segment: number;
+  /** The image that it was drawn on; "" where not said. */
+  sop: string;
+  position: Vec3;
+  row: Vec3;
+  column: Vec3;
+  spacing: [number, number];
+  /** rows × columns of 0 and 1. */
+  pixels: Uint8Array;
+}
+
+/** @throws Error with the reason. */
+export async function parseSeg(data: DataSet, bytes: Uint8Array): Promise<Region[]> {
+  const header = headerOf(data, "");
+  const { rows, columns, frames: count, pixelData } = header;
+  const excess = volumeExcess([columns, rows], 1);
+  if (excess) throw new Error(excess);
+  if (!(Number.isInteger(count) && count >= 1 && count <= LIMITS.dicomObject.frames)) {
+    throw new Error(`${count} frames, at most ${LIMITS.dicomObject.frames} are accepted`);
+  }
+  if (count * rows * columns > LIMITS.volume.voxels) {
+    throw new Error(`${count} frames of ${columns}×${rows} are more than a volume may have`);
+  }
+  if (!pixelData) throw new Error("no pixel data");
+  const groups = itemsOf(data, "x52009230"), shared = itemOf(data, "x52009229");
+  if (groups.length !== count) {
+    throw new Error(`${groups.length} functional groups for ${count} frames`);
+  }
+  const wide = await samples(data, bytes, header);
+  const area = rows * columns;
+  const frames = groups.map((group, n): Frame => {
+    const either = (tag: string) => itemOf(group, tag) ?? itemOf(shared, tag);
+    const position = decimalsOf(either("x00209113"), "x00200032", 3);
+    const orientation = decimalsOf(either("x00209116"), "x00200037", 6);
+    const spacing = decimalsOf(either("x00289110"), "x00280030", 2);
+    if (!position || !orientation || !spacing) {
+      throw new Error(`frame ${n + 1} has no position, orientation or spacing`);
+    }
+    const segment = shortOf(either("x0062000a"), "x0062000b");
+    const sources = itemsOf(group, "x00089124").flatMap((item) => itemsOf(item, "x00082112"));
+    return {
+      segment,
+      sop: sources.length === 1 ? textOf(sources[0], "x00081155") : "",
+      position: position as Vec3,
+      row: orientation.slice(0, 3) as Vec3,
+      column: orientation.slice(3) as Vec3,
+      spacing: spacing as [number, number],
+      pixels: wide.subarray(n * area, (n + 1) * area),
+    };
+  });
+  const described = itemsOf(data, "x00620002");
+  const regions = described.map((item): Region => {
+    const number = shortOf(item, "x00620004");
+    return {
+      name: textOf(item, "x00620005"),
+      kinds: ["x0062000f", "x00620003"].map((tag) => textOf(itemOf(item, tag), "x00080104")),
+      draw(grid, mask) {
+        for (const frame of frames) {
+          if (frame.segment === number) drawFrame(frame, rows, columns, grid, mask);
+        }
+      },
+    };
+  });
+  const numbers = new Set(described.map((item) => shortOf(item, "x00620004")));
+  const stray = frames.find(({ segment }) => !numbers.has(segment));
+  if (stray) throw new Error(`a frame of segment ${stray.segment}, which is not described`);
+  return regions;
+}
+
+/** All frames' pixels as 0 and 1. */
+async function samples(
+  data: DataSet,
+  bytes: Uint8Array,
+  header: ReturnType<typeof headerOf>,
+): Promise<Uint8Array> {
+  const { rows, columns, frames, bitsAllocated } = header, area = rows * columns;
+  const pixelData = header.pixelData!, type = textOf(data, "x00620001").toUpperCase();
+  const out = new Uint8Array(frames * area);
+  const why = unreadable(header.transferSyntax);
+  if (why) throw new Error(why);
+  const isRaw = TRANSFER_SYNTAXES[header.transferSyntax].coding === "raw";
+  if (type === "BINARY" && bitsAllocated === 1) {
+    if (!isRaw) throw new Error("compressed bits: only uncompressed BINARY segments are read");
+    // One bit after the other, the lowest first, across frames (PS3.5 section 8.2, annex D).
+    const need = Math.ceil(out.length / 8);
+    const have = Math.min(pixelData.length, bytes.length - pixelData.offset);
+    if (have < need) throw new Error(`truncated: ${have} of ${need} bytes of pixels`);
+    for (let i = 0; i < out.length; i++) {
+      out[i] = bytes[pixelData.offset + (i >> 3)] >> (i & 7) & 1;
+    }
+    return out;
+  }
+  if (type !== "FRACTIONAL" && type !== "BINARY") {
+    throw new Error(`SegmentationType ${type || "(none)"}: only BINARY and FRACTIONAL are read`);
+  }
+  if (bitsAllocated !== 8) throw new Error(`BitsAllocated ${bitsAllocated} of a ${type} segment`);
+  const most = type === "BINARY" ? 1 : shortOf(data, "x0062000e");
+  if (!(most >= 1 && most <= 255)) throw new Error(`MaximumFractionalValue is ${most}`);
+  const read = frameReader({ header, bytes });
+  for (let frame = 0; frame < frames; frame++) {
+    const values = await decodePixels(read(frame));
+    // At least half of the voxel, or of the certainty.
+    for (let i = 0; i < area; i++) out[frame * area + i] = 2 * values[i] >= most ? 1 : 0;
+  }
+  return out;
+}
+
+/** @throws Error where the frame's pixels are not the grid's: turned by other than a quarter, or scaled. */
+function drawFrame(
+  frame: Frame,
+  rows: number,
+  columns: number,
+  grid: MaskGrid,
+  mask: Uint8Array,
+) {
+  const slice = sliceAt(grid, frame.position, frame.sop);
+  const isEmpty = frame.pixels.every((v) => v === 0);
+  if (slice === null) {
+    if (isEmpty) return;
+    throw new Error(
+      `a frame at (${frame.position.join(", ")}) mm lies on no slice of the series`,
+    );
+  }
+  const point = (x: number, y: number) =>
+    frame.position.map((v, i) =>
+      v + x * frame.spacing[1] * frame.row[i] + y * frame.spacing[0] * frame.column[i]
+    ) as Vec3;
+  const start = onSlice(grid, slice, frame.position);
+  const ends = [point(columns - 1, 0), point(0, rows - 1)].map((p) => onSlice(grid, slice, p));
+  const steps = ends.map((end, n) => {
+    const length = Math.max((n === 0 ? columns : rows) - 1, 1);
+    return end.map((v, i) => Math.round((v - start[i]) / length));
+  });
+  const [along, down] = steps, from = start.map(Math.round);
+  const lattice = ends.every((end, n) => {
+    const length = (n === 0 ? columns : rows) - 1;
+    return end.every((v, i) => Math.abs(from[i] + steps[n][i] * length - v) <= 0.5 + 1e-3);
+  }) && Math.abs(along[0] * down[1] - along[1] * down[0]) === 1;
+  const far = [point(columns - 1, 0), point(0, rows - 1)].some((p) => !isOn(grid, slice, p));
+  if (!lattice || far) {
+    throw new Error("its pixels are not those of the image: another size or direction");
+  }
+  for (let y = 0, i = 0; y < rows; y++) {
+    for (let x = 0; x < columns; x++, i++) {
+      if (!frame.pixels[i]) continue;
+      const tx = from[0] + x * along[0] + y * down[0], ty = from[1] + x * along[1] + y * down[1];
+      if (tx < 0 || ty < 0 || tx >= grid.columns || ty >= grid.rows) {
+        throw new Error("it reaches beyond the image");
+      }
+      mask[(slice * grid.rows + ty) * grid.columns + tx] = 1;
+    }
+  }
+}
