@@ -15,6 +15,7 @@ import { main, parseArguments } from "../lib/cli/main.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
+import { mutateTypeScript } from "./mutate_typescript.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const RESULTS = join(ROOT, "out/mutations");
@@ -23,9 +24,15 @@ const PAGE = join(ROOT, "docs/mutations.md");
 const program = newCommand(
   "mutate",
   "Alters the kernels one place at a time (a sign, an operator, an index, a constant, a comparison, " +
-    "a statement) and runs the cases of the ops: each such bug must be found.",
+    "a statement) and runs the cases of the ops: each such bug must be found. With --ts the same of " +
+    "the TypeScript, by the tests that import what was altered.",
 )
-  .argument("[words...]", "only kernels whose path contains one of these")
+  .argument("[words...]", "only kernels whose path contains one of these; with --ts: begins with")
+  .option("--ts", "the TypeScript of lib and scripts instead of the kernels")
+  .option("--sample <n>", "with --ts: so many mutants, drawn from all there are", wholeIn(1, 60000))
+  .option("--seed <n>", "with --ts: which ones --sample draws", wholeIn(0, 2 ** 31), 0)
+  .option("--quick", "with --ts: only tests that start no process and use no GPU")
+  .option("--jobs <n>", "with --ts: test files at once", wholeIn(1, 64), 1)
   .option("--count <n>", "mutants a kernel", wholeIn(1, 1000), 8)
   .option("--changed", "only kernels that changed since they were run, or never were")
   .option("--report", "run nothing, write docs/mutations.md from the results there are")
@@ -36,11 +43,15 @@ Examples:
   ./run mutate conv2d/direct_3x3      one kernel
   ./run mutate --changed              what changed; goes on after a stop
   ./run mutate --report
+  ./run mutate --ts lib/metrics --sample 100 --quick
 
 Results are kept in out/mutations, and in docs/mutations.md once reported. They count as long as the
 kernel, its plans on this adapter, its cases and tolerances stay what they were.
 docs/mutations_equivalent.json argues why a survivor computes the same. Exit code: 0 all found, 1 a
-survivor without such a reason, or a report with kernels that have no result, 3 no usable GPU.`,
+survivor without such a reason, or a report with kernels that have no result, 3 no usable GPU.
+
+--ts works in a copy, out/mutate; --report then writes docs/mutations_typescript.json. Exit code 1:
+under 90% of the mutants were caught, those argued in docs/mutations_typescript_equivalent.json aside.`,
   );
 
 function kernelFiles(folder: string): string[] {
@@ -68,6 +79,12 @@ async function knownRun(
 
 await main(async () => {
   parseArguments(program);
+  const { ts, sample, seed, quick, jobs } = program.opts();
+  if (ts) {
+    const { changed, report } = program.opts();
+    await mutateTypeScript({ paths: program.args, sample, seed, quick, jobs, changed, report });
+    return;
+  }
   const { count, changed, report } = program.opts();
   // The benchmark's probes are in no step and no op.
   const all = kernelFiles(join(ROOT, "kernels")).filter((f) => !f.startsWith("kernels/bench/"));
