@@ -25,9 +25,8 @@ export interface Summary {
   readonly missed: readonly Outcome[];
 }
 
-/** `lib/data/lidc/xml.ts` → `lib/data`; `scripts/sample.ts` → `scripts`. */
-const folderOf = (path: string) =>
-  path.split("/").slice(0, path.startsWith("lib/") ? 2 : 1).join("/");
+/** `lib/data/lidc/xml.ts` → `lib/data`; `lib/errors.ts` → `lib`; `scripts/sample.ts` → `scripts`. */
+const folderOf = (path: string) => path.split("/").slice(0, -1).slice(0, 2).join("/");
 
 const nothing = (): Counts => ({ mutants: 0, caught: 0, equivalent: 0, missed: 0 });
 

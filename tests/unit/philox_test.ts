@@ -82,3 +82,51 @@ Deno.test("a restored stream continues exactly, through JSON", () => {
   );
   assert.throws(() => new PhiloxStream(0.5), InputError);
 });
+
+Deno.test("a stream restored after any number of words, none too, goes on with the next", () => {
+  for (let drawn = 0; drawn < 9; drawn++) {
+    const random = new PhiloxStream(4, 2), copy = new PhiloxStream(4, 2);
+    for (let i = 0; i < drawn; i++) random.nextUint32();
+    copy.restore(random.state());
+    assert.equal(copy.nextUint32(), random.nextUint32(), `after ${drawn}`);
+  }
+  const { seed, stream } = new PhiloxStream(4, 2).state();
+  for (const [drawn, spare] of [[-1, null], [NaN, null], [2, NaN], [2 ** 53, null]] as const) {
+    assert.throws(
+      () => new PhiloxStream(4, 2).restore({ seed, stream, drawn, spare }),
+      InputError,
+    );
+  }
+});
+
+Deno.test("integers: words of an incomplete last cycle are drawn again; all 2^32 may be asked for", () => {
+  const [, second, third] = words(KNOWN[0][2]);
+  const after = (count: number) => {
+    const random = new PhiloxStream(0);
+    for (let i = 0; i < count; i++) random.nextUint32();
+    return random;
+  };
+  // Above 2^31 there is one whole cycle: a word that is n itself begins the next.
+  assert.equal(after(1).int(second), third);
+  assert.equal(after(1).int(second + 1), second);
+  assert.equal(after(1).int(2 ** 32), second);
+  for (const n of [2 ** 32 + 1, 0, -1, 1.5, NaN]) assert.throws(() => after(0).int(n), /in \[1, 2/);
+});
+
+Deno.test("a shuffle gives each order of three items as often", () => {
+  const random = new PhiloxStream(8), counts = new Map<string, number>();
+  for (let i = 0; i < 6000; i++) {
+    const order = random.shuffle([0, 1, 2]).join("");
+    counts.set(order, (counts.get(order) ?? 0) + 1);
+  }
+  assert.equal(counts.size, 6);
+  // Binomial of 6000 and 1/6: a deviation of 29, five of them.
+  for (const [order, count] of counts) {
+    assert.ok(Math.abs(count - 1000) < 145, `${order}: ${count}`);
+  }
+});
+
+Deno.test("a range is from low to high", () => {
+  const random = new PhiloxStream(8), plain = new PhiloxStream(8);
+  for (let i = 0; i < 20; i++) assert.equal(random.range(-3, 5), -3 + 8 * plain.uniform());
+});
