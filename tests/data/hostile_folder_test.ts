@@ -24,12 +24,15 @@ Deno.test("prepare: one XML of many notes and a folder of bombs: a manifest of a
   const [xml] = [...walk(input)].filter((path) =>
     path.endsWith(".xml") && !/\/(uid|el)/.test(path)
   );
-  const id = "n".repeat(200), roi = "<roi><imageSOP_UID>1.2.3</imageSOP_UID></roi>".repeat(10);
-  const mark =
-    `<unblindedReadNodule><noduleID>${id}</noduleID><characteristics><subtlety>9</subtlety>` +
-    `</characteristics>${roi}</unblindedReadNodule>`;
+  const roi = "<roi><imageSOP_UID>1.2.3</imageSOP_UID></roi>".repeat(10);
+  const marks = Array.from(
+    { length: 900 },
+    (_, i) =>
+      `<unblindedReadNodule><noduleID>${i}${"n".repeat(200)}</noduleID><characteristics>` +
+      `<subtlety>9</subtlety></characteristics>${roi}</unblindedReadNodule>`,
+  );
   const text = Deno.readTextFileSync(xml);
-  Deno.writeTextFileSync(xml, text.replace("<unblindedReadNodule>", `${mark.repeat(900)}$&`));
+  Deno.writeTextFileSync(xml, text.replace("<unblindedReadNodule>", `${marks.join("")}$&`));
 
   const started = performance.now(), before = Deno.memoryUsage().rss;
   const result = await prepare({
@@ -60,5 +63,4 @@ Deno.test("prepare: one XML of many notes and a folder of bombs: a manifest of a
     // deno-lint-ignore no-control-regex
     assert.doesNotMatch(line, /[\0-\x1f\x7f-\x9f\u2028-\u202e]/);
   }
-  assert.match(result.failures.map(({ reason }) => reason).join(), /1073741824 voxels/);
 });

@@ -95,6 +95,12 @@ export const XML: readonly Crafted[] = [
     content: () => [
       message(`<nonNodule><locus><xCoord>${HOSTILE_TEXT}</xCoord></locus></nonNodule>`),
     ],
+    mayBeRead: true, // with a note
+  },
+  {
+    name: "an element that a terminal obeys",
+    file: "escape_tag.xml",
+    content: () => [message(`<a${HOSTILE_TEXT}></b>`)],
   },
   {
     name: "20,000 bad ratings",
