@@ -46,7 +46,7 @@ Deno.test("prepare: one XML of many notes and a folder of bombs: a manifest of a
     jobs: 1,
     contactSheet: 0,
   });
-  assert.ok(performance.now() - started < 20_000);
+  assert.ok(performance.now() - started < 60_000);
   assert.ok(Deno.memoryUsage().rss - before < 2 ** 30);
   assert.ok(result.totals.written > 0, "the phantom's slices are there");
   const manifest = Deno.readTextFileSync(`${out}/manifest.json`);
