@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { Option } from "commander";
 import { newCommand, numberIn, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, printNotes, type Progress, progressBar } from "../lib/cli/main.ts";
+import { parseNames } from "../lib/data/prepare/region_names.ts";
 import { prepare } from "../lib/data/prepare/prepare.ts";
 import { parseLabels } from "../lib/data/prepare/labels.ts";
 import { summaryTable } from "../lib/data/prepare/summary.ts";
@@ -18,7 +19,7 @@ const program = newCommand(
 )
   .option(
     "--dicom <dir>",
-    "DICOM files in any folder layout, with LIDC XML and metadata.csv if any",
+    "DICOM files in any folder layout, with LIDC XML, SEG, RTSTRUCT and metadata.csv if any",
   )
   .option(
     "--nifti <dir>",
@@ -71,6 +72,13 @@ const program = newCommand(
     'labels of --lung-masks that are lung: "N,M", "all", totalsegmentator, covid-19-ct-seg',
     (text: string) => parseLabels(text, "--lung-label"),
   )
+  .option(
+    "--nodule-roi <names>",
+    'SEG or RTSTRUCT regions that are nodules: "GTV-1,Nodule 2" (default: names that are known)',
+    parseNames,
+  )
+  .option("--lung-roi <names>", "those that are lungs", parseNames)
+  .option("--derived", "take DERIVED and SECONDARY axial CT with full geometry too")
   .option("--mask-by-index", "take mask files' voxels in order, whatever their affine says")
   .option("--any-values", "take values that are no Hounsfield units as they are")
   .option("--seed <n>", "of the split by patient", wholeIn(0, 2 ** 32 - 1), 0)
@@ -127,6 +135,9 @@ await main(async () => {
       maskByIndex: o.maskByIndex ?? false,
       noduleLabels: o.noduleLabel ?? null,
       lungLabels: o.lungLabel ?? null,
+      noduleRois: o.noduleRoi ?? null,
+      lungRois: o.lungRoi ?? null,
+      derived: o.derived ?? false,
     },
     seed: o.seed,
     val: o.val,

@@ -11,7 +11,7 @@ import { loadSeries } from "../../lib/data/dicom/series.ts";
 import { InputError } from "../../lib/errors.ts";
 import { parseNpy } from "../../lib/io/npy.ts";
 import { ctBytes, folderOf, type SliceOptions } from "./ct_maker.ts";
-import { FIXTURES, realCtTest } from "./shared_ct.ts";
+import { FIXTURES, realCtTest, sharedCase } from "./shared_ct.ts";
 
 const reasonFor = (changes: SliceOptions["changes"]) =>
   rejection(parseHeader(ctBytes({ changes }), "x.dcm").header);
@@ -47,7 +47,7 @@ Deno.test("8-bit baseline JPEG (.50) decodes as pylibjpeg does", async () => {
 Deno.test("12-bit JPEG (.51) is refused by name, naming the file", async () => {
   const path = `${FIXTURES}/dicom/twelve_bit.jpeg_extended.51.dcm`;
   const dicom = readWhole(path);
-  assert.match(rejection(dicom.header)!, /1\.2\.840\.10008\.1\.2\.4\.51.*12 bit/);
+  assert.match(rejection(dicom.header)!, /1\.2\.840\.10008\.1\.2\.4\.51.*12 bit.*dcmdjpeg/);
   await assert.rejects(
     decodePixels(dicom),
     (error: Error) =>
@@ -78,7 +78,9 @@ realCtTest("nema_ct1 .70: the last pixel is −2000, not 0", async (ct) => {
 realCtTest(
   "padding of −3024 HU is clamped at −1024 although the tag names another value",
   async (ct) => {
-    const volume = await loadSeries([`${ct}/dicom/nema_ct1/CT1_J2KR.90.dcm`]);
+    const volume = await loadSeries([`${ct}/dicom/nema_ct1/CT1_J2KR.90.dcm`], {
+      derived: true,
+    });
     assert.equal(volume.hu[0], -1024);
     assert.equal(volume.hu.reduce((low, hu) => Math.min(low, hu), 0), -1024);
   },
@@ -207,10 +209,46 @@ Deno.test("localizers, derived, secondary and reformatted images are rejected", 
   assert.equal(reasonFor([[0x00200037, coronal]]), "not axial");
 });
 
-Deno.test("DERIVED by compression alone is still the scanner's slice", () => {
-  const path = `${FIXTURES}/dicom/signed.jpegls.80.dcm`;
-  const { header } = readWhole(path);
-  assert.equal(rejection({ ...header, imageType: ["DERIVED", "PRIMARY", "AXIAL"] }), null);
+Deno.test("DERIVED and SECONDARY: taken with --derived, whether compressed or not; projections never", () => {
+  for (const name of ["signed.jpegls.80", "signed.explicit"]) {
+    const { header } = readWhole(`${FIXTURES}/dicom/${name}.dcm`);
+    for (const type of [["DERIVED", "PRIMARY", "AXIAL"], ["ORIGINAL", "SECONDARY", "AXIAL"]]) {
+      const slice = { ...header, imageType: type };
+      assert.match(rejection(slice)!, /: --derived takes it$/, name);
+      assert.equal(rejection(slice, true), null, name);
+      assert.match(rejection({ ...slice, pixelSpacing: null }, true)!, /PixelSpacing/);
+    }
+    const mip = { ...header, imageType: ["DERIVED", "SECONDARY", "AXIAL", "MIP"] };
+    assert.match(rejection(mip, true)!, /a projection/);
+  }
+});
+
+Deno.test("JPEG XL and unknown transfer syntaxes are refused by name, with what to do", () => {
+  const { header } = readWhole(`${FIXTURES}/dicom/signed.explicit.dcm`);
+  const why = (uid: string) => rejection({ ...header, transferSyntax: uid })!;
+  assert.match(why("1.2.840.10008.1.2.4.110"), /JPEG XL lossless.*not supported: decompress it/);
+  assert.match(why("1.2.840.10008.1.2.4.112"), /JPEG XL/);
+  assert.match(why("1.2.840.10008.1.2.4.51"), /12 bit.*dcmdjpeg/);
+});
+
+sharedCase(
+  "cases/data/htj2k: a codestream that is none is refused by file and reason",
+  "htj2k",
+  (input) => {
+    const path = `${input}/000.dcm`;
+    return assert.rejects(
+      async () => await decodePixels(readWhole(path)),
+      (error: Error) => error instanceof InputError && error.message.includes("000.dcm"),
+    );
+  },
+);
+
+sharedCase("cases/data/secondary_ct: taken with --derived", "secondary_ct", async (input) => {
+  const files = scanFolder(input).series;
+  assert.equal(files.length, 0);
+  const [series] = scanFolder(input, undefined, true).series;
+  const volume = await loadSeries(series.files, { derived: true });
+  assert.equal(volume.slices.length, 24);
 });
 
 Deno.test("missing geometry is a reason to reject", () => {

@@ -2,7 +2,7 @@
 
 import { cross, MIN_AXIAL_COSINE } from "../geometry.ts";
 import type { DicomHeader } from "./header.ts";
-import { TRANSFER_SYNTAXES, unreadable } from "./transfer_syntax.ts";
+import { unreadable } from "./transfer_syntax.ts";
 
 const CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2";
 const NAMED: Record<string, string> = {
@@ -18,8 +18,11 @@ const NAMED: Record<string, string> = {
 const MAX_SIDE = 4096;
 const MIN_SIDE = 16;
 
-/** Why this file is no axial CT slice that can be read, or null where it is one. */
-export function rejection(h: DicomHeader): string | null {
+/**
+ * Why this file is no axial CT slice that can be read, or null where it is one.
+ * @param derived take DERIVED and SECONDARY images too.
+ */
+export function rejection(h: DicomHeader, derived = false): string | null {
   if (h.sopClass !== CT_IMAGE) {
     const what = NAMED[h.sopClass] ?? `SOP class ${h.sopClass || "(none)"}`;
     return `${what}${h.modality ? `, modality ${h.modality}` : ""}, not a CT image`;
@@ -27,8 +30,10 @@ export function rejection(h: DicomHeader): string | null {
   // Some real CT files have no Modality tag; their SOP class says what they are.
   if (h.modality !== "" && h.modality !== "CT") return `modality ${h.modality}, not CT`;
   if (h.imageType.some((part) => part.includes("LOCALIZER"))) return "a localizer";
-  const derived = derivation(h);
-  if (derived) return derived;
+  const syntax = unreadable(h.transferSyntax);
+  if (syntax) return syntax;
+  const origin = derivation(h, derived);
+  if (origin) return origin;
   if (h.frames !== 1) return `${h.frames} frames, not one slice`;
   if (h.samplesPerPixel !== 1) return `${h.samplesPerPixel} samples per pixel, not 1`;
   if (h.photometric !== "" && h.photometric !== "MONOCHROME2") {
@@ -61,16 +66,22 @@ export function rejection(h: DicomHeader): string | null {
   const length = Math.hypot(...normal);
   if (Math.abs(length - 1) > 0.05) return "ImageOrientationPatient is not two unit vectors at 90°";
   if (Math.abs(normal[2]) < MIN_AXIAL_COSINE) return "not axial";
-  if (!h.pixelData) return "no pixel data";
-  return unreadable(h.transferSyntax);
+  return h.pixelData ? null : "no pixel data";
 }
 
-function derivation(h: DicomHeader): string | null {
-  const [pixels, patient, flavour] = h.imageType;
-  if (patient === "SECONDARY") return `a secondary image (${h.imageType.join("\\")})`;
-  if (pixels !== "DERIVED") return null;
-  // Compressors that follow PS3.3 C.7.6.1.1.2 set DERIVED\PRIMARY\AXIAL: still the scanner's slice.
-  const syntax = TRANSFER_SYNTAXES[h.transferSyntax];
-  const compressed = syntax !== undefined && syntax.coding !== "raw";
-  return compressed && flavour === "AXIAL" ? null : `a derived image (${h.imageType.join("\\")})`;
+/** Values of ImageType that say what a slice was computed as: no attenuation of one slice. */
+const PROJECTIONS =
+  /^(MIP|MINIP|MAX_IP|MIN_IP|MEAN_IP|AVERAGE|PROJECTION IMAGE|SSD|VRT|RENDERING)$/;
+
+/**
+ * ImageType may say that this is not what the scanner reconstructed (PS3.3 C.7.6.1.1.2). It may also
+ * mean no more than that a compressor or an archive passed it on: that is for the user to say.
+ */
+function derivation(h: DicomHeader, derived: boolean): string | null {
+  const [pixels, patient] = h.imageType, type = h.imageType.join("\\");
+  if (patient !== "SECONDARY" && pixels !== "DERIVED") return null;
+  if (h.imageType.some((part) => PROJECTIONS.test(part))) return `a projection (${type})`;
+  if (derived) return null;
+  const what = patient === "SECONDARY" ? "secondary" : "derived";
+  return `a ${what} image (${type}): --derived takes it`;
 }

@@ -1,7 +1,7 @@
 /** Masks that DICOM keeps in objects of their own (SEG, RTSTRUCT), laid upon a CT volume. */
 
 import { InputError } from "../../errors.ts";
-import { asInputError } from "../../io/read.ts";
+import { readFileBounded } from "../../io/read.ts";
 import { LIMITS } from "../../io/limits.ts";
 import { parseDicomBounded } from "./bounded.ts";
 import type { Region } from "./mask_grid.ts";
@@ -11,6 +11,10 @@ import { parseStructureSet } from "./structure_set.ts";
 
 export const SEG = "1.2.840.10008.5.1.4.1.1.66.4";
 export const RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3";
+
+export function isMaskObject(sopClass: string): boolean {
+  return sopClass === SEG || sopClass === RTSTRUCT;
+}
 
 export interface MaskObject {
   file: string;
@@ -22,14 +26,27 @@ export interface MaskObject {
 
 /** @throws InputError naming the file and the reason. */
 export async function readMaskObject(path: string): Promise<MaskObject> {
+  return await parseMaskObject(await readFileBounded(path, LIMITS.dicom.file), path);
+}
+
+/** Of which series' images, or at least of which study, an object is. */
+export interface References {
+  series: string[];
+  studyUid: string;
+}
+
+/** @throws InputError naming the file and the reason. */
+export async function readReferences(path: string): Promise<References> {
+  const bytes = await readFileBounded(path, LIMITS.dicom.file);
   try {
-    const { size } = Deno.statSync(path), most = LIMITS.dicom.file;
-    if (size > most) {
-      throw new InputError(`Cannot read "${path}": ${size} bytes, at most ${most} are accepted`);
-    }
-    return await parseMaskObject(Deno.readFileSync(path), path);
+    const { data } = parseDicomBounded(bytes, {
+      untilTag: "x7fe00010",
+      elements: LIMITS.dicomObject.elements,
+    });
+    return { series: seriesOf(data), studyUid: textOf(data, "x0020000d") };
   } catch (error) {
-    throw asInputError(error, path);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new InputError(`Cannot read "${path}": ${reason}`);
   }
 }
 
@@ -40,7 +57,7 @@ export async function parseMaskObject(bytes: Uint8Array, name: string): Promise<
       elements: LIMITS.dicomObject.elements,
     });
     const sopClass = textOf(data, "x00080016");
-    if (sopClass !== SEG && sopClass !== RTSTRUCT) throw new Error(`SOP class ${sopClass}`);
+    if (!isMaskObject(sopClass)) throw new Error(`SOP class ${sopClass}`);
     const regions = sopClass === SEG ? await parseSeg(data, whole) : parseStructureSet(data);
     return {
       file: name,

@@ -4,6 +4,7 @@ import { InputError } from "../../errors.ts";
 import { walk } from "../../io/walk.ts";
 import { rejection } from "./accept.ts";
 import type { DicomHeader } from "./header.ts";
+import { isMaskObject } from "./mask_object.ts";
 import { readHeader } from "./read_header.ts";
 import type { Rejected } from "./series.ts";
 import { type Placed, placedOf, splitVolumes } from "./split.ts";
@@ -25,6 +26,8 @@ export interface Found {
   /** DICOM files that are no axial CT slices, with the reason. */
   rejected: Rejected[];
   xmlFiles: string[];
+  /** SEG and RTSTRUCT. */
+  objects: string[];
   /** Files named metadata.csv. */
   csvFiles: string[];
   /** Files that are none of the above. */
@@ -35,14 +38,20 @@ export interface Found {
 
 /**
  * @param onFile called for each file seen, with the count so far.
+ * @param derived take DERIVED and SECONDARY slices too.
  * @throws InputError if `root` cannot be read or is no folder.
  */
-export function scanFolder(root: string, onFile?: (count: number) => void): Found {
+export function scanFolder(
+  root: string,
+  onFile?: (count: number) => void,
+  derived = false,
+): Found {
   const series = new Map<string, (Placed & { studyUid: string })[]>();
   const found: Found = {
     series: [],
     rejected: [],
     xmlFiles: [],
+    objects: [],
     csvFiles: [],
     others: [],
     notes: [],
@@ -79,7 +88,11 @@ export function scanFolder(root: string, onFile?: (count: number) => void): Foun
       found.rejected.push({ file: path, reason: error.message });
       continue;
     }
-    const reason = rejection(header);
+    if (isMaskObject(header.sopClass)) {
+      found.objects.push(path);
+      continue;
+    }
+    const reason = rejection(header, derived);
     if (reason) {
       found.rejected.push({ file: path, reason });
       continue;

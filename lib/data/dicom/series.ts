@@ -61,8 +61,11 @@ const MOST_LOST = 0.1;
  * Reads the series that `files` belong to. Only one file's bytes and the volume are held at a time.
  * @throws InputError where no slice is left; its message says why the files were rejected.
  */
-export async function loadSeries(files: readonly string[]): Promise<CtVolume> {
-  const plan = planSeries(files);
+export async function loadSeries(
+  files: readonly string[],
+  options: ReadOptions = {},
+): Promise<CtVolume> {
+  const plan = planSeries(files, options);
   const { first, chosen, rejected, notes } = plan;
   const { rows, columns } = first;
   const area = rows * columns;
@@ -127,6 +130,11 @@ function nothingLeft(rejected: Rejected[]): InputError {
   );
 }
 
+export interface ReadOptions {
+  /** Take DERIVED and SECONDARY slices too. */
+  derived?: boolean;
+}
+
 interface SeriesPlan {
   first: DicomHeader;
   chosen: CtSlice[];
@@ -138,7 +146,7 @@ interface SeriesPlan {
 }
 
 /** Which files make the volume, in order, by their headers alone. @throws InputError if none. */
-export function planSeries(files: readonly string[]): SeriesPlan {
+export function planSeries(files: readonly string[], { derived }: ReadOptions = {}): SeriesPlan {
   const rejected: Rejected[] = [], notes: string[] = [];
   const groups = new Map<string, DicomHeader[]>();
   for (const file of [...files].sort()) {
@@ -152,7 +160,7 @@ export function planSeries(files: readonly string[]): SeriesPlan {
       rejected.push({ file, reason: error.message });
       continue;
     }
-    const reason = rejection(header);
+    const reason = rejection(header, derived);
     if (reason) {
       rejected.push({ file, reason });
       continue;

@@ -6,6 +6,7 @@ import { InputError } from "../../errors.ts";
 import { LIMITS } from "../../io/limits.ts";
 import { readFileBounded } from "../../io/read.ts";
 import { type Found, type FoundSeries, scanFolder } from "../dicom/scan.ts";
+import { readReferences } from "../dicom/mask_object.ts";
 import type { Rejected } from "../dicom/series.ts";
 import { type MetadataRow, parseMetadata } from "../lidc/metadata.ts";
 import { MAX_XML_BYTES, parseLidcXml, seriesUidIn } from "../lidc/xml.ts";
@@ -37,10 +38,11 @@ export interface PlanOptions {
 
 /** @throws InputError if the folder cannot be read or holds no CT series. */
 export async function planDicom(options: PlanOptions): Promise<Plan> {
-  const found = scanFolder(options.dicom, options.onFile);
+  const found = scanFolder(options.dicom, options.onFile, options.settings.derived);
   const { rejected } = found;
   const notes = [...found.notes];
   const readings = await indexAnnotations(found, notes);
+  const objects = await indexObjects(found, notes);
   const metadata = await readMetadata(found, notes);
   const masks = options.lungMasks ? findLungMasks(options.lungMasks) : null;
   if (found.series.length === 0) {
@@ -73,6 +75,7 @@ export async function planDicom(options: PlanOptions): Promise<Plan> {
       patient,
       scan,
       annotations,
+      objects: objects.get(series) ?? [],
       unreadable,
       lungMasks: masks
         ? masksFor(masks, series, named.filter((n) => n.patient === patient), shared.length)
@@ -156,6 +159,28 @@ async function indexAnnotations(found: Found, notes: string[]): Promise<Readings
   return new Readings(files);
 }
 
+/** SEG and RTSTRUCT by the series that they name, else by the only series of their study. */
+async function indexObjects(found: Found, notes: string[]): Promise<Map<FoundSeries, string[]>> {
+  const bySeries = new Map<FoundSeries, string[]>();
+  for (const path of found.objects) {
+    try {
+      const { series, studyUid } = await readReferences(path);
+      const named = found.series.filter((s) => series.includes(s.seriesUid));
+      const study = found.series.filter((s) => s.studyUid === studyUid);
+      const own = named.length > 0 ? named : series.length === 0 && study.length === 1 ? study : [];
+      for (const s of own) bySeries.set(s, [...bySeries.get(s) ?? [], path]);
+      if (own.length === 0) {
+        notes.push(`"${path}" is of series ${series[0] ?? "(none)"}, which was not found`);
+      }
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      found.rejected.push({ file: path, reason: error.message });
+      notes.push(error.message);
+    }
+  }
+  return bySeries;
+}
+
 async function readMetadata(found: Found, notes: string[]): Promise<Map<string, MetadataRow>> {
   const all = new Map<string, MetadataRow>();
   for (const path of found.csvFiles) {
@@ -234,7 +259,7 @@ export function withKey(job: SeriesJob): SeriesJob {
     ? job.source.files
     : [job.source.volume, job.source.nodules ?? []].flat().flatMap(filesOf);
   const masks = maskFiles(job.lungMasks);
-  const state = [...sources, ...job.annotations, ...masks].map((path) => {
+  const state = [...sources, ...job.annotations, ...job.objects ?? [], ...masks].map((path) => {
     const { size, mtime } = Deno.statSync(path);
     return [path, size, mtime?.getTime() ?? 0];
   });

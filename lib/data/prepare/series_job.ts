@@ -18,6 +18,7 @@ import type { Findings } from "./findings.ts";
 import { findingsOn, readReading } from "./reading.ts";
 import { loadLungMask } from "./lung_mask_files.ts";
 import { loadNiftiSeries } from "./nifti_series.ts";
+import { objectFindings, objectLungs, type ObjectMasks, readObjects } from "./object_masks.ts";
 import { rangeOf, requireValues } from "./values.ts";
 import { type Oriented, turnFindings, turnSeries } from "./turned.ts";
 import {
@@ -80,16 +81,21 @@ async function removeFolder(path: string) {
 
 async function writeSlices(job: SeriesJob, folder: string): Promise<SeriesRecord> {
   const { settings } = job, notes = [...job.notes], told: string[] = [];
-  let oriented: Oriented, findings: Findings;
+  let oriented: Oriented, findings: Findings, objects: ObjectMasks | undefined;
   if (job.source.kind === "dicom") {
-    const reading = await readReading(job, notes, told);
-    if (reading.state !== "read" && settings.unannotated === "leave-out") {
-      return notRead(job, planSeries(job.source.files), reading.state, notes, told);
+    const { files } = job.source, reading = await readReading(job, notes, told);
+    objects = await readObjects(job, told);
+    // Readings in XML have the ratings too; objects stand for them where there are none.
+    const isByObjects = reading.state !== "read" && objects.state !== "none";
+    const state = isByObjects ? objects.state : reading.state;
+    if (state !== "read" && settings.unannotated === "leave-out") {
+      return notRead(job, planSeries(files, settings), state, notes, told);
     }
-    const volume = await loadSeries(job.source.files);
-    findings = findingsOn(volume, reading, settings, notes, told);
+    const volume = await loadSeries(files, settings);
     oriented = turnSeries(volume);
-    findings = turnFindings(findings, oriented);
+    findings = isByObjects && state === "read"
+      ? objectFindings(oriented.volume, objects, settings, told)
+      : turnFindings(findingsOn(volume, { ...reading, state }, settings, notes, told), oriented);
     told.push(...volume.told);
   } else {
     const nifti = await loadNiftiSeries(job.source, job);
@@ -102,10 +108,12 @@ async function writeSlices(job: SeriesJob, folder: string): Promise<SeriesRecord
   if (findings.state !== "read" && settings.unannotated === "leave-out") {
     return notRead(job, { ...volume, chosen: volume.slices }, findings.state, notes, told);
   }
-  const given = job.lungMasks ? await loadLungMask(job.lungMasks, oriented, settings, notes) : null;
+  const given = job.lungMasks
+    ? await loadLungMask(job.lungMasks, oriented, settings, notes)
+    : objects && objectLungs(volume, objects, told);
   if (job.lungMasks && !given) told.push("no lung mask was given for it: found by rules");
   const values = rangeOf(volume.hu);
-  if (!settings.anyValues) requireValues(job, volume, given);
+  if (!settings.anyValues) requireValues(job, volume, given ?? null);
   const patientX = xOf(volume);
   const labels = given ?? segmentLungs(
     { ...volume, slices: volume.slices.length, patientX },

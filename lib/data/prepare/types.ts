@@ -24,6 +24,11 @@ export interface SeriesSettings {
   maskByIndex: boolean;
   noduleLabels: LabelChoice;
   lungLabels: LabelChoice;
+  /** Names of the segments or regions that are nodules and lungs; null: those that are known. */
+  noduleRois: string[] | null;
+  lungRois: string[] | null;
+  /** Take DERIVED and SECONDARY axial slices too. */
+  derived: boolean;
 }
 
 export const DEFAULT_SETTINGS: SeriesSettings = {
@@ -37,6 +42,9 @@ export const DEFAULT_SETTINGS: SeriesSettings = {
   maskByIndex: false,
   noduleLabels: null,
   lungLabels: null,
+  noduleRois: null,
+  lungRois: null,
+  derived: false,
 };
 
 /** A volume's file with what is known of its nodules. */
@@ -56,6 +64,7 @@ export interface Sphere {
   centre: [number, number, number];
   diameterMm: number;
 }
+
 /** Has somebody looked for nodules? `unreadable`: there is a reading, but it cannot be used. */
 export type AnnotationState = "read" | "none" | "unreadable";
 
@@ -73,6 +82,8 @@ export interface SeriesJob {
   /** From 1: which scan of the patient. */
   scan: number;
   annotations: string[];
+  /** DICOM SEG and RTSTRUCT that were made on it. */
+  objects?: string[];
   /** Why annotation files that seem to be of this series cannot be read. */
   unreadable: string[];
   /** Lung masks made elsewhere: a volume's file, or a folder of slices by SOP instance UID. */

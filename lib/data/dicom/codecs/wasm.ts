@@ -8,10 +8,11 @@
 import charls from "@cornerstonejs/codec-charls/decodewasmjs";
 import turbo from "@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs";
 import openjpeg from "@cornerstonejs/codec-openjpeg/decodewasmjs";
+import openjph from "@cornerstonejs/codec-openjph/wasmjs";
 
 import { checkJpeg2000 } from "./check_jpeg2000.ts";
 
-export type WasmCoding = "jpeg-2000" | "jpeg-ls" | "jpeg-baseline";
+export type WasmCoding = "jpeg-2000" | "htj2k" | "jpeg-ls" | "jpeg-baseline";
 
 interface Decoder {
   getEncodedBuffer(length: number): Uint8Array;
@@ -30,6 +31,7 @@ type Factory = (options: Record<string, unknown>) => Promise<any>;
 
 const SOURCES: Record<WasmCoding, { factory: Factory; decoder: string }> = {
   "jpeg-2000": { factory: openjpeg as Factory, decoder: "J2KDecoder" },
+  "htj2k": { factory: openjph as Factory, decoder: "HTJ2KDecoder" },
   "jpeg-ls": { factory: charls as Factory, decoder: "JpegLSDecoder" },
   "jpeg-baseline": { factory: turbo as Factory, decoder: "JPEGDecoder" },
 };
@@ -65,7 +67,7 @@ export async function decodeWasm(
   rows: number,
   columns: number,
 ): Promise<{ samples: Uint8Array; bytesPerSample: 1 | 2 }> {
-  if (coding === "jpeg-2000") checkJpeg2000(code, rows, columns);
+  if (coding === "jpeg-2000" || coding === "htj2k") checkJpeg2000(code, rows, columns);
   else checkJpeg(code, rows, columns, coding);
   const module = await load(coding);
   let decoder: Decoder | undefined;
