@@ -171,7 +171,7 @@ Deno.test("npy data: the real slices", async () => {
   try {
     await Deno.stat(dir);
   } catch {
-    return console.log("skipped: real CT data not found");
+    return console.log("skipped: ../shared/ct is not there");
   }
   const { train, val, test, notes } = await openNpyDataset(dir);
   const all = [...train, ...val, ...test];

@@ -22,7 +22,7 @@ export const REAL_CT = find();
 /** A test that needs real data: without it, it says so and passes. */
 export function realCtTest(name: string, body: (ct: string) => void | Promise<void>): void {
   Deno.test(name, async () => {
-    if (REAL_CT === null) console.log("skipped: real CT data not found");
+    if (REAL_CT === null) console.log("skipped: ../shared/ct is not there");
     else await body(REAL_CT);
   });
 }

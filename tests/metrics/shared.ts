@@ -14,7 +14,7 @@ export function shared(name: string): string | null {
     fileURLToPath(new URL("../../../shared", import.meta.url));
   const path = `${root}/${name}`;
   if (existsSync(path)) return path;
-  console.log(`skipped: shared data not found: ${name}`);
+  console.log(`skipped: ../shared/${name} is not there`);
   return null;
 }
 

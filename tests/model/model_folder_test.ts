@@ -259,7 +259,7 @@ Deno.test("the pipeline in one folder of the shared cases", async () => {
     fileURLToPath(new URL("../../../shared", import.meta.url));
   const folder = join(shared, "cases/runs/flat-pipeline-scheduler-ignored/model");
   if (!await Deno.stat(folder).then(() => true, () => false)) {
-    return console.log("skipped: the shared cases are not there");
+    return console.log("skipped: ../shared/cases is not there");
   }
   const config = schedulerConfig((await loadModelFolder(folder)).scheduler, folder);
   assert.deepEqual([config.prediction_type, config.beta_schedule], [

@@ -122,7 +122,7 @@ Deno.test("what is chosen among the kernels runs: others agree too, and one that
 Deno.test("the larger reference cases", async (t) => {
   const folder = join(SHARED, "reference", "cases");
   const there = await Deno.stat(folder).then(() => true, () => false);
-  if (!there) return console.log("skipped: reference cases not found");
+  if (!there) return console.log("skipped: ../shared/reference is not there");
   await check(folder, ["unet-tiny", "unet-seed", "sample-tiny", "train-tiny"], t);
   await check(folder, ["unet-seed"], t, "f32", asHardware);
 });

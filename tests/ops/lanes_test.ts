@@ -53,7 +53,7 @@ async function withLanes(count: number, tests: string[], ops: string[]): Promise
       env: {
         LP_NATIVE_VECTOR_WIDTH: String(32 * count),
         MESA_SHADER_CACHE_DIR: cache,
-        OP: ops.join(),
+        OP: ops.map((op) => `${op}!`).join(),
         NO_COLOR: "1",
       },
     }).output();

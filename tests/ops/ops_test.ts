@@ -2,12 +2,11 @@
 
 import assert from "node:assert/strict";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { OPS } from "../../lib/ops/mod.ts";
 import { gradientError, runCase } from "./harness.ts";
+import { opsToTest } from "./op_filter.ts";
 
-const filter = Deno.env.get("OP");
-for (const [name, def] of Object.entries(OPS)) {
-  if (filter && !filter.split(",").includes(name)) continue;
+const ops = opsToTest();
+for (const [name, def] of ops) {
   for (const test of def.cases) {
     if (def.vjp !== "non-differentiable" && test.checkGradient !== false) {
       Deno.test(`${name} ${test.name}: gradient against finite differences`, () => {
@@ -20,8 +19,7 @@ for (const [name, def] of Object.entries(OPS)) {
 
 Deno.test("every op on the GPU against its float64 reference", async (t) => {
   const gpu = await openGpu();
-  for (const [name, def] of Object.entries(OPS)) {
-    if (filter && !filter.split(",").includes(name)) continue;
+  for (const [name, def] of ops) {
     assert.equal(name, def.name, "registry key");
     for (const test of def.cases) {
       await t.step(`${name} ${test.name}`, async () => {
