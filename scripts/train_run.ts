@@ -59,12 +59,12 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
   const showProgress: typeof progressBar = (...args) => leads ? progressBar(...args) : SILENT;
   const { config, out, data, resume } = request;
   const accept = request.locked ? lockGuard(await readLock(ROOT)) : undefined;
-  const cropping = config.crop === null ? SILENT : showProgress("patches ", 1);
-  const { dataset, cache } = await openTrainingData(
-    request,
-    (done, total) => cropping.update(done / total),
-  );
-  cropping.stop();
+  let cropping: Progress | undefined;
+  const { dataset, cache } = await openTrainingData(request, (done, total) => {
+    cropping ??= showProgress("patches ", total);
+    cropping.update(done);
+  });
+  cropping?.stop();
   for (const note of dataset.notes) say(shown(`data: ${note}`));
   if (resume) await requireSameData(request, dataset, say);
   const loading = showProgress("slices  ", dataset.train.length + dataset.val.length);

@@ -11,6 +11,8 @@ export interface NiftiSlice {
   pixelSpacing: readonly [number, number];
   /** mm. */
   thickness: number;
+  /** Where the first pixel lies, DICOM patient coordinates, mm; the slice's centre at the origin if absent. */
+  origin?: readonly [number, number, number];
   /** At most 79 characters of ASCII. */
   description: string;
 }
@@ -22,7 +24,7 @@ const FLOAT32 = 16;
 const MILLIMETRES = 2;
 const SCANNER_COORDINATES = 1;
 
-/** A `.nii.gz` file of one slice in float32, its centre at the origin; the same bytes every time. */
+/** A `.nii.gz` file of one slice in float32; the same bytes every time. */
 export function encodeNifti(slice: NiftiSlice): Uint8Array {
   const { rows, columns, values, pixelSpacing: [dy, dx], thickness } = slice;
   if (values.length !== rows * columns) {
@@ -46,9 +48,10 @@ export function encodeNifti(slice: NiftiSlice): Uint8Array {
   shorts(252, [SCANNER_COORDINATES, SCANNER_COORDINATES]); // qform_code, sform_code
   // NIfTI's world is +x right, +y front: both run against the image. That is half a turn about z,
   // whose quaternion is (b, c, d) = (0, 0, 1).
-  const x0 = dx * (columns - 1) / 2, y0 = dy * (rows - 1) / 2;
-  floats(256, [0, 0, 1, x0, y0, 0]);
-  floats(280, [-dx, 0, 0, x0, 0, -dy, 0, y0, 0, 0, thickness, 0]);
+  const [x, y, z0] = slice.origin ?? [-dx * (columns - 1) / 2, -dy * (rows - 1) / 2, 0];
+  const x0 = -x, y0 = -y;
+  floats(256, [0, 0, 1, x0, y0, z0]);
+  floats(280, [-dx, 0, 0, x0, 0, -dy, 0, y0, 0, 0, thickness, z0]);
   text(344, "n+1\0");
   values.forEach((v, i) => view.setFloat32(VOXELS_AT + 4 * i, v, true));
   return gzipSync(bytes);
