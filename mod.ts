@@ -28,7 +28,7 @@ export { unet2D, unet2DParameters } from "./lib/nn/unet_2d.ts";
 export { encodeNpy, parseNpy } from "./lib/io/npy.ts";
 export { encodeSafetensors, parseSafetensors } from "./lib/io/safetensors.ts";
 
-export { generate, type GenerateOptions, imageHu } from "./lib/diffusion/generate.ts";
+export { generate, type GenerateOptions } from "./lib/diffusion/generate.ts";
 export { chooseMasks, pictureJobs, type SamplingJob } from "./lib/diffusion/jobs.ts";
 export {
   chooseScheduler,

@@ -1,17 +1,18 @@
 /** `./run sample`: makes lung-CT slices with a trained model. */
 
 import { Command, InvalidArgumentError, Option } from "commander";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { precisionOption, refuseGiven } from "../lib/cli/command.ts";
 import { main, parseArguments, printNotes, progressBar, repeatable } from "../lib/cli/main.ts";
 import { PHANTOM_FIELD_MM } from "../lib/data/phantom.ts";
-import { openFolder } from "../lib/data/open_folder.ts";
-import { generate, imageHu } from "../lib/diffusion/generate.ts";
+import { unwindowHu } from "../lib/data/window.ts";
+import { generate } from "../lib/diffusion/generate.ts";
 import { type Inpainting, openInpainting } from "../lib/diffusion/inpaint.ts";
+import { inpaint, originalViews } from "../lib/diffusion/inpaint_run.ts";
+import { openMaskData } from "../lib/diffusion/mask_data.ts";
 import {
   chooseMasks,
   datasetJobs,
-  inpaintedNodules,
   inpaintingJobs,
   interpolationJobs,
   parseShard,
@@ -120,7 +121,11 @@ const program = new Command("sample")
     new Option("--class-over <what>", "the class goes over images, or over the reverse steps")
       .choices(["images", "steps"]).default("images"),
   )
-  .option("--inpaint <slice.npy>", "keep this slice (HU) outside --region, make the inside anew")
+  .option(
+    "--inpaint <slice>",
+    "keep this slice (DICOM, NIfTI, .npy in HU), make --region or the place of --nodule anew",
+  )
+  .option("--slice <n>", "which slice of an --inpaint volume, from 0", whole())
   .option("--region <x,y,r|mask>", "circle in pixels of the slice, or a mask (.npy, .png)")
   .option("--lung-mask <mask.npy>", "of the slice (default: beside it, or found by rules)")
   .option("--resample <n>", "take each inpainting step n times: blends better", whole(1), 1)
@@ -162,6 +167,7 @@ Examples:
   ./run sample --run runs/demo --scheduler dpm++ --steps 20 --format npy,png16,nifti,dicom
   ./run sample --run runs/demo --class-from 0 --class-to 1
   ./run sample --run runs/demo --inpaint P1_slice_3.npy --region 200,260,18
+  ./run sample --run runs/patches --inpaint IM0001.dcm --nodule 140,260,9
   ./run sample --run runs/demo --data PREPARED --split val --per-mask 4 --out data/synthetic
   ./run sample --run runs/demo --data PREPARED --per-mask 4 --shard 0/8
   ./run sample --model unet --data DIR --scheduler ddpm --steps 1000
@@ -220,30 +226,49 @@ async function jobsOf(
   if (isPlaced && classes !== "own" && classes.some((c) => c !== 0 && c !== 1)) {
     throw new InputError(`--class ${o.class}: this model is told where nodules are: 0 or 1 needed`);
   }
-  if (o.inpaint && placing.length) {
-    throw new InputError(`${placing[0]}: with --inpaint the nodule is what --region draws`);
+  if (o.inpaint && o.nodules !== undefined) {
+    throw new InputError("--nodules: with --inpaint say where: --nodule x,y,mm or --region");
   }
-  if (Boolean(o.inpaint) !== Boolean(o.region)) {
-    throw new InputError("--inpaint and --region belong together");
+  if (o.inpaint && Boolean(o.region) === Boolean(o.nodule)) {
+    throw new InputError(
+      "--inpaint and --region (or --nodule x,y,mm, of a model that is told where nodules are) " +
+        "belong together: one of the two",
+    );
+  }
+  if (o.region && !o.inpaint) throw new InputError("--region and --inpaint belong together");
+  if (o.nodule && o.inpaint && classes !== "own" && !classes.includes(1)) {
+    throw new InputError(`--class ${o.class}: --nodule is of class 1`);
   }
   if (classes === "own" && !o.perMask) throw new InputError("--class own needs --per-mask");
   if (o.inpaint) {
-    const { inpaint: slice, region, lungMask } = o;
-    const inpainting = await openInpainting({ slice, region, lungMask }, size, preparation);
-    printNotes(inpainting.notes);
-    const jobs = inpaintingJobs(
-      inpainting,
-      classes as number[],
+    const { inpaint: slice, region, lungMask, fieldMm, seed } = o, index = o.slice;
+    const isFieldGiven = program.getOptionValueSource("fieldMm") === "cli";
+    const nodules = o.nodule?.map(parseNodule);
+    const inpainting = await openInpainting(
+      { slice, index, region, nodules, lungMask, fieldMm, isFieldGiven, seed },
+      size,
+      preparation,
       o.count ?? 4,
-      o.seed,
-      isPlaced,
     );
+    printNotes(inpainting.notes);
+    const jobs = inpaintingJobs(inpainting.id, classes as number[], o.count ?? 4, o.seed);
     return { jobs, inpainting };
   }
   if (o.perMask && !o.data) throw new InputError("--per-mask needs --data");
   const { data, split, seed } = o;
   const count = o.count ?? (o.perMask ? undefined : 4);
-  const dataset = data ? await openFolder(data, preparation.window) : undefined;
+  const fieldMm = program.getOptionValueSource("fieldMm") === "cli" ? o.fieldMm : null;
+  let cropping: ReturnType<typeof progressBar> | undefined;
+  const dataset = await openMaskData({
+    ...{ data, split, count, seed, size, preparation, fieldMm },
+    onCrop(done, total) {
+      cropping ??= progressBar("patches ", total);
+      cropping.update(done);
+    },
+  });
+  cropping?.stop();
+  // From here on slices are patches, of the model's own width.
+  if (preparation.spacing !== undefined) o.fieldMm = size.width * preparation.spacing;
   const given = { data, dataset, split, seed, size, preparation };
   if (isPlaced) {
     const placement: Placement = o.nodule
@@ -291,9 +316,9 @@ function refuseIdle(o: Options, scheduler: SchedulerConfig, isPlaced: boolean): 
   refuse(scheduler._class_name !== "DDIMScheduler", "only DDIM has an η", "eta");
   refuse(!interpolates, "goes with --class-from and --class-to", "classSteps", "classOver");
   refuse(o.classOver === "steps", "the class goes over the reverse steps", "classSteps");
-  refuse(!o.inpaint, "goes with --inpaint", "lungMask", "resample");
+  refuse(!o.inpaint, "goes with --inpaint", "lungMask", "resample", "slice");
   refuse(Boolean(o.inpaint), "--inpaint names the slice itself", "data", "split");
-  const isSized = isPlaced || /nifti|dicom/.test(o.format);
+  const isSized = isPlaced || o.inpaint || /nifti|dicom/.test(o.format);
   refuse(!isSized, "goes with --format nifti or dicom", "fieldMm");
   const isRandom = isPlaced && !o.nodule && !o.inpaint && o.nodules !== "own";
   refuse(!isRandom, "of nodules at random places (--nodules random)", "diameter");
@@ -315,7 +340,7 @@ await main(async () => {
   checkOutputFolder("--out", o.out, {
     "--data": o.data,
     "--model": o.model,
-    "--inpaint": o.inpaint && dirname(o.inpaint),
+    "--inpaint": o.inpaint,
   });
   const formats = parseFormats(o.format);
   if (o.perMask && !formats.includes("npy")) throw new InputError("--per-mask needs --format npy");
@@ -392,6 +417,11 @@ await main(async () => {
   compiling.stop();
   sampler.setParameters(model.params);
 
+  if (inpainting && !given("format")) {
+    // As the slice came.
+    const { kind } = inpainting.file;
+    if (kind !== "npy") formats.push(kind === "dicom" ? "dicom" : "nifti");
+  }
   const { out, seed } = o;
   const { out: _, shard: __, batch: ___, checkpoint: ____, ...settings } = o;
   const { window } = model.preparation;
@@ -402,45 +432,51 @@ await main(async () => {
     provenance: o.run ? await provenanceHash(o.run) : undefined,
   };
   const rows = new GridRows();
-  if (inpainting) {
-    const { slice, region } = inpainting;
-    const shown = { ...slice, noduleMask: region };
-    rows.add("real, the region outlined", slice.ct, shown, true);
+  const { preparation } = model;
+  for (const shown of inpainting ? await originalViews(inpainting, sampler, preparation) : []) {
+    rows.add("real, the region outlined", shown.ct, shown, true);
   }
   const timestep = (t: number) => t <= 1 ? t * scheduler.num_train_timesteps : t;
   const ends = [timestep(o.cfgFrom ?? 0), timestep(o.cfgTo ?? 1)].sort((a, b) => a - b);
   const strip = o.strip ? new Strip(steps, height, width) : undefined;
   const bar = progressBar(
     "sampling",
-    Math.ceil(jobs.length / sampler.options.batch) * steps.length,
+    Math.ceil(jobs.length / sampler.options.batch) * steps.length *
+      (inpainting?.partsOf(0).length ?? 1),
   );
   const started = performance.now();
-  await generate(sampler, jobs, {
+  const common = {
     steps,
     seed,
     cfgScale: o.cfg,
-    guidedAt: (t) => t >= ends[0] && t <= ends[1],
+    guidedAt: (t: number) => t >= ends[0] && t <= ends[1],
     rescale: o.guidanceRescale,
     nullClass: model.nullClass,
-    condition: model.preparation.condition,
-    classAt: o.classOver === "steps" && o.classTo !== undefined
-      ? (i) => o.classFrom + (o.classTo - o.classFrom) * i / Math.max(1, steps.length - 1)
-      : undefined,
-    inpainting,
-    resample: o.resample,
     watch: strip,
-    onStep: (done) => bar.update(done),
-  }, async (job, image, slice) => {
-    const hu = imageHu(image, window, inpainting);
-    const nodules = inpainting
-      ? inpaintedNodules(inpainting, job.classValue)
-      : isPlaced
-      ? wholePixels(slice.noduleMask)
-      : undefined;
-    await writeImage(job, hu, slice.lungMask, nodules, output);
-    if (job.placed) await writeExactMask(job, job.placed, output);
-    rows.add(job.row, image, slice, isPlaced);
-  });
+    onStep: (done: number) => bar.update(done),
+  };
+  if (inpainting) {
+    const { slice: { lungMask, height, width }, file, spacing } = inpainting;
+    const own = { ...output, height, width, original: { file, spacing } };
+    const options = { ...common, preparation, resample: o.resample };
+    await inpaint(sampler, inpainting, jobs, options, async (job, { hu, noduleMask, views }) => {
+      const [lungs, nodules] = [lungMask, noduleMask].map((mask) => Float32Array.from(mask));
+      await writeImage(job, hu, lungs, nodules, own);
+      await writeExactMask(job, { mask: noduleMask, size: { height, width } }, own);
+      for (const { image, slice } of views) rows.add(job.row, image, slice, isPlaced);
+    });
+  } else {await generate(sampler, jobs, {
+      ...common,
+      condition: model.preparation.condition,
+      classAt: o.classOver === "steps" && o.classTo !== undefined
+        ? (i) => o.classFrom + (o.classTo - o.classFrom) * i / Math.max(1, steps.length - 1)
+        : undefined,
+    }, async (job, image, slice) => {
+      const nodules = isPlaced ? wholePixels(slice.noduleMask) : undefined;
+      await writeImage(job, unwindowHu(image, window), slice.lungMask, nodules, output);
+      if (job.placed) await writeExactMask(job, job.placed, output);
+      rows.add(job.row, image, slice, isPlaced);
+    });}
   bar.stop();
   const seconds = (performance.now() - started) / 1000;
 

@@ -1,9 +1,6 @@
 /** From jobs to images: batches through the sampler, results handed out one by one. */
 
 import type { Condition, PreparedSlice } from "../data/dataset.ts";
-import { unwindowHu } from "../data/window.ts";
-import type { HuWindow } from "../data/window.ts";
-import type { Inpainting } from "./inpaint.ts";
 import type { SamplingJob } from "./jobs.ts";
 import type { Sampler, SampleRequest } from "./sampler.ts";
 
@@ -16,9 +13,6 @@ export interface GenerateOptions extends
   readonly condition?: Condition;
   /** Class value at a step, the same for all images, instead of the jobs' own. */
   readonly classAt?: (step: number) => number;
-  readonly inpainting?: Inpainting;
-  /** How often an inpainting step is taken. */
-  readonly resample?: number;
   /** Shown the first batch. */
   readonly watch?: SampleRequest["watch"];
   readonly onStep: (done: number, total: number) => void;
@@ -32,15 +26,8 @@ export async function generate(
   take: (job: SamplingJob, image: Float32Array, slice: PreparedSlice) => Promise<void>,
 ): Promise<void> {
   const { batch, height, width } = sampler.options;
-  const { inpainting, resample, watch, classAt, condition, onStep, ...request } = options;
+  const { watch, classAt, condition, onStep, ...request } = options;
   const pixels = height * width, rounds = Math.ceil(jobs.length / batch);
-  const repeat = (plane: ArrayLike<number>) => {
-    const all = new Float32Array(batch * pixels);
-    for (let i = 0; i < batch; i++) all.set(plane, i * pixels);
-    return all;
-  };
-  const keep = inpainting &&
-    { known: repeat(inpainting.slice.ct), region: repeat(inpainting.region), resample };
   for (let round = 0; round < rounds; round++) {
     // The last batch is filled up with its own last job; what is too much is dropped.
     const part = Array.from(
@@ -59,7 +46,6 @@ export async function generate(
       classMap,
       classesAt: classAt && ((step) => part.map(() => classAt(step))),
       images: part.map((job) => job.number),
-      keep,
       watch: round === 0 ? watch : undefined,
       onStep: (done) => onStep(round * request.steps.length + done, rounds * request.steps.length),
     });
@@ -68,14 +54,4 @@ export async function generate(
       await take(part[i], result.slice(i * pixels, (i + 1) * pixels), slices[i]);
     }
   }
-}
-
-/** HU of an image; outside an inpainted region those of the slice itself, to the last bit. */
-export function imageHu(
-  image: Float32Array,
-  window: HuWindow,
-  inpainting?: Inpainting,
-): Float32Array {
-  const hu = unwindowHu(image, window);
-  return inpainting ? hu.map((v, i) => inpainting.region[i] ? v : inpainting.hu[i]) : hu;
 }

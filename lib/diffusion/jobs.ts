@@ -10,7 +10,6 @@ import {
 import type { Size } from "../data/resize.ts";
 import { InputError } from "../errors.ts";
 import { PhiloxStream } from "../random/philox.ts";
-import type { Inpainting } from "./inpaint.ts";
 import { type Placed, type Placement, placeNodules, withNodules } from "./nodules.ts";
 import type { SlicePreparation } from "./sampling_model.ts";
 
@@ -227,34 +226,21 @@ export function datasetJobs(
   });
 }
 
-/** Variants of one inpainted slice. @param isPlaced the model is told where nodules are. */
+/** Variants of one inpainted slice. What the network sees of it, `inpaint` makes itself. */
 export function inpaintingJobs(
-  inpainting: Inpainting,
+  source: string,
   classes: readonly number[],
   count: number,
   seed: number,
-  isPlaced = false,
 ): SamplingJob[] {
-  const { slice } = inpainting;
-  const asked = (classValue: number) => {
-    if (!isPlaced) return slice;
-    const plane = inpaintedNodules(inpainting, classValue);
-    return { ...slice, classMap: plane };
-  };
   return classes.flatMap((classValue) =>
     Array.from({ length: count }, (_, number) => ({
       prefix: `INP${classValue}-${seed}`,
       number,
       classValue,
       row: rowOf(classValue, "inpainted"),
-      source: slice.id,
-      slice: () => Promise.resolve(asked(classValue)),
+      source,
+      slice: () => Promise.reject(new Error("an inpainted slice is made of parts")),
     }))
   );
-}
-
-/** Where an inpainted image has nodules: what was there outside the region, and the region. */
-export function inpaintedNodules(inpainting: Inpainting, classValue: number): Float32Array {
-  const { region, slice } = inpainting;
-  return region.map((inside, i) => inside ? (classValue > 0.5 ? 1 : 0) : slice.noduleMask[i]);
 }

@@ -4,12 +4,14 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { encodeSyntheticFile } from "../data/dicom_write/synthetic_file.ts";
 import { encodeNifti } from "../data/nifti_write.ts";
+import type { PixelSpacing } from "../data/spacing.ts";
 import type { HuWindow } from "../data/window.ts";
 import { InputError } from "../errors.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { csvText } from "../io/csv.ts";
 import { writeNpy } from "../io/npy_file.ts";
 import { encodePng } from "../io/png.ts";
+import type { Inpainting } from "./inpaint.ts";
 import type { JobNodules, SamplingJob, Shard } from "./jobs.ts";
 
 export const FORMATS = ["npy", "png16", "nifti", "dicom"] as const;
@@ -39,6 +41,13 @@ export interface OutputOptions {
   readonly seed: number;
   /** SHA-256 of the training run's provenance.json. */
   readonly provenance?: string;
+  /** The slice that the images are but for a region: its geometry and stored pixels are kept. */
+  readonly original?: Pick<Inpainting, "file" | "spacing">;
+}
+
+/** mm between rows, between columns, of an image so wide. */
+function spacingOf({ original, fieldMm }: OutputOptions, width: number): PixelSpacing {
+  return original?.spacing ?? [fieldMm / width, fieldMm / width];
 }
 
 /** A name for a model and its settings, told apart from any other. */
@@ -63,10 +72,10 @@ export async function writeImage(
   noduleMask: Float32Array | undefined,
   options: OutputOptions,
 ): Promise<void> {
-  const { out, formats, height, width, fieldMm } = options;
+  const { out, formats, height, width, original } = options;
   const name = `${job.prefix}_slice_${job.number}`;
   const path = (extension: string) => join(out, `${name}.${extension}`);
-  const spacing = [fieldMm / width, fieldMm / width] as const;
+  const kind = original ? "CT with a synthetic region" : "synthetic CT";
   const description = `class ${job.classValue}, seed ${options.seed}`;
   if (formats.includes("npy")) {
     const npy = (kind: string) => join(out, `${job.prefix}_${kind}_${job.number}.npy`);
@@ -84,7 +93,7 @@ export async function writeImage(
   if (formats.includes("png16")) {
     const data = Uint16Array.from(hu, (v) => Math.min(65535, Math.max(0, Math.round(v) + 1024)));
     const text = {
-      Description: `synthetic CT, HU + 1024; ${description}`,
+      Description: `${kind}, HU + 1024; ${description}`,
       ...pictureText(options),
     };
     await writeFileAtomic(path("png"), encodePng({ width, height, channels: 1, data, text }));
@@ -93,16 +102,20 @@ export async function writeImage(
     rows: height,
     columns: width,
     values: hu,
-    pixelSpacing: spacing,
+    pixelSpacing: spacingOf(options, width),
     thickness: THICKNESS_MM,
+    origin: original?.file.position,
   };
   if (formats.includes("nifti")) {
-    const bytes = encodeNifti({ ...plane, description: `synthetic CT; ${description}` });
+    const bytes = encodeNifti({ ...plane, description: `${kind}; ${description}` });
     await writeFileAtomic(path("nii.gz"), bytes);
   }
   if (formats.includes("dicom")) {
     const { run, window, provenance } = options;
-    const bytes = encodeSyntheticFile({ ...plane, name, run, provenance, description, window });
+    const bytes = encodeSyntheticFile({
+      ...{ ...plane, name, run, provenance, description, window },
+      original: original?.file,
+    });
     await writeFileAtomic(path("dcm"), bytes);
   }
 }
@@ -114,21 +127,22 @@ export async function writeImage(
  */
 export async function writeExactMask(
   job: SamplingJob,
-  { mask, size: { height, width } }: JobNodules,
-  { out, formats, fieldMm, seed }: OutputOptions,
+  { mask, size: { height, width } }: Pick<JobNodules, "mask" | "size">,
+  options: OutputOptions,
 ): Promise<void> {
+  const { out, formats, seed, original } = options;
   const path = (extension: string) =>
     join(out, "nodules_exact", `${job.prefix}_nodule_exact_${job.number}.${extension}`);
   await writeNpy(path("npy"), [height, width], mask);
   const white = mask.map((v) => 255 * v);
   await writeFileAtomic(path("png"), encodePng({ width, height, channels: 1, data: white }));
   if (!formats.includes("nifti") && !formats.includes("dicom")) return;
-  const pixelSpacing = [fieldMm / width, fieldMm / width] as const;
   const bytes = encodeNifti({
     rows: height,
     columns: width,
     values: Float32Array.from(mask),
-    pixelSpacing,
+    pixelSpacing: spacingOf(options, width),
+    origin: original?.file.position,
     thickness: THICKNESS_MM,
     description: `nodules asked for; seed ${seed}`,
   });

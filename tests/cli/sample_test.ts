@@ -171,20 +171,27 @@ Deno.test("sample in all its modes, from a tiny model", async (t) => {
     await sample("inpaint", "--inpaint", slice, "--region", "12,12,4", "--count", "2");
     const got = (await readNpy(join(to("inpaint"), "INP1-0_slice_1.npy"))).data as Float32Array;
     const nodule = (await readNpy(join(to("inpaint"), "INP1-0_nodule_mask_1.npy"))).data;
-    assert.equal(got.length, SIZE * SIZE);
-    assert.ok([...nodule as Uint8Array].filter((v) => v).length > 10);
-
-    // At the slice's own size nothing is resized: the very same numbers.
-    const mask = join(folder, "region.png");
-    const white = Uint8Array.from({ length: 576 }, (_, i) => i % 24 < 8 ? 255 : 0);
-    await Deno.writeFile(mask, encodePng({ width: 24, height: 24, channels: 1, data: white }));
-    const flags = ["--resolution", "24", "--count", "1"];
-    await sample("same", "--inpaint", slice, "--region", mask, ...flags);
     const own = (await readNpy(slice)).data as Float32Array;
-    const made = (await readNpy(join(to("same"), "INP1-0_slice_0.npy"))).data as Float32Array;
+    assert.equal(got.length, 24 * 24, "the slice's own size, not the model's");
+    const isIn = (i: number) => (i % 24 - 12) ** 2 + (Math.floor(i / 24) - 12) ** 2 <= 16;
+    assert.deepEqual([...nodule as Uint8Array], Array.from(own, (_, i) => isIn(i) ? 1 : 0));
     let changed = 0;
+    own.forEach((v, i) => isIn(i) ? changed += v === got[i] ? 0 : 1 : assert.equal(got[i], v));
+    assert.ok(changed > 40, `${changed}`);
+
+    const mask = join(folder, "region.png");
+    const white = Uint8Array.from(
+      { length: 576 },
+      (_, i) => i % 24 > 8 && i % 24 < 14 && i > 240 && i < 360 ? 255 : 0,
+    );
+    await Deno.writeFile(mask, encodePng({ width: 24, height: 24, channels: 1, data: white }));
+    await sample("drawn", "--inpaint", slice, "--region", mask, "--count", "1", "--class", "0");
+    const made = (await readNpy(join(to("drawn"), "INP0-0_slice_0.npy"))).data as Float32Array;
+    const left = (await readNpy(join(to("drawn"), "INP0-0_nodule_mask_0.npy"))).data as Uint8Array;
+    assert.equal(left.filter((v) => v).length, 0);
+    changed = 0;
     own.forEach((v, i) => white[i] ? changed += v === made[i] ? 0 : 1 : assert.equal(made[i], v));
-    assert.ok(changed > 100);
+    assert.ok(changed > 15, `${changed}`);
   });
 
   await t.step("wrong use: one line, exit code 2, nothing written", async () => {
@@ -211,7 +218,15 @@ Deno.test("sample in all its modes, from a tiny model", async (t) => {
     await refused(/--per-mask needs --data/, "--per-mask", "2");
     await refused(/belong together/, "--inpaint", slice);
     await refused(/--region 99,1,2/, "--inpaint", slice, "--region", "99,1,2");
-    await refused(/--region 2,2,0.1: empty/, "--inpaint", slice, "--region", "2,2,0.1");
+    await refused(
+      /12,12,1: 2\.2 of the model's pixels.*under 3/,
+      "--inpaint",
+      slice,
+      "--region",
+      "12,12,1",
+    );
+    await refused(/3,3,3: \d+% of it lies in the lung/, "--inpaint", slice, "--region", "3,3,3");
+    await refused(/trained with the class alone/, "--inpaint", slice, "--nodule", "9,9,9");
     await refused(/--class 7/, "--class", "7");
   });
   await Deno.remove(folder, { recursive: true });
