@@ -29,6 +29,7 @@ export { encodeNpy, parseNpy } from "./lib/io/npy.ts";
 export { encodeSafetensors, parseSafetensors } from "./lib/io/safetensors.ts";
 
 export { generate, type GenerateOptions } from "./lib/diffusion/generate.ts";
+export { unwindowHu } from "./lib/data/window.ts";
 export { chooseMasks, pictureJobs, type SamplingJob } from "./lib/diffusion/jobs.ts";
 export {
   chooseScheduler,

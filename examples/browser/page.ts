@@ -9,7 +9,6 @@ import {
   encodeNpy,
   generate,
   type Gpu,
-  imageHu,
   modelNotes,
   NoGpuError,
   openGpu,
@@ -19,6 +18,7 @@ import {
   type SamplingJob,
   SCHEDULER_CHOICES,
   type SchedulerChoice,
+  unwindowHu,
 } from "../../mod.ts";
 import { checkTables, planTables } from "./audit.ts";
 import { fetchModel, modelFromFiles, type PageModel } from "./model.ts";
@@ -175,7 +175,7 @@ async function sample(o: Settings): Promise<void> {
       progress(done / total, `step ${done} of ${total}, ${each.toFixed(0)} ms each${rest}`);
     },
   }, (_, image) => {
-    result = { job, image, hu: imageHu(image, model.preparation.window) };
+    result = { job, image, hu: unwindowHu(image, model.preparation.window) };
     return Promise.resolve();
   });
   $("saves").hidden = $("command").hidden = false;

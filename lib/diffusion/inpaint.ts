@@ -284,6 +284,10 @@ async function readMask(
     });
   });
   check(mask.height, mask.width);
+  const negative = mask.hu.find((v) => v < 0);
+  if (negative !== undefined) {
+    throw new InputError(`Cannot use "${path}": a mask with ${negative} in it: 0 and above needed`);
+  }
   return Uint8Array.from(mask.hu, (v) => v > 0 ? 1 : 0);
 }
 
