@@ -1,4 +1,4 @@
-/** A mask from a picture, gray or in colour. */
+/** Pictures saved in colour: masks, and images that are gray all the same. */
 
 import { InputError } from "../errors.ts";
 import type { PngImage } from "../io/png.ts";
@@ -28,4 +28,15 @@ export function maskPixels({ data, channels }: PngImage, name: string): Uint8Arr
     }
   }
   return out;
+}
+
+/** One value a pixel. @throws InputError naming `name` where it is a picture in colour. */
+export function grayPixels({ data, channels }: PngImage, name: string): Uint8Array | Uint16Array {
+  if (channels === 1) return data;
+  for (let i = 0; i < data.length; i += 3) {
+    if (data[i] !== data[i + 1] || data[i] !== data[i + 2]) {
+      throw new InputError(`Cannot use "${name}": a picture in colour, gray is needed`);
+    }
+  }
+  return data.filter((_, i) => i % 3 === 0);
 }

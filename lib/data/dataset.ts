@@ -41,6 +41,16 @@ export interface Dataset {
 /** Fewer pixels than these do not make a slice positive (the original project's rule). */
 export const MIN_NODULE_PIXELS = 10;
 
+const MIN_SIDE = 16;
+
+/** @throws InputError where a slice is no picture of a chest but, say, a row of it. */
+export function requireSide({ height, width }: Size, path: string): void {
+  if (Math.min(height, width) >= MIN_SIDE) return;
+  throw new InputError(
+    `Cannot use "${path}": a slice of [${height},${width}], at least ${MIN_SIDE} pixels a side`,
+  );
+}
+
 export interface PhantomDatasetOptions {
   seed: number;
   /** Training slices, every other one with a nodule. */

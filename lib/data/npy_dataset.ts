@@ -5,7 +5,13 @@ import { InputError } from "../errors.ts";
 import { readNpyPlane } from "../io/npy_file.ts";
 import { manifestSpacings } from "./spacing.ts";
 import { linkNotes, walk } from "../io/walk.ts";
-import { type Dataset, type LoadedSlice, MIN_NODULE_PIXELS, type SliceRecord } from "./dataset.ts";
+import {
+  type Dataset,
+  type LoadedSlice,
+  MIN_NODULE_PIXELS,
+  requireSide,
+  type SliceRecord,
+} from "./dataset.ts";
 import { IMAGE_LIST, readImageList } from "./image_list.ts";
 import { requireHu } from "./hu_range.ts";
 import { binaryMask, lungMask } from "./mask_values.ts";
@@ -127,6 +133,7 @@ export async function loadSlice(
   { checkHu = false }: LoadChecks = {},
 ): Promise<LoadedSlice> {
   const { data: ct, height, width } = await readPlane(path);
+  requireSide({ height, width }, path);
   const bad = ct.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) {
     throw new InputError(

@@ -11,8 +11,15 @@ import { readNpyPlane } from "../io/npy_file.ts";
 import { decodePng } from "../io/png.ts";
 import { readFileBounded } from "../io/read.ts";
 import { linkNotes, walk } from "../io/walk.ts";
-import { type Dataset, type LoadedSlice, MIN_NODULE_PIXELS, type SliceRecord } from "./dataset.ts";
+import {
+  type Dataset,
+  type LoadedSlice,
+  MIN_NODULE_PIXELS,
+  requireSide,
+  type SliceRecord,
+} from "./dataset.ts";
 import { requireHu } from "./hu_range.ts";
+import { grayPixels, maskPixels } from "./colour_mask.ts";
 import { binaryMask, lungMask } from "./mask_values.ts";
 import type { LoadChecks } from "./npy_dataset.ts";
 import { type Split, splitRecords, SPLITS } from "./splits.ts";
@@ -97,14 +104,14 @@ function classify(path: string): { name: string; kind: Kind } {
   return { name: match[1], kind: match[2].toLowerCase() === "nodule" ? "nodule" : "mask" };
 }
 
-async function readPlane(path: string): Promise<Plane> {
+async function readPlane(path: string, kind: "image" | "mask"): Promise<Plane> {
   if (path.toLowerCase().endsWith(".png")) {
     const bytes = await readFileBounded(path, LIMITS.image.file);
-    const { data, width, height, channels } = decodePng(bytes, path);
-    // Gray saved as RGB has three times the same value.
-    const plane = new Float32Array(width * height);
-    for (let i = 0; i < plane.length; i++) plane[i] = data[i * channels];
-    return { data: plane, height, width, full: data instanceof Uint16Array ? 65535 : 255 };
+    const image = decodePng(bytes, path), { width, height } = image;
+    const data = Float32Array.from(
+      kind === "mask" ? maskPixels(image, path) : grayPixels(image, path),
+    );
+    return { data, height, width, full: image.data instanceof Uint16Array ? 65535 : 255 };
   }
   const { shape: [height, width], data } = await readNpyPlane(path, 2);
   const plane = new Float32Array(data.length);
@@ -115,7 +122,7 @@ async function readPlane(path: string): Promise<Plane> {
 }
 
 async function labelOf(path: string): Promise<0 | 1> {
-  const pixels = binaryMask(await readPlane(path), path).reduce((sum, v) => sum + v, 0);
+  const pixels = binaryMask(await readPlane(path, "mask"), path).reduce((sum, v) => sum + v, 0);
   return pixels >= MIN_NODULE_PIXELS ? 1 : 0;
 }
 
@@ -126,11 +133,12 @@ async function loadPair(
   window: HuWindow,
   checkHu: boolean,
 ): Promise<LoadedSlice> {
-  const image = await readPlane(imagePath);
+  const image = await readPlane(imagePath, "image");
+  requireSide(image, imagePath);
   const low = window.level - window.width / 2, { full } = image;
   const ct = full === null ? image.data : image.data.map((v) => low + v / full * window.width);
   const readMask = async (path: string, accept: typeof binaryMask) => {
-    const mask = await readPlane(path);
+    const mask = await readPlane(path, "mask");
     if (mask.height !== image.height || mask.width !== image.width) {
       throw new InputError(
         `Cannot use "${path}": mask [${mask.height},${mask.width}] must have the shape of its ` +

@@ -20,14 +20,14 @@ export async function readNpy(path: string): Promise<NpyArray> {
 }
 
 /**
- * Reads one slice: an array of two axes, or the middle one (index ⌊n/2⌋) of three. Of a volume in C
+ * Reads one slice: an array of two axes (others may be 1), or the middle one (index ⌊n/2⌋) of three. Of a volume in C
  * order only that slice is read.
  * @param axes how many the array may have.
  * @throws InputError naming the file and the reason.
  */
 export async function readNpyPlane(path: string, axes: 2 | 3 = 3): Promise<NpyArray> {
   return await open(path, async (file, header) => {
-    const { shape, fortranOrder, itemBytes } = header;
+    const { fortranOrder, itemBytes } = header, shape = squeezed(header.shape);
     if (shape.length < 2 || shape.length > axes || shape.includes(0)) {
       const what = axes === 3 ? "is neither a slice nor a volume" : "is no slice";
       throw new InputError(`Cannot use "${path}": shape [${shape}] ${what}`);
@@ -44,6 +44,15 @@ export async function readNpyPlane(path: string, axes: 2 | 3 = 3): Promise<NpyAr
     const bytes = pixels * itemBytes;
     return await arrayAt(file, { ...header, shape: plane, bytes }, middle * bytes, path);
   });
+}
+
+/** Without axes of 1, down to two: channels or batches of one slice. */
+function squeezed(shape: readonly number[]): number[] {
+  const out = [...shape];
+  for (let axis = out.length - 1; axis >= 0 && out.length > 2; axis--) {
+    if (out[axis] === 1) out.splice(axis, 1);
+  }
+  return out;
 }
 
 async function open<T>(

@@ -10,7 +10,7 @@ import {
 import { openNpyDataset } from "../../lib/data/npy_dataset.ts";
 import { writeNpy } from "../../lib/io/npy_file.ts";
 
-const SIZE = { height: 4, width: 6 };
+const SIZE = { height: 16, width: 24 };
 
 async function inFolder(body: (dir: string) => Promise<void>) {
   const dir = await Deno.makeTempDir();
@@ -28,19 +28,19 @@ interface Made {
   maskShape?: number[];
 }
 
-/** One slice of 4 × 6 in the original layout. */
+/** One slice of 16 × 24 in the original layout. */
 async function put(dir: string, patient: string, n: number | string, made: Made = {}) {
-  const ct = made.ct ?? new Int16Array(24).fill(-600);
-  const maskShape = made.maskShape ?? [4, 6];
+  const ct = made.ct ?? new Int16Array(384).fill(-600);
+  const maskShape = made.maskShape ?? [16, 24];
   const pixels = maskShape.reduce((a, b) => a * b);
-  await writeNpy(join(dir, `${patient}_slice_${n}.npy`), [4, 6], ct);
+  await writeNpy(join(dir, `${patient}_slice_${n}.npy`), [16, 24], ct);
   const lung = made.lung === undefined ? new Uint8Array(pixels).fill(1) : made.lung;
   const nodule = made.nodule === undefined ? new Uint8Array(pixels) : made.nodule;
   if (lung) await writeNpy(join(dir, `${patient}_lung_mask_${n}.npy`), maskShape, lung);
   if (nodule) await writeNpy(join(dir, `${patient}_nodule_mask_${n}.npy`), maskShape, nodule);
 }
 
-const pixels = (count: number) => Uint8Array.from({ length: 24 }, (_, i) => i < count ? 255 : 0);
+const pixels = (count: number) => Uint8Array.from({ length: 384 }, (_, i) => i < count ? 255 : 0);
 
 Deno.test("npy data: labels by ten pixels, patients, splits, folders below the root", async () => {
   await inFolder(async (dir) => {
@@ -82,20 +82,44 @@ const area = (mask: Uint8Array) => mask.reduce((a, b) => a + b, 0);
 Deno.test("npy data: of a volume the middle slice is taken", async () => {
   await inFolder(async (dir) => {
     await put(dir, "A", 1);
-    const volume = Int16Array.from({ length: 4 * 24 }, (_, i) => Math.floor(i / 24));
-    await writeNpy(join(dir, "A_slice_1.npy"), [4, 4, 6], volume);
+    const volume = Int16Array.from({ length: 4 * 384 }, (_, i) => Math.floor(i / 384));
+    await writeNpy(join(dir, "A_slice_1.npy"), [4, 16, 24], volume);
     const slice = await (await openNpyDataset(dir)).train[0].load();
-    assert.deepEqual([slice.height, slice.width], [4, 6]);
+    assert.deepEqual([slice.height, slice.width], [16, 24]);
     assert.ok(slice.ct.every((hu) => hu === 2));
+  });
+});
+
+Deno.test("npy data: axes of 1 are no slices; a side under 16 pixels is refused", async () => {
+  for (const shape of [[16, 24, 1], [1, 16, 24], [1, 16, 24, 1]]) {
+    await inFolder(async (dir) => {
+      const ct = Int16Array.from({ length: 384 }, (_, i) => i - 600);
+      await put(dir, "A", 1, { maskShape: shape });
+      await writeNpy(join(dir, "A_slice_1.npy"), shape, ct);
+      const slice = await (await openNpyDataset(dir)).train[0].load();
+      assert.deepEqual([slice.height, slice.width, ...slice.ct], [16, 24, ...ct]);
+    });
+  }
+  await inFolder(async (dir) => {
+    await put(dir, "A", 1, { maskShape: [24, 15] });
+    await writeNpy(join(dir, "A_slice_1.npy"), [24, 15], new Int16Array(360));
+    await assert.rejects((await openNpyDataset(dir)).train[0].load(), {
+      name: "InputError",
+      message: /A_slice_1\.npy": a slice of \[24,15\], at least 16/,
+    });
   });
 });
 
 Deno.test("npy data: every unusable file is named with its reason", async () => {
   const cases: [string, Made, RegExp][] = [
-    ["NaN", { ct: new Float32Array(24).with(13, NaN) }, /A_slice_1\.npy": NaN at row 2, column 1/],
-    ["infinite", { ct: new Float32Array(24).with(0, -Infinity) }, /-Infinity at row 0, column 0/],
-    ["lung shape", { maskShape: [6, 4] }, /A_lung_mask_1\.npy": mask \[6,4\] .* slice \[4,6\]/],
-    ["one axis", { maskShape: [24] }, /A_nodule_mask_1\.npy": shape \[24\] is neither/],
+    ["NaN", { ct: new Float32Array(384).with(49, NaN) }, /A_slice_1\.npy": NaN at row 2, column 1/],
+    ["infinite", { ct: new Float32Array(384).with(0, -Infinity) }, /-Infinity at row 0, column 0/],
+    [
+      "lung shape",
+      { maskShape: [24, 16] },
+      /A_lung_mask_1\.npy": mask \[24,16\] .* slice \[16,24\]/,
+    ],
+    ["one axis", { maskShape: [384] }, /A_nodule_mask_1\.npy": shape \[384\] is neither/],
     [
       "no lung mask",
       { lung: null },

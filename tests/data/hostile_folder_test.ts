@@ -39,7 +39,7 @@ Deno.test("prepare: one XML of many notes and a folder of bombs: a manifest of a
     input,
     kind: "dicom",
     out,
-    settings: { ...DEFAULT_SETTINGS, minLung: 0.01 },
+    settings: { ...DEFAULT_SETTINGS, minLung: 0.01, unannotated: "negative" },
     seed: 0,
     val: 0,
     test: 0,

@@ -176,13 +176,13 @@ Deno.test("augmentation is a function of seed, micro-batch and place, and is off
 
 Deno.test("pairs: PNG and .npy, by ending or by folder; labels, splits and what is wrong", async () => {
   const gray = (value: number) =>
-    encodePng({ width: 6, height: 4, channels: 1, data: new Uint8Array(24).fill(value) });
+    encodePng({ width: 24, height: 16, channels: 1, data: new Uint8Array(384).fill(value) });
   const folder = folderOf({
     "P1_0.png": gray(255),
     "P1_0_mask.png": gray(1),
     "P1_0_nodule.png": gray(255),
-    "images/P2_0.npy": encodeNpy([4, 6], new Int16Array(24).fill(-600)),
-    "masks/P2_0.npy": encodeNpy([4, 6], new Uint8Array(24).fill(255)),
+    "images/P2_0.npy": encodeNpy([16, 24], new Int16Array(384).fill(-600)),
+    "masks/P2_0.npy": encodeNpy([16, 24], new Uint8Array(384).fill(255)),
     "train_patients.txt": "P1\n",
     "test_patients.txt": "P2\n",
   });
@@ -195,4 +195,31 @@ Deno.test("pairs: PNG and .npy, by ending or by folder; labels, splits and what 
   assert.deepEqual([b.ct[0], b.lungMask[0], b.noduleMask[0]], [-600, 1, 0]);
   await assert.rejects(openPairs(folderOf({ "a.png": gray(1) })), /its lung mask is missing/);
   await assert.rejects(openPairs(folderOf({ "a_mask.png": gray(1) })), /no image "a"/);
+});
+
+Deno.test("pairs: a mask in one colour counts, in two is refused; an image in colour is refused", async () => {
+  const colours = (of: (i: number) => [number, number, number]) =>
+    encodePng({
+      width: 16,
+      height: 16,
+      channels: 3,
+      data: Uint8Array.from(Array.from({ length: 256 }, (_, i) => of(i)).flat()),
+    });
+  const gray = (i: number): [number, number, number] => [i, i, i];
+  const green = colours((i) => i < 100 ? [0, 255, 0] : [0, 0, 0]);
+  const blue = colours((i) => i < 40 ? [0, 0, 9] : [0, 0, 0]);
+  const open = async (image: Uint8Array, mask: Uint8Array, nodule: Uint8Array) =>
+    (await openPairs(
+      folderOf({ "P_1.png": image, "P_1_mask.png": mask, "P_1_nodule.png": nodule }),
+    ))
+      .train[0];
+  const record = await open(colours(gray), green, blue);
+  assert.equal(record.label, 1);
+  const slice = await record.load();
+  assert.equal(slice.ct[255], 150);
+  assert.deepEqual([slice.lungMask[99], slice.lungMask[100]], [1, 0]);
+  assert.deepEqual([slice.noduleMask[39], slice.noduleMask[40]], [1, 0]);
+  const two = colours((i) => i < 9 ? [0, 255, 0] : [0, 0, 255]);
+  await assert.rejects((await open(colours(gray), two, blue)).load(), /black and one colour/);
+  await assert.rejects((await open(green, green, blue)).load(), /a picture in colour/);
 });

@@ -7,7 +7,7 @@ import { writeNpy } from "../../lib/io/npy_file.ts";
 import { encodePng } from "../../lib/io/png.ts";
 import { withFolder } from "../train/tiny.ts";
 
-const SIDE = 8, PIXELS = SIDE * SIDE;
+const SIDE = 16, PIXELS = SIDE * SIDE;
 /** Lung in the left half, tissue in the right. */
 const CT = Float32Array.from({ length: PIXELS }, (_, i) => i % SIDE < 4 ? -850 + i : 40);
 const LUNG = Uint8Array.from({ length: PIXELS }, (_, i) => i % SIDE < 4 ? 1 : 0);
@@ -36,7 +36,7 @@ const BAD_LUNGS: [string, Values, RegExp][] = [
   ["all −1", new Int8Array(PIXELS).fill(-1), /A_lung_mask_0\.npy": -1 at row 0, column 0/],
   [
     "NaN",
-    Float32Array.from(LUNG).with(9, NaN),
+    Float32Array.from(LUNG).with(17, NaN),
     /A_lung_mask_0\.npy": NaN at row 1, column 1; a mask is 0 outside/,
   ],
   ["infinite", Float32Array.from(LUNG).with(0, Infinity), /Infinity at row 0/],
@@ -61,9 +61,9 @@ Deno.test("a nodule mask with NaN or below 0 is refused by file, not counted as 
   withFolder(async (folder) => {
     await slice(folder, "A");
     for (const value of [NaN, -1]) {
-      await put(folder, "A_nodule_mask_0.npy", Float32Array.from(NONE).with(63, value));
+      await put(folder, "A_nodule_mask_0.npy", Float32Array.from(NONE).with(255, value));
       await assert.rejects(load(folder), {
-        message: /A_nodule_mask_0\.npy": .* at row 7, column 7/,
+        message: /A_nodule_mask_0\.npy": .* at row 15, column 15/,
       });
     }
   }));
@@ -95,7 +95,7 @@ Deno.test("train on stored values, [0, 1] or a constant is refused by file; --an
     await slice(folder, "A");
     const wrong: [Values, RegExp][] = [
       [Uint16Array.from(CT, (v) => v + 1024), /B_slice_0\.npy" as HU: the values are 174 … 1064/],
-      [CT.map((v) => (v + 1024) / 2000), /none of 32 in the lung mask is air/],
+      [CT.map((v) => (v + 1024) / 2000), /none of 64 in the lung mask is air/],
       [CT.map(() => 0), /every value is 0/],
     ];
     for (const [ct, message] of wrong) {

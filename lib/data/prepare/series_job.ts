@@ -180,7 +180,7 @@ function notRead(
 function said(job: SeriesJob, notes: string[], told: string[]) {
   const strip = (text: string) => text.replaceAll(job.root, "…");
   return {
-    notes: boundedNotes([...new Set([...told, ...notes])].map(strip)),
+    notes: boundedNotes([...told, ...notes.filter((note) => !told.includes(note))].map(strip)),
     told: boundedNotes(told.map(strip)),
   };
 }
