@@ -316,6 +316,8 @@ async function ask(what: string, folder: string): Promise<FirstStep> {
     args: [
       "run",
       "--no-prompt",
+      "--cached-only",
+      "--frozen",
       "--allow-read",
       "--allow-env=INIT_CWD,HOME,XDG_CACHE_HOME",
       import.meta.filename!,

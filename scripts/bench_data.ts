@@ -38,7 +38,7 @@ program.command("training")
   .option("--step <ms>", "how long the device is busy with a batch", wholeIn(0, 1e9), 50)
   .action((options) => void (job = () => benchTraining(options)));
 program.addHelpText(
-  "after",
+  "afterAll",
   `
 Examples:
   ./run phantom --dicom --out out/big --patients 50 --slices 120 --size 512 --detail 128

@@ -48,7 +48,15 @@ async function train(config: string, out: string, steps: number): Promise<Deno.C
   const often = ["--checkpointing-steps", "1", "--steps", String(steps), "--out", out];
   return new Deno.Command("deno", {
     args: [
-      ...["run", "--no-prompt", "--allow-read", "--allow-write", script],
+      ...[
+        "run",
+        "--no-prompt",
+        "--cached-only",
+        "--frozen",
+        "--allow-read",
+        "--allow-write",
+        script,
+      ],
       ...[...how, ...shape, ...often],
     ],
     stdout: "piped",

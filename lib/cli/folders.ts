@@ -118,7 +118,8 @@ function withoutComma(path: string): string {
   return path.includes(",") ? withoutComma(dirname(path)) : path;
 }
 
-const holds = (folder: string, path: string) => path === folder || path.startsWith(folder + sep);
+const holds = (folder: string, path: string) =>
+  path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 
 /** @throws InputError for an output that is the project, holds it, or is a part of it. */
 function requireOutput(option: string, value: string, real: string, root: string): void {
@@ -144,7 +145,7 @@ export const PROJECT = [
 ];
 
 /**
- * @param root the project: read, never written but for its own out/ and runs/. @param caller where
+ * @param root the project: what it consists of is read, and never written. @param caller where
  * relative paths begin. @param cache the user's cache folder.
  *
  * @throws InputError where an output would be the project itself, or its code.
@@ -158,7 +159,9 @@ export function grants(
   const from = (value: string) => resolve(caller, value);
   const isWrite = (option: string) =>
     words(task.writes).some((word) => word.split("=")[0] === option);
-  const reads = [root, join(cache, "tune")], writes: string[] = [], changed = [...args];
+  // Not all of the project's folder: others' data and runs may lie in it.
+  const own = [...PROJECT, join("out", "weights")].map((name) => join(root, name));
+  const reads = [...own, join(cache, "tune")], writes: string[] = [], changed = [...args];
   const runs = words(task.runs), beside = words(task.beside);
   for (const { option, value, index, prefix } of given) {
     const path = from(value);
