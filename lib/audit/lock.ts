@@ -48,7 +48,7 @@ export async function readLock(root: URL): Promise<Lock> {
   const path = new URL(LOCK_NAME, root);
   const text = await Deno.readTextFile(path).catch((error) => {
     throw new InputError(
-      `${LOCK_NAME} cannot be read (${error.message}): deno task audit --update`,
+      `${LOCK_NAME} cannot be read (${error.message}): ./run audit --update`,
     );
   });
   return parseLock(text, LOCK_NAME);

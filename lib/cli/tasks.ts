@@ -17,6 +17,8 @@ export interface TaskPaths {
   readonly beside?: string;
   /** Written in the folder of the run. */
   readonly inRun?: string;
+  /** A flag, and the file of the project that it writes anew: of tasks that read no data. */
+  readonly renews?: readonly [string, string];
   /** Stores which kernels are fast in the user's cache folder. */
   readonly tunes?: boolean;
 }
@@ -46,7 +48,7 @@ export const TASKS: Readonly<Record<string, TaskPaths>> = {
   "weights": { reads: "--from..." },
   "prepare": { reads: "--dicom --nifti --luna16 --lung-masks", writes: "--out" },
   "phantom": { writes: "--out" },
-  "audit": { writes: "--json --html" },
+  "audit": { writes: "--json --html", renews: ["--update", "audit.lock.json"] },
   "reproduce": { readsArguments: true, runs: "arguments", inRun: "private" },
   "share": { readsArguments: true, writes: "--out" },
   "mutate": {},

@@ -269,6 +269,81 @@ Deno.test("what Deno denies is one line with the path and the options, never adv
   for (const line of [read, net]) assert.doesNotMatch(line, /--allow|run again/);
 });
 
+Deno.test(
+  "audit --update writes its lock, and only then",
+  inFolder((folder) => {
+    const place = { root: ROOT, caller: folder, cache: join(folder, "cache") };
+    const lock = join(ROOT, "audit.lock.json");
+    assert.ok(grants(TASKS.audit, ["--update"], place).writes.includes(lock));
+    assert.ok(!grants(TASKS.audit, ["--check"], place).writes.includes(lock));
+  }),
+);
+
+Deno.test(
+  "fmt, lint and check leave folders alone that are not the project's",
+  inFolder(async (folder) => {
+    const put = async (path: string, text: string) => {
+      await Deno.mkdir(join(folder, path, ".."), { recursive: true });
+      await Deno.writeTextFile(join(folder, path), text);
+    };
+    const config = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json")));
+    await put("deno.json", JSON.stringify({ ...config, imports: {}, lock: false }));
+    for (const name of ["lib", "scripts", "tests", "examples", "kernels"]) {
+      await put(`${name}/a.ts`, "export const a  = 1;\n");
+    }
+    await put("mod.ts", "export  const b = 1;\n");
+    const users = {
+      "prepared/manifest.json": '{"a":1}',
+      "phantom/1-2.xml": "<a>  </a>",
+      "thesis/notes.md": "*  a",
+      "data/x.ts": 'var  a:number="b";debugger',
+    };
+    for (const [path, text] of Object.entries(users)) await put(path, text);
+    for (const name of ["fmt", "lint", "check"]) {
+      const { code, err } = await start(tasks[name].command.split(" ").slice(1), folder);
+      assert.equal(code, 0, `${name}: ${err}`);
+    }
+    for (const [path, text] of Object.entries(users)) {
+      assert.equal(await Deno.readTextFile(join(folder, path)), text, path);
+    }
+    assert.equal(await Deno.readTextFile(join(folder, "lib/a.ts")), "export const a = 1;\n");
+    assert.equal(await Deno.readTextFile(join(folder, "mod.ts")), "export const b = 1;\n");
+  }),
+);
+
+Deno.test("outputs that README and docs name are ignored by git", () => {
+  const ignored = Deno.readTextFileSync(join(ROOT, ".gitignore")).split("\n");
+  const pages = ["README.md"].concat(
+    [...Deno.readDirSync(join(ROOT, "docs"))].filter(({ name }) => name.endsWith(".md"))
+      .map(({ name }) => `docs/${name}`),
+  );
+  let found = 0;
+  for (const page of pages) {
+    const text = Deno.readTextFileSync(join(ROOT, page));
+    for (const [, path] of text.matchAll(/--(?:out|build|json|html) ([a-z][\w./-]*)/g)) {
+      found++;
+      const [top, ...rest] = path.split("/");
+      assert.ok(ignored.includes(rest.length || !top.includes(".") ? `/${top}/` : `/${top}`), path);
+    }
+  }
+  assert.ok(found > 10);
+});
+
+Deno.test("docs/permissions.md has every task, and every option of the table", () => {
+  const page = Deno.readTextFileSync(join(ROOT, "docs/permissions.md"));
+  const lines = page.split("\n").filter((line) => line.startsWith("| "));
+  for (const name of Object.keys(tasks)) {
+    const line = lines.find((l) => l.split("|")[1].includes(`\`${name}\``));
+    assert.ok(line, `${name} is missing`);
+    if (ESCAPES.includes(name)) assert.match(line, /full escape/, name);
+    if (/ as `train` /.test(line)) continue;
+    const { reads = "", writes = "" } = TASKS[name] ?? {};
+    for (const option of `${reads} ${writes}`.split(" ").filter(Boolean)) {
+      assert.ok(line.includes(`\`${option.split(/=|\.\.\./)[0]}\``), `${name}: ${option}`);
+    }
+  }
+});
+
 Deno.test("the nearest of several names; none where all are far", () => {
   const names = ["train", "sample", "samplers", "share", "prepare"];
   for (
