@@ -51,7 +51,6 @@ export const TASKS: Readonly<Record<string, TaskPaths>> = {
   "audit": { writes: "--json --html", renews: ["--update", "audit.lock.json"] },
   "reproduce": { readsArguments: true, runs: "arguments", inRun: "private" },
   "share": { readsArguments: true, writes: "--out" },
-  "mutate": {},
   "tune": { tunes: true },
   "bench:data": { reads: "--data", writes: "--cache=out/bench.pack" },
 };
@@ -60,4 +59,4 @@ export const TASKS: Readonly<Record<string, TaskPaths>> = {
  * Tasks that start other programs, which Deno does not confine: a full escape. None of them reads
  * patient data.
  */
-export const ESCAPES = ["test", "ok", "kill", "fuzz", "bench", "bench:dicom"];
+export const ESCAPES = ["test", "ok", "kill", "fuzz", "mutate", "bench", "bench:dicom"];
