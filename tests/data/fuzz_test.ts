@@ -10,7 +10,7 @@ import { parseLidcXml } from "../../lib/data/lidc/xml.ts";
 import { InputError } from "../../lib/errors.ts";
 import { FIXTURES } from "./shared_ct.ts";
 
-const files = ["dicom", "nifti", "lidc", "volumes"].flatMap((folder) =>
+const files = ["dicom", "nifti", "lidc", "volumes", "objects"].flatMap((folder) =>
   [...Deno.readDirSync(`${FIXTURES}/${folder}`)].map((e) => `${FIXTURES}/${folder}/${e.name}`)
 ).filter((path) => TARGETS[path.slice(path.lastIndexOf(".") + 1)] && !path.endsWith(".raw.gz"))
   .sort();

@@ -4,7 +4,7 @@ import { cross, MIN_AXIAL_COSINE } from "../geometry.ts";
 import type { DicomHeader } from "./header.ts";
 import { unreadable } from "./transfer_syntax.ts";
 
-const CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2";
+export const CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2";
 const NAMED: Record<string, string> = {
   "1.2.840.10008.1.3.10": "a DICOMDIR",
   "1.2.840.10008.5.1.4.1.1.1": "a computed radiograph (CR)",

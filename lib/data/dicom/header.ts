@@ -2,7 +2,9 @@
 
 import { InputError } from "../../errors.ts";
 import { LIMITS } from "../../io/limits.ts";
+import type { DataSet as FullDataSet } from "dicom-parser";
 import { parseDicomBounded } from "./bounded.ts";
+import { withPreamble } from "./preamble.ts";
 import type { Vec3 } from "../geometry.ts";
 import { TRANSFER_SYNTAXES } from "./transfer_syntax.ts";
 
@@ -10,6 +12,8 @@ export type { Vec3 };
 
 export interface DicomHeader {
   file: string;
+  /** Of a multi-frame file: which frame, from 0. */
+  frame?: number;
   transferSyntax: string;
   sopClass: string;
   sopInstance: string;
@@ -79,6 +83,8 @@ export const VOLUME_TAGS = {
 export interface ParsedDicom {
   header: DicomHeader;
   bytes: Uint8Array;
+  /** All elements before the pixel data. */
+  data?: FullDataSet;
 }
 
 interface Element {
@@ -96,12 +102,6 @@ interface DataSet {
 /** 1.2.840.10008.1.2 … : digits and dots, at most 64 characters (PS3.5 section 9). */
 const UID = /^[0-9.]{1,64}$/;
 
-/** Is this, by its first 132 bytes, a DICOM file (PS3.10 section 7.1)? */
-export function hasDicomMarker(bytes: Uint8Array): boolean {
-  return bytes.length >= 132 && bytes[128] === 0x44 && bytes[129] === 0x49 && bytes[130] === 0x43 &&
-    bytes[131] === 0x4d;
-}
-
 /**
  * Parses everything before the pixel data. `bytes` may end anywhere after the start of the pixel
  * data; {@link parseHeader} of a shorter piece throws.
@@ -110,13 +110,14 @@ export function hasDicomMarker(bytes: Uint8Array): boolean {
  */
 export function parseHeader(bytes: Uint8Array, file: string): ParsedDicom {
   const fail = (why: string) => new InputError(`Cannot read "${file}": ${why}`);
-  if (!hasDicomMarker(bytes)) throw fail("not a DICOM file (no DICM marker)");
+  const whole = withPreamble(bytes);
+  if (!whole) throw fail("not a DICOM file (no DICM marker)");
   try {
-    const parsed = parseDicomBounded(bytes, {
+    const parsed = parseDicomBounded(whole, {
       untilTag: "x7fe00010",
       header: LIMITS.dicom.header,
     });
-    return { header: headerOf(parsed.data, file), bytes: parsed.bytes };
+    return { header: headerOf(parsed.data, file), bytes: parsed.bytes, data: parsed.data };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new InputError(`Cannot read "${file}": damaged DICOM header: ${reason}`, {

@@ -58,7 +58,7 @@ export async function parseMaskObject(bytes: Uint8Array, name: string): Promise<
     });
     const sopClass = textOf(data, "x00080016");
     if (!isMaskObject(sopClass)) throw new Error(`SOP class ${sopClass}`);
-    const regions = sopClass === SEG ? await parseSeg(data, whole) : parseStructureSet(data);
+    const regions = sopClass === SEG ? await parseSeg(data, whole, name) : parseStructureSet(data);
     return {
       file: name,
       kind: sopClass === SEG ? "SEG" : "RTSTRUCT",

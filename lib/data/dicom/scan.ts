@@ -4,6 +4,7 @@ import { InputError } from "../../errors.ts";
 import { walk } from "../../io/walk.ts";
 import { rejection } from "./accept.ts";
 import type { DicomHeader } from "./header.ts";
+import { frameHeaders, isMultiFrameCt } from "./multiframe.ts";
 import { isMaskObject } from "./mask_object.ts";
 import { readHeader } from "./read_header.ts";
 import type { Rejected } from "./series.ts";
@@ -56,6 +57,7 @@ export function scanFolder(
     others: [],
     notes: [],
   };
+  const multiFrame: FoundSeries[] = [];
   const texts = new Map<string, string>();
   const same = (text: string) => {
     if (!texts.has(text)) texts.set(text, text);
@@ -75,7 +77,7 @@ export function scanFolder(
       found.csvFiles.push(path);
       continue;
     }
-    let header: DicomHeader;
+    let header: DicomHeader, frames: DicomHeader[] | undefined;
     try {
       const parsed = readHeader(path);
       if (!parsed) {
@@ -83,6 +85,7 @@ export function scanFolder(
         continue;
       }
       header = parsed.header;
+      if (isMultiFrameCt(header.sopClass)) frames = frameHeaders(parsed);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       found.rejected.push({ file: path, reason: error.message });
@@ -92,12 +95,17 @@ export function scanFolder(
       found.objects.push(path);
       continue;
     }
-    const reason = rejection(header, derived);
+    const reasons = (frames ?? [header]).map((h) => rejection(h, derived));
+    const reason = reasons.includes(null) ? null : reasons[0];
     if (reason) {
       found.rejected.push({ file: path, reason });
       continue;
     }
     const { seriesUid, studyUid, patientId, person } = header;
+    if (frames) {
+      multiFrame.push({ seriesUid, studyUid, patientId, part: 0, files: [path] });
+      continue;
+    }
     const key = JSON.stringify([seriesUid, patientId, patientId ? "" : person]);
     const entry = series.get(key), placed = { ...placedOf(header, same), studyUid: same(studyUid) };
     if (entry) entry.push(placed);
@@ -119,6 +127,10 @@ export function scanFolder(
         ...volumesOf({ seriesUid, studyUid: of[0].studyUid, patientId }, of, found.notes),
       );
     }
+  }
+  // Each multi-frame file is a volume of its own.
+  for (const own of Map.groupBy(multiFrame, (s) => `${s.patientId}\0${s.seriesUid}`).values()) {
+    found.series.push(...own.map((s, n) => ({ ...s, part: own.length > 1 ? n + 1 : 0 })));
   }
   const order = (s: FoundSeries) => `${s.patientId}\0${s.studyUid}\0${s.seriesUid}\0${s.part}`;
   found.series.sort((a, b) => order(a) < order(b) ? -1 : 1);

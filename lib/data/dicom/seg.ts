@@ -23,8 +23,12 @@ interface Frame {
 }
 
 /** @throws Error with the reason. */
-export async function parseSeg(data: DataSet, bytes: Uint8Array): Promise<Region[]> {
-  const header = headerOf(data, "");
+export async function parseSeg(
+  data: DataSet,
+  bytes: Uint8Array,
+  name: string,
+): Promise<Region[]> {
+  const header = headerOf(data, name);
   const { rows, columns, frames: count, pixelData } = header;
   const excess = volumeExcess([columns, rows], 1);
   if (excess) throw new Error(excess);

@@ -4,7 +4,9 @@ import { InputError } from "../../errors.ts";
 import { contentExcess } from "../../io/disk.ts";
 import { rejection } from "./accept.ts";
 import { cross, dot } from "../geometry.ts";
-import type { DicomHeader, Vec3 } from "./header.ts";
+import { frameReader } from "./frames.ts";
+import type { DicomHeader, ParsedDicom, Vec3 } from "./header.ts";
+import { frameHeaders, isMultiFrameCt } from "./multiframe.ts";
 import { readHu } from "./pixels.ts";
 import { readHeader, readWhole } from "./read_header.ts";
 import { gridOf, SAME_POSITION } from "./split.ts";
@@ -17,6 +19,8 @@ export interface Rejected {
 
 export interface CtSlice {
   file: string;
+  /** Of a multi-frame file: which frame, from 0. */
+  frame?: number;
   sopInstance: string;
   instanceNumber: number;
   /** Position along the stacking direction, mm; for an untilted scan the z of the patient. */
@@ -69,16 +73,17 @@ export async function loadSeries(
   const { first, chosen, rejected, notes } = plan;
   const { rows, columns } = first;
   const area = rows * columns;
-  const excess = contentExcess(chosen.length * area, chosen.map(({ file }) => file));
+  const excess = contentExcess(chosen.length * area, [...new Set(chosen.map((s) => s.file))]);
   if (excess) {
     const slices = `${chosen.length} slices of ${columns}×${rows}`;
     throw new InputError(`Cannot read series ${first.seriesUid}: ${slices}: ${excess}`);
   }
   const hu = new Int16Array(chosen.length * area);
   const slices: CtSlice[] = [];
+  const read = sliceReader();
   for (const slice of chosen) {
     try {
-      const dicom = readWhole(slice.file);
+      const dicom = read(slice);
       const at = slices.length * area;
       await readHu(dicom, hu.subarray(at, at + area));
       slices.push(slice);
@@ -110,6 +115,27 @@ export async function loadSeries(
     thickness,
     notes,
     told,
+  };
+}
+
+/** Reads slices' files; a multi-frame one stays for its other frames. */
+function sliceReader(): (slice: CtSlice) => ParsedDicom {
+  let file = "", headers: DicomHeader[] = [], pixels: ((frame: number) => ParsedDicom) | undefined;
+  return (slice) => {
+    if (slice.frame === undefined) return readWhole(slice.file);
+    if (slice.file !== file || !pixels) {
+      const whole = readWhole(slice.file);
+      headers = frameHeaders(whole);
+      try {
+        pixels = frameReader(whole);
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new InputError(`Cannot read the pixels of "${slice.file}": ${reason}`);
+      }
+      file = slice.file;
+    }
+    const own = pixels(slice.frame), { pixelData } = own.header;
+    return { bytes: own.bytes, header: { ...headers[slice.frame], pixelData } };
   };
 }
 
@@ -149,24 +175,29 @@ interface SeriesPlan {
 export function planSeries(files: readonly string[], { derived }: ReadOptions = {}): SeriesPlan {
   const rejected: Rejected[] = [], notes: string[] = [];
   const groups = new Map<string, DicomHeader[]>();
+  let count = 0;
   for (const file of [...files].sort()) {
-    let header: DicomHeader;
+    let headers: DicomHeader[];
     try {
       const parsed = readHeader(file);
       if (!parsed) throw new InputError("not a DICOM file");
-      header = parsed.header;
+      headers = isMultiFrameCt(parsed.header.sopClass) ? frameHeaders(parsed) : [parsed.header];
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       rejected.push({ file, reason: error.message });
       continue;
     }
-    const reason = rejection(header, derived);
-    if (reason) {
-      rejected.push({ file, reason });
-      continue;
+    for (const header of headers) {
+      const reason = rejection(header, derived);
+      if (reason) {
+        rejected.push({ file, reason });
+        continue;
+      }
+      const key = `${gridOf(header)} ${header.seriesUid}`, group = groups.get(key);
+      if (group) group.push(header);
+      else groups.set(key, [header]);
+      count++;
     }
-    const key = `${gridOf(header)} ${header.seriesUid}`;
-    groups.set(key, [...groups.get(key) ?? [], header]);
   }
   // The largest group wins; of equals the first in file order, so that a rerun agrees.
   const [largest, ...others] = [...groups.values()].sort((a, b) => b.length - a.length);
@@ -185,7 +216,14 @@ export function planSeries(files: readonly string[], { derived }: ReadOptions = 
   if (sops.size < chosen.length) {
     told.push(`its ${chosen.length} slices have ${sops.size} SOP instance UIDs between them`);
   }
-  return { first: largest[0], chosen, rejected, notes, told, own: files.length - copies };
+  return {
+    first: largest[0],
+    chosen,
+    rejected,
+    notes,
+    told,
+    own: Math.max(files.length, count) - copies,
+  };
 }
 
 function describeDifference(h: DicomHeader, kept: DicomHeader): string {
@@ -209,6 +247,7 @@ function withoutDuplicates(
   const normal = cross(headers[0].row!, headers[0].column!);
   const slices = headers.map((h): CtSlice => ({
     file: h.file,
+    frame: h.frame,
     sopInstance: h.sopInstance,
     instanceNumber: h.instanceNumber,
     z: dot(h.position!, normal),
@@ -222,6 +261,14 @@ function withoutDuplicates(
     if (!before || slice.z - before.z > SAME_POSITION) {
       kept.push(slice);
       continue;
+    }
+    if (slice.frame !== undefined) {
+      throw new InputError(
+        `Cannot read "${slice.file}": frames ${before.frame! + 1} and ${
+          slice.frame + 1
+        } are at one ` +
+          "position: several volumes in one file; export each alone",
+      );
     }
     if (equalPixels(slice.file, before.file)) {
       copies++;

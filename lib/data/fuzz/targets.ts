@@ -1,7 +1,11 @@
 /** What is fed damaged files: each reader of untrusted input, with good files to start from. */
 
 import { rejection } from "../dicom/accept.ts";
-import { parseHeader } from "../dicom/header.ts";
+import { frameReader } from "../dicom/frames.ts";
+import { type ParsedDicom, parseHeader } from "../dicom/header.ts";
+import type { MaskGrid } from "../dicom/mask_grid.ts";
+import { isMaskObject, parseMaskObject } from "../dicom/mask_object.ts";
+import { frameHeaders, isMultiFrameCt } from "../dicom/multiframe.ts";
 import { decodePixels, toHu } from "../dicom/pixels.ts";
 import { annotate } from "../lidc/consensus.ts";
 import { parseMetadata } from "../lidc/metadata.ts";
@@ -21,10 +25,56 @@ import { parseTorch } from "../../io/torch_pickle.ts";
 export type Target = (bytes: Uint8Array, name: string) => unknown | Promise<unknown>;
 
 async function dicom(bytes: Uint8Array, name: string) {
-  const parsed = parseHeader(bytes, name);
+  const parsed = parseHeader(bytes, name), { sopClass } = parsed.header;
+  if (isMaskObject(sopClass)) return await maskObject(bytes, name);
+  if (isMultiFrameCt(sopClass)) return await multiFrame(parsed, name);
   if (rejection(parsed.header)) return;
   const raw = await decodePixels(parsed);
   toHu(raw, parsed.header, new Int16Array(raw.length));
+}
+
+/** The grid of the CT series among the fixtures. */
+const GRID: MaskGrid = {
+  rows: 17,
+  columns: 19,
+  pixelSpacing: [0.8, 0.7],
+  sliceSpacing: 2.5,
+  row: [1, 0, 0],
+  column: [0, 1, 0],
+  normal: [0, 0, 1],
+  slices: [0, 1, 2, 3, 4].map((n) => ({
+    file: "",
+    sopInstance: `1.2.826.0.1.3680043.8.498.2.${n + 1}`,
+    instanceNumber: n + 1,
+    z: 40 + 2.5 * n,
+    position: [-6, -7, 40 + 2.5 * n],
+  })),
+};
+
+async function maskObject(bytes: Uint8Array, name: string) {
+  const { regions } = await parseMaskObject(bytes, name);
+  for (const region of regions) {
+    try {
+      region.draw(GRID, new Uint8Array(5 * 17 * 19));
+    } catch (error) {
+      if (error instanceof TypeError || error instanceof RangeError) throw error;
+      throw new InputError(`Cannot use "${name}": ${error}`);
+    }
+  }
+}
+
+async function multiFrame(parsed: ParsedDicom, name: string) {
+  const headers = frameHeaders(parsed);
+  let read: ReturnType<typeof frameReader>;
+  try {
+    read = frameReader(parsed);
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) throw error;
+    throw new InputError(`Cannot read "${name}": ${error}`);
+  }
+  for (const header of headers) {
+    if (!rejection(header)) await decodePixels(read(header.frame!));
+  }
 }
 
 function xml(bytes: Uint8Array, name: string) {

@@ -6,7 +6,6 @@ const KINDS: readonly [what: string, name: RegExp, advice: string][] = [
   ["NIfTI", /\.nii(\.gz)?$/i, "give their folder to --nifti"],
   ["Analyze (.hdr)", /\.hdr$/i, "give their folder to --nifti"],
   ["DICOM (.dcm)", /\.dcm$/i, "give their folder to --dicom; those there lack the DICM marker"],
-  ["compressed DICOM (.dcm.gz)", /\.dcm\.gz$/i, "unpack them"],
   ["archives (.zip, .tar, .7z)", /\.(zip|tar|tgz|tar\.gz|7z|rar)$/i, "unpack them"],
   [
     ".npy",
