@@ -30,7 +30,7 @@ export { encodeSafetensors, parseSafetensors } from "./lib/io/safetensors.ts";
 
 export { generate, type GenerateOptions } from "./lib/diffusion/generate.ts";
 export { unwindowHu } from "./lib/data/window.ts";
-export { chooseMasks, pictureJobs, type SamplingJob } from "./lib/diffusion/jobs.ts";
+export { chooseMasks, pictureJobs, placeJobs, type SamplingJob } from "./lib/diffusion/jobs.ts";
 export {
   chooseScheduler,
   modelNotes,

@@ -13,6 +13,7 @@ import {
   NoGpuError,
   openGpu,
   pictureJobs,
+  placeJobs,
   reverseSteps,
   Sampler,
   type SamplingJob,
@@ -76,8 +77,13 @@ async function start(): Promise<void> {
 }
 
 function use(model: PageModel): void {
-  const { config, layout, resolution: [height, width] } = model.model;
+  const { config, layout, resolution: [height, width], preparation } = model.model;
   checkImageSize(config, height, width);
+  if (preparation.spacing !== undefined) {
+    throw new Error(`${model.name} makes patches, for --inpaint: use ./run sample`);
+  }
+  // A model that is told where nodules are needs no guidance.
+  if (preparation.condition === "nodule-mask") $<HTMLInputElement>("cfg").value = "1";
   page = model;
   sampler?.destroy();
   sampler = undefined;
@@ -93,6 +99,13 @@ function use(model: PageModel): void {
 
 const number = (id: string) => $<HTMLInputElement>(id).valueAsNumber;
 const choice = (id: string) => $<HTMLSelectElement>(id).value;
+
+/** Nodules of a model that is told where they are: the command line's default. */
+const PLACING = {
+  placement: { kind: "random", count: 1, diameter: [6, 20] },
+  fieldMm: 350,
+} as const;
+const PLACING_FLAGS = "--nodules random --diameter 6-20";
 
 interface Settings {
   readonly seed: number;
@@ -139,12 +152,22 @@ async function sample(o: Settings): Promise<void> {
   const draw = (id: string, plane: ArrayLike<number>) =>
     drawPlane(canvas(id), plane, height, width);
   const steps = reverseSteps(chooseScheduler(model, o.scheduler), o.steps);
-  const masks = chooseMasks({
-    ...{ count: MASKS, seed: o.seed, size },
+  const { condition } = model.preparation, isPlaced = condition === "nodule-mask";
+  // As the command line: not every slice has room for a nodule.
+  const chosen = chooseMasks({
+    ...{ count: isPlaced ? 8 * MASKS : MASKS, seed: o.seed, size },
     preparation: model.preparation,
   });
-  const job = pictureJobs(masks, [o.classValue], o.seed)[o.mask];
-  drawPlane(canvas("lungs"), (await job.slice()).lungMask, height, width, [0, 1]);
+  const masks = isPlaced ? [...new Map(chosen.map((m) => [m.record.id, m])).values()] : chosen;
+  const pictures = pictureJobs(masks, [o.classValue], o.seed);
+  const jobs = isPlaced
+    ? (await placeJobs(pictures, masks, { ...PLACING, seed: o.seed })).jobs
+    : pictures;
+  const job = jobs.find((one) => one.number === o.mask);
+  if (!job) throw new Error("no room for a nodule in these lungs: choose others");
+  const { lungMask, noduleMask } = await job.slice();
+  const asked = isPlaced ? lungMask.map((v, i) => (v + noduleMask[i]) / 2) : lungMask;
+  drawPlane(canvas("lungs"), asked, height, width, [0, 1]);
   const made = await samplerFor(o.cfgScale !== 1);
 
   const every = Math.ceil(steps.length / STRIP_LENGTH);
@@ -166,6 +189,7 @@ async function sample(o: Settings): Promise<void> {
     seed: o.seed,
     cfgScale: o.cfgScale,
     nullClass: model.nullClass,
+    condition,
     watch: { at: new Set([0, ...steps.map((_, i) => i + 1)]), show },
     onStep: (done, total) => {
       if (stopWanted) throw new Stopped();
@@ -182,7 +206,7 @@ async function sample(o: Settings): Promise<void> {
   button("check").disabled = false;
   $("command").querySelector("code")!.textContent = "./run sample " +
     `--run RUN --class ${o.classValue} --seed ${o.seed} --cfg ${o.cfgScale} ` +
-    `--scheduler ${o.scheduler} --steps ${o.steps}`;
+    `--scheduler ${o.scheduler} --steps ${o.steps}` + (isPlaced ? ` ${PLACING_FLAGS}` : "");
   $("command").querySelector("span")!.textContent = fileName(job, "npy");
 }
 
