@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { chooseStretch, circumstances, reproduce } from "../lib/audit/reproduce.ts";
 import { newCommand } from "../lib/cli/command.ts";
 import { main, parseArguments, printNotes, progressBar } from "../lib/cli/main.ts";
+import { savedSources } from "../lib/data/joined.ts";
 import { prepareAll } from "../lib/data/dataset.ts";
 import { CheckFailedError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
@@ -38,7 +39,7 @@ await main(async () => {
   const stretch = await chooseStretch(out, Boolean(program.opts().fromStart));
   const request = {
     config,
-    data: data as string | undefined ?? undefined,
+    data: savedSources(data, join(out, RUN_CONFIG_NAME)),
     out,
     resume: true,
     overwrite: false,

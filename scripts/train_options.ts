@@ -3,9 +3,10 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
 import { givenOptions, refuseGiven, sizeIn } from "../lib/cli/command.ts";
-import { parseArguments } from "../lib/cli/main.ts";
+import { parseArguments, repeatable } from "../lib/cli/main.ts";
 import { type Dataset, SliceCache } from "../lib/data/dataset.ts";
 import { isAugmenting } from "../lib/data/augment.ts";
+import { type DataSource, openSources, parseSource, savedSources } from "../lib/data/joined.ts";
 import { openFolder } from "../lib/data/open_folder.ts";
 import { folderState, openPacked } from "../lib/data/packed/writer.ts";
 import { InputError } from "../lib/errors.ts";
@@ -36,10 +37,13 @@ export const program = new Command("train")
     `demo (minutes on two CPU cores) or seed (the original setting)`,
     "demo",
   )
-  .option(
-    "--data <folder>",
-    "slices in the .npy layout, or pairs of images and masks (see docs/data.md)",
-  )
+  .addOption(repeatable(
+    new Option(
+      "--data <folder[:weight]>",
+      "slices in the .npy layout, or pairs of images and masks (see docs/data.md); may be given " +
+        "several times, with weights: syn:0.5 is seen half as often",
+    ),
+  ))
   .option("--out <folder>", "where the run goes", "runs/<preset>")
   .option(
     "--resume",
@@ -69,6 +73,7 @@ program.addHelpText(
 Examples:
   ./run train                                  the demo on the phantom, then a picture
   ./run train --data DIR --epochs 20           on your slices
+  ./run train --data DIR --data SYNTHETIC:0.5  and on generated ones, seen half as often
   ./run train --preset seed --data DIR         the original setting: 128², 200 epochs
   ./run train --resume --out runs/demo         go on after a stop
   ./run train --resolution 64 --steps 300 --learning-rate 5e-4
@@ -195,7 +200,8 @@ async function resumedConfig(
 /** What a training command was asked to do. */
 export interface TrainRequest {
   readonly config: RunConfig;
-  readonly data: string | undefined;
+  /** Undefined: the built-in phantom. */
+  readonly data: readonly DataSource[] | undefined;
   readonly out: string;
   readonly resume: boolean;
   /** Remove what is in `out` first. */
@@ -240,7 +246,8 @@ export async function parseTrainRequest(args?: readonly string[]): Promise<Train
   const overwrite = Boolean(options.overwrite);
   const locked = Boolean(options.locked);
   const tune = Boolean(options.tune);
-  checkOutputFolder("--out", out, { "--data": options.data });
+  const given = (options.data as string[] | undefined)?.map(parseSource);
+  for (const { folder } of given ?? []) checkOutputFolder("--out", out, { "--data": folder });
   if (options.resume) {
     const path = join(out, RUN_CONFIG_NAME);
     const known = await Deno.stat(path).then(() => true, () => false);
@@ -248,7 +255,7 @@ export async function parseTrainRequest(args?: readonly string[]): Promise<Train
     refuseGiven(program, ["overwrite"], "--resume goes on with what --overwrite would remove");
     const { data: before, ...saved } = await readJsonObject(path);
     const config = await resumedConfig(options, path, saved);
-    const data = options.data ?? before ?? undefined;
+    const data = given ?? savedSources(before, path);
     refuseIdle(config, data);
     const acceptNewData = Boolean(options.acceptNewData);
     return {
@@ -276,7 +283,7 @@ export async function parseTrainRequest(args?: readonly string[]): Promise<Train
     options.steps === undefined && options.epochs === undefined;
   const keys = ["num_epochs", "save_images_epochs", "save_model_epochs"] as const;
   const epochKeys = isOpen ? keys.filter((key) => options[camel(key)] === undefined) : [];
-  return { config, out, overwrite, locked, tune, resume: false, data: options.data, epochKeys };
+  return { config, out, overwrite, locked, tune, resume: false, data: given, epochKeys };
 }
 
 /** The slices of a request, and a cache that prepares them as its configuration says. */
@@ -287,7 +294,10 @@ export async function openTrainingData(
   const [height, width] = config.resolution;
   const window = { level: config.window_level, width: config.window_width };
   const whole = data
-    ? await openFolder(data, window, { checkHu: !config.any_values })
+    ? await openSources(
+      data,
+      (folder) => openFolder(folder, window, { checkHu: !config.any_values }),
+    )
     : phantomOf(config);
   const dataset = await cropsOf(whole, config, onCrop);
   const cache = new SliceCache({ height, width }, window, config);
@@ -317,7 +327,9 @@ export async function packTrainingData(
     size: { height, width },
     window: { level: config.window_level, width: config.window_width },
     prepare: config,
-    state: `${data ? folderState(data) : `phantom ${config.seed}`}${patches}`,
+    state: `${
+      data ? data.map(({ folder }) => folderState(folder)).join() : `phantom ${config.seed}`
+    }${patches}`,
     onDone,
   });
   cache.close();

@@ -3,7 +3,7 @@
 import { join, resolve } from "node:path";
 import { type Progress, progressBar } from "../lib/cli/main.ts";
 import { type Dataset, prepareAll } from "../lib/data/dataset.ts";
-import { BalancedSampler } from "../lib/data/sampler.ts";
+import { sourceText } from "../lib/data/joined.ts";
 import { isAugmenting } from "../lib/data/augment.ts";
 import { CheckFailedError, InputError, shown } from "../lib/errors.ts";
 import { lockGuard, readLock } from "../lib/audit/lock.ts";
@@ -20,7 +20,7 @@ import { trainSession } from "../lib/train/session.ts";
 import { trainingStep } from "../lib/train/training_step.ts";
 import { smallConfig } from "../lib/bench/small.ts";
 import { firstUse } from "./first_use.ts";
-import { augmentation, type Trainer } from "../lib/train/trainer.ts";
+import { augmentation, samplerOf, type Trainer } from "../lib/train/trainer.ts";
 import type { Team } from "../lib/train/team.ts";
 import {
   openTrainingData,
@@ -92,11 +92,7 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
     );
   }
 
-  const { batchesPerEpoch } = new BalancedSampler(
-    dataset.train.map((r) => r.label),
-    config.train_batch_size,
-    config.seed,
-  );
+  const { batchesPerEpoch } = samplerOf(dataset.train, config);
   const stretched = stretchEpochs(request, batchesPerEpoch);
   if (stretched) say(shown(`data: ${stretched}`));
 
@@ -184,7 +180,7 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
           bar!.update(running!.step, { what: `sampling ${done}/${total}` }),
         stopRequested: () => stop !== undefined,
         onEpoch: async ({ rows }) => {
-          await writeReport({ out, trainer: running!, dataset, data }, rows);
+          await writeReport({ out, trainer: running!, dataset, data: dataText(data) }, rows);
         },
       },
     );
@@ -231,17 +227,23 @@ async function requireSameData(
   if (known === undefined || known === datasetHash(dataset)) return;
   if (!acceptNewData) {
     throw new InputError(
-      `--resume: the slices of ${data ?? "the phantom"} are not those that the run began with ` +
+      `--resume: the slices of ${
+        dataText(data) ?? "the phantom"
+      } are not those that the run began with ` +
         "(names, splits or labels differ): give the data it began with, or --accept-new-data",
     );
   }
   say("data: other slices than the run began with (--accept-new-data; noted in provenance.json)");
 }
 
+const dataText = (data: TrainRequest["data"]) => data?.map(sourceText).join(", ");
+
 async function writeConfig({ config, data, out }: TrainRequest): Promise<void> {
   const path = join(out, RUN_CONFIG_NAME);
   // Absolute: the run may be resumed and evaluated from anywhere.
-  const json = JSON.stringify({ data: data ? resolve(data) : null, ...config }, null, 2) + "\n";
+  const places = data?.map(({ folder, weight }) => sourceText({ folder: resolve(folder), weight }));
+  const saved = places?.length === 1 ? places[0] : places ?? null;
+  const json = JSON.stringify({ data: saved, ...config }, null, 2) + "\n";
   await writeFileAtomic(path, json).catch((error) => {
     throw asWriteError(error, `Cannot write ${path}`);
   });

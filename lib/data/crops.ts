@@ -156,7 +156,7 @@ async function cropsOf(
     const id = `${record.id}_${kind}${out.length}`;
     const kept = reader.keep(() => cutSlice(slice, window));
     out.push({
-      ...{ id, label, spacing },
+      ...{ id, label, spacing, weight: record.weight },
       patient: record.patient,
       load: async () => kept ?? cutSlice(await reader.read(record), window),
     });

@@ -26,6 +26,8 @@ export interface SliceRecord {
   label: 0 | 1;
   /** mm between rows, between columns, where it is known. */
   spacing?: PixelSpacing;
+  /** How often it is trained on beside others; 1 where absent. */
+  weight?: number;
   /** @throws InputError naming the file and what is wrong with it. */
   load(): Promise<LoadedSlice>;
 }

@@ -13,6 +13,8 @@ export interface SamplerState {
   batchSize: number;
   positives: number;
   negatives: number;
+  /** Of slices that are not all drawn alike. */
+  weights?: string;
 }
 
 /** Keeps the sampler's streams apart from other uses of the same seed. */
@@ -26,7 +28,9 @@ const STREAM_BASE = 0x5A00 * 2 ** 32;
  */
 export class BalancedSampler {
   readonly batchesPerEpoch: number;
-  readonly #classes: [negatives: Uint32Array, positives: Uint32Array];
+  readonly #classes: [negatives: Pool, positives: Pool];
+  readonly #counts: [negatives: number, positives: number];
+  readonly #weights: string | undefined;
   readonly #batchSize: number;
   readonly #seed: bigint;
   #epoch = 0;
@@ -36,29 +40,36 @@ export class BalancedSampler {
   /**
    * @param labels 0 or 1 a slice.
    * @param batchSize slices a batch, at least 1.
+   * @param weights how often each slice is drawn beside others, above 0; all alike by default.
    * @throws InputError if a class has no slice.
    */
-  constructor(labels: ArrayLike<number>, batchSize: number, seed: bigint | number) {
+  constructor(
+    labels: ArrayLike<number>,
+    batchSize: number,
+    seed: bigint | number,
+    weights?: readonly number[],
+  ) {
     if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
       throw new InputError(`Cannot make batches of ${batchSize} slices: a whole number ≥ 1 needed`);
     }
     const indices = Uint32Array.from({ length: labels.length }, (_, i) => i);
-    this.#classes = [
-      indices.filter((i) => labels[i] === 0),
-      indices.filter((i) => labels[i] === 1),
-    ];
-    const [negatives, positives] = this.#classes.map((members) => members.length);
+    const members = [0, 1].map((label) => indices.filter((i) => labels[i] === label));
+    const [negatives, positives] = members.map(({ length }) => length);
     if (negatives === 0 || positives === 0) {
       throw new InputError(
         `Cannot make balanced batches: ${positives} slices with a nodule and ${negatives} without; ` +
           "at least one of each is needed",
       );
     }
+    const uneven = weights?.some((weight) => weight !== 1) ? weights : undefined;
+    this.#weights = uneven && nameOfWeights(uneven);
+    this.#classes = [new Pool(members[0], uneven), new Pool(members[1], uneven)];
+    this.#counts = [negatives, positives];
     this.#batchSize = batchSize;
     this.#seed = BigInt.asUintN(64, BigInt(seed));
     this.batchesPerEpoch = Math.max(
       1,
-      Math.floor(2 * Math.min(positives, negatives) / batchSize),
+      Math.floor(2 * Math.min(this.#classes[0].size, this.#classes[1].size) / batchSize),
     );
     this.#order = this.#shuffled();
   }
@@ -70,7 +81,10 @@ export class BalancedSampler {
 
   #shuffled(): [Uint32Array, Uint32Array] {
     const random = new PhiloxStream(this.#seed, STREAM_BASE + this.#epoch);
-    return [random.shuffle(this.#classes[0].slice()), random.shuffle(this.#classes[1].slice())];
+    return [
+      random.shuffle(this.#classes[0].draw(random)),
+      random.shuffle(this.#classes[1].draw(random)),
+    ];
   }
 
   /** How many positives batches 0 … count − 1 of the epoch hold. */
@@ -112,8 +126,10 @@ export class BalancedSampler {
     return {
       seed: this.#seed.toString(),
       batchSize: this.#batchSize,
-      positives: this.#classes[1].length,
-      negatives: this.#classes[0].length,
+      positives: this.#counts[1],
+      negatives: this.#counts[0],
+      // States of before there were weights have none.
+      ...this.#weights === undefined ? {} : { weights: this.#weights },
     };
   }
 
@@ -122,7 +138,8 @@ export class BalancedSampler {
    * @throws InputError if that one had another seed, batch size or number of slices.
    */
   restore(state: SamplerState): void {
-    for (const [key, mine] of Object.entries(this.#identity())) {
+    const own = { weights: undefined, ...this.#identity() };
+    for (const [key, mine] of Object.entries(own)) {
       const theirs = state[key as keyof SamplerState];
       if (theirs !== mine) {
         throw new InputError(
@@ -144,4 +161,48 @@ export class BalancedSampler {
     this.#batch = batch;
     this.#order = this.#shuffled();
   }
+}
+
+/** Slices of one class; of weights an epoch has as many copies of each, of what is left over some. */
+class Pool {
+  /** Slices in an epoch. */
+  readonly size: number;
+  /** Of each weight: copies of all its slices, and how many of them come once more. */
+  readonly #groups: { members: Uint32Array; copies: number; more: number }[];
+
+  constructor(members: Uint32Array, weights?: readonly number[]) {
+    const byWeight = Map.groupBy(members, (i) => weights?.[i] ?? 1);
+    this.#groups = [...byWeight].sort(([a], [b]) => a - b).map(([weight, list]) => {
+      const copies = Math.floor(weight);
+      // One at least: a folder that was given is seen.
+      const least = copies > 0 ? 0 : 1;
+      const more = Math.max(least, Math.round((weight - copies) * list.length));
+      return { members: Uint32Array.from(list), copies, more };
+    });
+    this.size = this.#groups.reduce((n, g) => n + g.copies * g.members.length + g.more, 0);
+  }
+
+  /** An epoch's slices, not shuffled; where all are alike nothing is drawn. */
+  draw(random: PhiloxStream): Uint32Array {
+    const out = new Uint32Array(this.size);
+    let at = 0;
+    for (const { members, copies, more } of this.#groups) {
+      for (let copy = 0; copy < copies; copy++, at += members.length) out.set(members, at);
+      if (more === 0) continue;
+      out.set(random.shuffle(members.slice()).subarray(0, more), at);
+      at += more;
+    }
+    return out;
+  }
+}
+
+/** Tells apart orders of other weights: runs of equal ones, `3x1,2x0.5`. */
+function nameOfWeights(weights: readonly number[]): string {
+  const runs: [count: number, weight: number][] = [];
+  for (const weight of weights) {
+    const last = runs.at(-1);
+    if (last?.[1] === weight) last[0]++;
+    else runs.push([1, weight]);
+  }
+  return runs.map(([count, weight]) => `${count}x${weight}`).join();
 }

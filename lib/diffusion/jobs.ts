@@ -126,9 +126,10 @@ export async function placeJobs(
     const { source } = alike[0];
     let placed: JobNodules | undefined;
     if (alike.some(({ classValue }) => classValue > 0)) {
-      const slice = await records.get(source)!.load();
+      const record = records.get(source)!, slice = await record.load();
       try {
-        const place = placeNodules(slice, placement, fieldMm / slice.width, seed, number, source);
+        const spacing = record.spacing?.[1] ?? fieldMm / slice.width;
+        const place = placeNodules(slice, placement, spacing, seed, number, source);
         placed = { ...place, size: { height: slice.height, width: slice.width } };
       } catch (error) {
         if (!(error instanceof InputError)) throw error;

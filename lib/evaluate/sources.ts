@@ -8,6 +8,13 @@ import {
   type SliceRecord,
 } from "../data/dataset.ts";
 import { IMAGE_LIST, readImageList } from "../data/image_list.ts";
+import {
+  type DataSource,
+  openSources,
+  parseSource,
+  savedSources,
+  sourceText,
+} from "../data/joined.ts";
 import { openFolder } from "../data/open_folder.ts";
 import type { Size } from "../data/resize.ts";
 import { type HuWindow, LUNG_WINDOW } from "../data/window.ts";
@@ -138,20 +145,28 @@ export async function runSource(gpu: Gpu, run: string, options: RunOptions): Pro
   const steps = reverseSteps(chooseScheduler(model, options.scheduler), options.steps);
   const [height, width] = model.resolution, size = { height, width };
   const { window } = model.preparation;
-  const open = async (folder: string | null): Promise<Dataset> =>
+  const open = async (sources: readonly DataSource[] | undefined): Promise<Dataset> =>
     await cropsOf(
-      folder
-        ? await openFolder(folder, window, { checkHu: !(config.any_values || options.anyValues) })
+      sources
+        ? await openSources(
+          sources,
+          (folder) =>
+            openFolder(folder, window, { checkHu: !(config.any_values || options.anyValues) }),
+        )
         : phantomOf(config),
       config,
       (done, total) => show("patches", done, total),
     );
-  const own = saved as string | null, folder = options.data ?? own;
-  const dataset = await open(folder);
+  const own = savedSources(saved, join(run, RUN_CONFIG_NAME));
+  const given = options.data ? [parseSource(options.data)] : own;
+  const folder = given?.map(sourceText).join(", ");
+  const dataset = await open(given);
   const warnings = [...modelNotes(model), ...dataset.notes];
   // Copies are copies of what the run was trained on, whatever it is compared with.
   let trained = dataset;
-  if (options.data && (!own || resolve(own) !== resolve(options.data))) {
+  const isOwn = own?.length === 1 && options.data &&
+    resolve(own[0].folder) === resolve(options.data);
+  if (options.data && !isOwn) {
     try {
       trained = await open(own);
     } catch (error) {

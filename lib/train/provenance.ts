@@ -28,11 +28,11 @@ export async function commitOf(root = ROOT): Promise<string | undefined> {
   return packed?.split("\n").find((line) => line.endsWith(` ${ref}`))?.split(" ")[0];
 }
 
-/** A hash of which slices there are, in which split, with which label. */
+/** A hash of which slices there are, in which split, with which label and weight. */
 export function datasetHash({ train, val, test }: Dataset): string {
   const splits = { train, val, test };
   const lines = Object.entries(splits).flatMap(([split, records]) =>
-    records.map((r) => `${split} ${r.id} ${r.label}`)
+    records.map((r) => `${split} ${r.id} ${r.label}${r.weight ? ` ×${r.weight}` : ""}`)
   );
   return sha256(lines.join("\n"));
 }

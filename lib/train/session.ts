@@ -122,8 +122,10 @@ async function start(
 /** The state with the order of batches of `sampler`, where that has other slices. */
 function withOwnOrder(state: TrainingState, sampler: BalancedSampler): TrainingState {
   const before = state.progress.sampler, own = sampler.state();
-  if (before.positives === own.positives && before.negatives === own.negatives) return state;
-  const { positives, negatives } = own;
-  const next = { ...before, positives, negatives, epoch: before.epoch + 1, batch: 0 };
+  const isSame = before.positives === own.positives && before.negatives === own.negatives &&
+    before.weights === own.weights;
+  if (isSame) return state;
+  const { positives, negatives, weights } = own;
+  const next = { ...before, positives, negatives, weights, epoch: before.epoch + 1, batch: 0 };
   return { ...state, progress: { ...state.progress, sampler: next } };
 }

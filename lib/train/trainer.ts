@@ -81,8 +81,7 @@ export class Trainer {
     readonly team: Team | undefined,
     packed: string | undefined,
   ) {
-    const labels = records.map((r) => r.label);
-    this.sampler = new BalancedSampler(labels, config.train_batch_size, config.seed);
+    this.sampler = samplerOf(records, config);
     this.#position = this.sampler.state();
     const count = config.train_batch_size / (team?.size ?? 1);
     const part = { first: count * (team?.rank ?? 0), count };
@@ -334,6 +333,16 @@ export class Trainer {
     this.microStep = this.#read = progress.microStep;
     this.#pending = Promise.resolve([]);
   }
+}
+
+/** Batches of these slices in the run's order. */
+export function samplerOf(records: readonly SliceRecord[], config: RunConfig): BalancedSampler {
+  return new BalancedSampler(
+    records.map((r) => r.label),
+    config.train_batch_size,
+    config.seed,
+    records.map((r) => r.weight ?? 1),
+  );
 }
 
 /** What is done to slices on their way into a batch. */

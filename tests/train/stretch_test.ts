@@ -4,7 +4,7 @@ import { stretchEpochs } from "../../scripts/train_options.ts";
 
 const request = (epochKeys: ("num_epochs" | "save_images_epochs" | "save_model_epochs")[]) => ({
   config: runConfig(structuredClone(PRESETS.demo), "demo"),
-  data: "folder",
+  data: [{ folder: "data", weight: 1 }],
   out: "out",
   resume: false,
   overwrite: false,
