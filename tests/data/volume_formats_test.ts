@@ -315,6 +315,14 @@ sharedCase("cases/data/luna16_mhd: read as SimpleITK reads it", "luna16_mhd", as
   // The voxels within 4 mm of (10, 20, -100), on a grid of 2.73 × 2.73 × 10.21 mm.
   assert.deepEqual(record.slices.map((s) => s.nodulePixels).filter((n) => n > 0), [3]);
 });
+Deno.test("LUNA16 given to --nifti: refused, with the option that reads it", async () => {
+  const input = folderOf({
+    "subset0/1.mha": metaImage(ct),
+    "seg-lungs-LUNA16/1.mha": metaImage(ct),
+  });
+  await assert.rejects(prepare(options(input, "nifti", newFolder())), /give it to --luna16/);
+});
+
 sharedCase("cases/data/nnunet_names: the pair is found", "nnunet_names", async (input) => {
   const out = newFolder();
   const { totals } = await prepare(options(input, "nifti", out));

@@ -23,7 +23,9 @@ export async function decodePixels(dicom: ParsedDicom): Promise<Int16Array | Uin
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    throw new InputError(`Cannot read the pixels of "${header.file}": ${reason}`);
+    const syntax = TRANSFER_SYNTAXES[header.transferSyntax];
+    const coded = syntax?.coding && syntax.coding !== "raw" ? ` (${syntax.name})` : "";
+    throw new InputError(`Cannot read the pixels of "${header.file}"${coded}: ${reason}`);
   }
 }
 

@@ -25,6 +25,9 @@ export function planNifti(options: PlanOptions): Plan {
     if (VOLUME_ENDING.test(path)) paths.push(relative(root, path).replaceAll("\\", "/"));
     else if (!VOXELS_ENDING.test(path)) others.push(path);
   }
+  if (paths.some((path) => /(^|\/)seg-lungs-luna16\//i.test(path))) {
+    throw new InputError(`"${root}" holds LUNA16 (seg-lungs-LUNA16): give it to --luna16`);
+  }
   const found = sortVolumes(paths), notes = [...linkNotes(links), ...found.notes];
   if (found.images.length === 0) {
     throw new InputError(
