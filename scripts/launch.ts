@@ -20,6 +20,12 @@ interface Task {
 /** Settings of `deno run` that every task is started with: nothing is fetched, nothing is asked. */
 const ALWAYS = ["--quiet", "--no-prompt", "--cached-only", "--frozen"];
 
+/** What may be said to the tasks that are Deno's own. */
+const OWN_FLAGS: Readonly<Record<string, readonly string[]>> = {
+  fmt: ["--check"],
+  lint: ["--fix"],
+};
+
 function readTasks(root: string): Record<string, Task> {
   return JSON.parse(Deno.readTextFileSync(join(root, "deno.json"))).tasks;
 }
@@ -50,6 +56,15 @@ function command(root: string, cache: string, name: string, given: readonly stri
   if (program !== "deno") throw new Error(`task ${name} is no command of Deno`);
   if (verb !== "run") {
     // Formatter, linter and type check: Deno itself, on the project's own folders.
+    const odd = given.find((a) => !["--help", "-h", ...OWN_FLAGS[name] ?? []].includes(a));
+    if (odd !== undefined) {
+      const near = closest(odd, ["--help", ...OWN_FLAGS[name] ?? []]);
+      throw new InputError(
+        odd.startsWith("-")
+          ? `unknown option '${odd}'` + (near ? `: did you mean ${near}?` : "")
+          : `${name} takes no files: it works on the project's own folders (deno.json)`,
+      );
+    }
     return given.some((a) => a === "--help" || a === "-h")
       ? ["--help-of", `${name}: ${task.description} (${task.command})`]
       : ["--in-root", verb, ...config, ...rest, ...given];

@@ -47,6 +47,7 @@ export function parseArguments(program: Command, args: readonly string[] = Deno.
       write(`${lines.map((line) => shown(line)).join("\n")}\n`);
     },
   });
+  for (const command of program.commands) command.copyInheritedSettings(program);
   try {
     refuseRepeated(program, args);
     program.parse(args, { from: "user" });

@@ -96,6 +96,35 @@ Deno.test("--help of every task runs nothing, names commands as they are typed, 
   assert.deepEqual(missing, [], "options that name paths, without permission for them");
 });
 
+Deno.test("a misspelt flag: exit code 2, the name that was meant, and nothing else", async () => {
+  for (const name of ["prepare", "bench:data", "wgsl:lint", "ok"]) {
+    const { words } = await launch(
+      ROOT,
+      name,
+      ...(name === "prepare" ? ["--out=o"] : []),
+      "--hlep",
+    );
+    const { code, out, err } = await start(words.filter((w) => w !== "--in-root"), ROOT);
+    assert.deepEqual([code, out], [2, ""], name);
+    assert.equal(err, "error: unknown option '--hlep'\n(Did you mean --help?)\n", name);
+  }
+  for (
+    const [args, expected] of [
+      [["fmt", "--chekc"], "error: unknown option '--chekc': did you mean --check?\n"],
+      [["lint", "--hlep"], "error: unknown option '--hlep': did you mean --help?\n"],
+      [["check", "--zzzzzz"], "error: unknown option '--zzzzzz'\n"],
+      [
+        ["fmt", "prepared"],
+        "error: fmt takes no files: it works on the project's own folders (deno.json)\n",
+      ],
+    ] as const
+  ) {
+    const { code, err } = await launch(ROOT, ...args);
+    assert.deepEqual([code, err], [2, expected]);
+  }
+  assert.deepEqual((await launch(ROOT, "fmt", "--check")).words.slice(0, 2), ["--in-root", "fmt"]);
+});
+
 Deno.test("values of options are found as commander takes them", () => {
   const task = { reads: "--data --from...", writes: "--out=x", readsArguments: true };
   const found = (...args: string[]) =>
