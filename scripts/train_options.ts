@@ -57,6 +57,10 @@ export const program = new Command("train")
   .option("--resolution <HxW>", "image size, e.g. 64 or 48x64", sizeIn(1, 4096))
   .option("--channels <list>", "block_out_channels of the UNet, e.g. 32,64,96", list)
   .option("--overwrite", "start anew although --out holds a run")
+  .option(
+    "--estimate [steps]",
+    "take some steps (10), say how long the run would take and what memory and disk; writes nothing",
+  )
   .option("--locked", "refuse kernels that are not in audit.lock.json")
   .option(...NO_TUNE);
 for (const [key, { help, choices }] of Object.entries(RUN_RULES)) {
@@ -76,6 +80,7 @@ Examples:
   ./run train --data DIR --data SYNTHETIC:0.5  and on generated ones, seen half as often
   ./run train --preset seed --data DIR         the original setting: 128², 200 epochs
   ./run train --resume --out runs/demo         go on after a stop
+  ./run train --preset seed --data DIR --estimate   how long it would take
   ./run train --resolution 64 --steps 300 --learning-rate 5e-4
 
 Ctrl-C (SIGTERM, SIGHUP) finishes the step, saves a checkpoint and says how to go on.
@@ -208,6 +213,8 @@ export interface TrainRequest {
   readonly overwrite: boolean;
   /** Refuse kernels that are not in audit.lock.json. */
   readonly locked: boolean;
+  /** Take so many steps, say what the run would take, and write nothing. */
+  readonly estimate?: number;
   /** Choose kernels where the GPU is new. */
   readonly tune?: boolean;
   /** Go on although the slices are not those that the run began with. */
@@ -248,7 +255,9 @@ export async function parseTrainRequest(args?: readonly string[]): Promise<Train
   const tune = Boolean(options.tune);
   const given = (options.data as string[] | undefined)?.map(parseSource);
   for (const { folder } of given ?? []) checkOutputFolder("--out", out, { "--data": folder });
+  const estimate = stepsOf(options.estimate);
   if (options.resume) {
+    refuseGiven(program, ["estimate"], "it is of a run that begins: leave out --resume");
     const path = join(out, RUN_CONFIG_NAME);
     const known = await Deno.stat(path).then(() => true, () => false);
     if (!known) throw new InputError(`--resume: ${out} holds no run (no ${RUN_CONFIG_NAME})`);
@@ -273,8 +282,9 @@ export async function parseTrainRequest(args?: readonly string[]): Promise<Train
   refuseGiven(program, ["acceptNewData"], "goes with --resume");
   const config = await readConfig(options);
   refuseIdle(config, options.data);
-  if (!overwrite) await requireRunFolder(out);
-  if ((await listCheckpoints(out)).length && !overwrite) {
+  const isFree = overwrite || estimate !== undefined;
+  if (!isFree) await requireRunFolder(out);
+  if (!isFree && (await listCheckpoints(out)).length) {
     throw new InputError(
       `${out} holds a run already: give --resume, --overwrite or another --out`,
     );
@@ -283,7 +293,15 @@ export async function parseTrainRequest(args?: readonly string[]): Promise<Train
     options.steps === undefined && options.epochs === undefined;
   const keys = ["num_epochs", "save_images_epochs", "save_model_epochs"] as const;
   const epochKeys = isOpen ? keys.filter((key) => options[camel(key)] === undefined) : [];
-  return { config, out, overwrite, locked, tune, resume: false, data: given, epochKeys };
+  return { config, out, overwrite, locked, tune, resume: false, data: given, epochKeys, estimate };
+}
+
+/** Of `--estimate [steps]`. */
+function stepsOf(given: unknown): number | undefined {
+  if (given === undefined) return undefined;
+  const steps = given === true ? 10 : Number(given);
+  if (Number.isInteger(steps) && steps >= 1 && steps <= 10_000) return steps;
+  throw new InputError(`--estimate ${given}: a whole number of steps from 1 to 10000 needed`);
 }
 
 /** The slices of a request, and a cache that prepares them as its configuration says. */

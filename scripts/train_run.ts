@@ -13,6 +13,7 @@ import { lockFolder } from "../lib/io/output_folder.ts";
 import { asWriteError } from "../lib/io/write_error.ts";
 import { datasetHash } from "../lib/train/provenance.ts";
 import { readProvenance } from "../lib/train/provenance_file.ts";
+import { estimateRun, estimateText } from "../lib/train/estimate.ts";
 import { REPORT_NAME, writeReport } from "../lib/train/report.ts";
 import { DivergedError, RUN_CONFIG_NAME } from "../lib/train/run.ts";
 import { abandonRun, clearRun } from "../lib/train/run_folder.ts";
@@ -39,9 +40,33 @@ const ROOT = new URL("../", import.meta.url);
 /** A progress bar that shows nothing. */
 const SILENT: Progress = { update() {}, stop() {} };
 
+/** Says what the run would take; nothing is written. */
+async function estimate(request: TrainRequest, count: number, team?: Team): Promise<void> {
+  if (team) throw new InputError("--estimate is of one process: leave out mpirun");
+  const { config } = request;
+  const { dataset, cache } = await openTrainingData(request);
+  for (const note of dataset.notes) console.log(shown(`data: ${note}`));
+  const stretched = stretchEpochs(request, samplerOf(dataset.train, config).batchesPerEpoch);
+  if (stretched) console.log(shown(`data: ${stretched}`));
+  const gpu = await openGpu(request.locked ? lockGuard(await readLock(ROOT)) : undefined);
+  let bar: Progress | undefined;
+  const isPacked = request.data !== undefined || isAugmenting(augmentation(config));
+  const estimate = await estimateRun(gpu, config, dataset, cache, count, {
+    isPacked,
+    onStep(done, total) {
+      bar ??= progressBar("steps   ", total);
+      bar.update(done);
+    },
+  });
+  bar?.stop();
+  console.log(estimateText(estimate));
+  gpu.destroy();
+}
+
 /** Trains as asked; of a team only the first speaks and writes. */
 export async function runTraining(request: TrainRequest, team?: Team): Promise<void> {
   if (team && team.rank > 0) return await train(request, team);
+  if (request.estimate !== undefined) return await estimate(request, request.estimate, team);
   const { out } = request;
   const isNew = await Deno.stat(out).then(() => false, () => true);
   using _lock = lockFolder(out);

@@ -86,6 +86,7 @@ export class Preview {
   async make(
     caption: string,
     onStep?: (done: number) => void,
+    steps: readonly ReverseStep[] = this.steps,
   ): Promise<{ grid: Canvas; scores: PreviewScores }> {
     const { config } = this.trainer;
     const [height, width] = config.resolution;
@@ -99,7 +100,7 @@ export class Preview {
       lungMask,
       classes: slices.map((s) => s.label),
       classMap,
-      steps: this.steps,
+      steps,
       cfgScale: config.cfg_scale,
       nullClass: nullClass(config),
       seed: config.seed,
