@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { scanFolder } from "../../lib/data/dicom/scan.ts";
 import { loadSeries } from "../../lib/data/dicom/series.ts";
 import type { Element } from "../../lib/data/dicom_write/element.ts";
+import { namePatients } from "../../lib/data/prepare/plan.ts";
 import { ctBytes, folderOf, type SliceOptions } from "./ct_maker.ts";
 
 const tag = (number: number, vr: "IS" | "DS" | "SH" | "TM" | "UI" | "LO", value: string) =>
@@ -45,11 +46,15 @@ Deno.test("two patients without PatientID are told apart by name", () => {
     patient: "",
     changes: [tag(0x00100010, "LO", name), tag(0x0020000d, "UI", "1.2.3")],
   });
-  const folder = put([
+  const found = scanFolder(put([
     ...stack("a", Z, (i) => ({ instance: i, ...named("A") })),
     ...stack("b", Z, (i) => ({ instance: i, ...named("B") })),
-  ]);
-  assert.deepEqual(counts(folder), [5, 5]);
+  ]));
+  assert.deepEqual(found.series.map((s) => s.files.length), [5, 5]);
+  assert.match(found.notes.join(), /is of 2 patients or studies/);
+  const names = namePatients(found.series, new Map()).map(({ patient }) => patient);
+  assert.equal(new Set(names).size, 2);
+  assert.ok(names.every((name) => /^study-[0-9a-f]{12}$/.test(name)), names.join());
 });
 
 Deno.test("two studies under one series UID are two series; one study a file is none", () => {
@@ -123,6 +128,11 @@ Deno.test("equal SOP instance UIDs on different slices are no copies, and it is 
   const { slices, told } = await loadSeries(series[0].files);
   assert.deepEqual(slices.map((s) => s.z), Z);
   assert.match(told.join(), /5 slices have 1 SOP instance UIDs/);
+  const twice = put([
+    ...stack("a", Z, (i) => ({ instance: i, sop: `${i}` })),
+    ...stack("b", Z, (i) => ({ instance: 100 + i, sop: `${i}` })),
+  ]);
+  assert.deepEqual(counts(twice), [5, 5]);
 });
 
 Deno.test("a copy is equal in position and pixels; a series that loses a tenth is told", async () => {

@@ -15,6 +15,8 @@ export interface FoundSeries {
   seriesUid: string;
   studyUid: string;
   patientId: string;
+  /** What tells patients without PatientID apart: a name. Never written. */
+  person: string;
   /** Which of several volumes of one SeriesInstanceUID it is, from 1; 0 where it is the only one. */
   part: number;
   /** Files that look like axial CT slices, sorted. */
@@ -103,7 +105,14 @@ export function scanFolder(
     }
     const { seriesUid, studyUid, patientId, person } = header;
     if (frames) {
-      multiFrame.push({ seriesUid, studyUid, patientId, part: 0, files: [path] });
+      multiFrame.push({
+        seriesUid,
+        studyUid,
+        patientId,
+        person: patientId ? "" : header.person,
+        part: 0,
+        files: [path],
+      });
       continue;
     }
     const key = JSON.stringify([seriesUid, patientId, patientId ? "" : person]);
@@ -112,7 +121,7 @@ export function scanFolder(
     else series.set(key, [placed]);
   }
   for (const [key, files] of series) {
-    const [seriesUid, patientId] = JSON.parse(key) as string[];
+    const [seriesUid, patientId, person] = JSON.parse(key) as string[];
     const studies = [...Map.groupBy(files, (f) => f.studyUid).values()];
     // Some anonymisers give each file a study of its own: that is no study.
     const isSound = 2 * studies.length <= files.length;
@@ -124,7 +133,7 @@ export function scanFolder(
     }
     for (const of of isSound ? studies : [files]) {
       found.series.push(
-        ...volumesOf({ seriesUid, studyUid: of[0].studyUid, patientId }, of, found.notes),
+        ...volumesOf({ seriesUid, studyUid: of[0].studyUid, patientId, person }, of, found.notes),
       );
     }
   }
@@ -136,7 +145,7 @@ export function scanFolder(
   found.series.sort((a, b) => order(a) < order(b) ? -1 : 1);
   const uids = Map.groupBy(found.series, (s) => s.seriesUid);
   for (const [uid, all] of uids) {
-    const owners = new Set(all.map((s) => `${s.patientId}\0${s.studyUid}`)).size;
+    const owners = new Set(all.map((s) => `${s.patientId}\0${s.person}\0${s.studyUid}`)).size;
     if (owners > 1) {
       found.notes.push(
         `series ${uid} is of ${owners} patients or studies: each has its own series here`,
@@ -147,21 +156,19 @@ export function scanFolder(
 }
 
 function volumesOf(
-  { seriesUid, studyUid, patientId }: Pick<FoundSeries, "seriesUid" | "studyUid" | "patientId">,
+  series: Pick<FoundSeries, "seriesUid" | "studyUid" | "patientId" | "person">,
   files: readonly Placed[],
   notes: string[],
 ): FoundSeries[] {
   const { groups, by } = splitVolumes(files);
   if (groups.length > 1) {
     notes.push(
-      `series ${seriesUid} holds ${groups.length} volumes in one another, told apart by ${by}: ` +
+      `series ${series.seriesUid} holds ${groups.length} volumes in one another, told apart by ${by}: ` +
         `${groups.map((group) => group.length).join(" + ")} slices`,
     );
   }
   return groups.map((group, n) => ({
-    seriesUid,
-    studyUid,
-    patientId,
+    ...series,
     part: groups.length > 1 ? n + 1 : 0,
     files: group.map((f) => f.file).sort(),
   }));

@@ -57,7 +57,7 @@ export function splitVolumes(files: readonly Placed[]): { groups: Placed[][]; by
   const grids = [...groupBy(files, (f) => f.grid).values()].sort((a, b) => b.length - a.length);
   const [main, ...others] = grids;
   // Copies go where the first of them goes.
-  const firsts = [...groupBy(main, (f) => `${f.sopInstance} ${f.z.toFixed(2)}`).values()];
+  const firsts = [...groupBy(main, copyKey).values()];
   const found = parted(firsts.map(([first]) => first));
   const home = new Map(found.groups.flatMap((group, n) => group.map((f) => [f, n] as const)));
   const groups = found.groups.map((): Placed[] => []);
@@ -65,6 +65,10 @@ export function splitVolumes(files: readonly Placed[]): { groups: Placed[][]; by
   groups[0].push(...others.flat());
   return { groups, by: found.by };
 }
+
+/** Copies of a file agree in all that tells volumes apart. */
+const copyKey = (f: Placed) =>
+  JSON.stringify([f.sopInstance, f.z.toFixed(2), f.instanceNumber, f.tells, f.times]);
 
 function parted(files: Placed[]): { groups: Placed[][]; by: string } {
   for (const [index, name] of Object.keys(VOLUME_TAGS).entries()) {

@@ -214,7 +214,7 @@ export function namePatients(
   const owners = new Map<string, string>(), scans = new Map<string, number>();
   return found.map((series) => {
     const subject = series.patientId || metadata.get(series.seriesUid)?.subject || "";
-    const identity = subject || `study ${series.studyUid || series.seriesUid}`;
+    const identity = subject || `study ${series.studyUid || series.seriesUid}${series.person}`;
     let patient = subject ? fileSafe(subject) : `study-${hash(identity).slice(0, 12)}`;
     if ((owners.get(patient) ?? identity) !== identity) {
       patient = `${patient}-${hash(identity).slice(0, 8)}`;
