@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { Sampler, type SampleRequest, type SamplerOptions } from "../../lib/diffusion/sampler.ts";
 import { reverseSteps, schedulerConfig } from "../../lib/diffusion/scheduler.ts";
+import { blendGraph } from "../../lib/diffusion/sampling_graph.ts";
 import { Graph } from "../../lib/graph/graph.ts";
+import { interpret } from "../../lib/graph/interpret.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { plan } from "../../lib/gpu/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
@@ -12,6 +14,7 @@ import { loadPretrained } from "../../lib/nn/pretrained.ts";
 import { guidance } from "../../lib/ops/diffusion.ts";
 import { guidanceRescale } from "../../lib/ops/guidance.ts";
 import { OPS } from "../../lib/ops/mod.ts";
+import { keyOf } from "../../lib/random/philox.ts";
 import { absolute, floats, readCase, relative, tensorOf } from "../../lib/verify/case.ts";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures", import.meta.url));
@@ -129,34 +132,61 @@ Deno.test("class values between, over the steps, and another null class", async 
   assert.ok(absolute(half, await of({ classesAt: (i) => [i / 5] })) > 1e-4);
 });
 
-for (const [name, config] of [["DDIM", ddim], ["DDPM", ddpm]] as const) {
+/** Known images at a noise level, with the noise of a step: by the float64 references. */
+function knownAt(known: Float32Array, level: readonly number[], rngStep: number): Float64Array {
+  const n = known.length / pixels;
+  const graph = blendGraph(n, height, width);
+  return interpret(graph, OPS, {
+    known,
+    level,
+    rng: [...keyOf(5), rngStep, 0],
+    images: Array.from({ length: n }, (_, i) => i),
+    region: new Float32Array(known.length),
+    x: new Float32Array(known.length),
+  }).states.get("x")!;
+}
+
+// Where the last step ends above ᾱ = 1, too: what is kept must still come out as it went in.
+const notToOne = schedulerConfig({ _class_name: "DDIMScheduler", set_alpha_to_one: false }, "test");
+for (
+  const [name, config] of [["DDIM", ddim], ["DDPM", ddpm], ["DDIM to ᾱ₀", notToOne]] as const
+) {
   Deno.test(`inpainting with ${name} keeps the known image, at every noise level`, async () => {
     const known = new Float32Array(2 * pixels).map((_, i) => Math.sin(i) / 1.01);
     const region = new Float32Array(2 * pixels).map((_, i) => i % pixels < 100 ? 1 : 0);
     const steps = reverseSteps(config, 6);
-    const spread: number[] = [];
+    const outside = (values: ArrayLike<number>) => Array.from(values).filter((_, i) => !region[i]);
+    const seen: number[] = [];
     const result = await sample(2, { inpaint: true }, {
       steps,
       keep: { known, region },
       watch: {
-        at: new Set([0, 3]),
+        at: new Set([0, 3, 5]),
         show(done, x) {
-          const [signal, noise] = done ? steps[done - 1].levels.after : steps[0].levels.before;
-          const z = x.map((v, i) => (v - signal * known[i]) / noise).filter((_, i) => !region[i]);
-          const variance = z.reduce((a, v) => a + v * v, 0) / z.length;
-          spread.push(variance);
+          seen.push(done);
+          const level = done ? steps[done - 1].levels.after : steps[0].levels.before;
+          // Deterministic steps keep one noise, others have one of their own at each step.
+          const expected = knownAt(known, level, config === ddpm ? done : 0);
+          const error = absolute(outside(x), outside(expected));
+          assert.ok(error < 2e-6, `after ${done} steps: off by ${error.toExponential(2)}`);
         },
       },
     });
-    for (const v of spread) assert.ok(v > 0.7 && v < 1.3, `noise of variance ${v}`);
-    assert.equal(spread.length, 2);
-    result.forEach((v, i) => region[i] || assert.equal(v, known[i]));
+    assert.deepEqual(seen, [0, 3, 5]);
+    assert.deepEqual(outside(result), outside(known));
     const inside = result.filter((_, i) => region[i] === 1);
     assert.ok(absolute(inside, known.filter((_, i) => region[i] === 1)) > 0.1);
 
     const keep = { known, region, resample: 3 };
     const again = await sample(2, { inpaint: true }, { steps, keep });
-    again.forEach((v, i) => region[i] || assert.equal(v, known[i]));
+    assert.deepEqual(outside(again), outside(known));
     assert.ok(absolute(again, result) > 1e-3);
   });
 }
+
+Deno.test("what a sampler that clips nothing makes is clamped to the range of images", async () => {
+  const solver = schedulerConfig({ _class_name: "DPMSolverMultistepScheduler" }, "test");
+  const wild = await sample(2, {}, { steps: reverseSteps(solver, 3), cfgScale: 60 });
+  assert.ok(wild.every((v) => v >= -1 && v <= 1));
+  assert.ok(wild.includes(1) && wild.includes(-1), "some would have left it on both sides");
+});
