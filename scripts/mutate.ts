@@ -32,6 +32,7 @@ const program = newCommand(
   .option("--sample <n>", "with --ts: so many mutants, drawn from all there are", wholeIn(1, 60000))
   .option("--seed <n>", "with --ts: which ones --sample draws", wholeIn(0, 2 ** 31), 0)
   .option("--quick", "with --ts: only tests that start no process and use no GPU")
+  .option("--tests <list>", "with --ts: only test files whose path begins so, such as tests/unit")
   .option("--jobs <n>", "with --ts: test files at once", wholeIn(1, 64), 1)
   .option("--count <n>", "mutants a kernel", wholeIn(1, 1000), 8)
   .option("--changed", "only kernels that changed since they were run, or never were")
@@ -79,10 +80,13 @@ async function knownRun(
 
 await main(async () => {
   parseArguments(program);
-  const { ts, sample, seed, quick, jobs } = program.opts();
+  const { ts, sample, seed, quick, jobs, tests } = program.opts();
   if (ts) {
     const { changed, report } = program.opts();
-    await mutateTypeScript({ paths: program.args, sample, seed, quick, jobs, changed, report });
+    const only = tests?.split(",");
+    await mutateTypeScript({
+      ...{ paths: program.args, tests: only, sample, seed, quick, jobs, changed, report },
+    });
     return;
   }
   const { count, changed, report } = program.opts();

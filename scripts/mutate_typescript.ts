@@ -22,6 +22,7 @@ const REPORT = join(ROOT, "docs/mutations_typescript.json");
 
 export interface TypeScriptRun {
   readonly paths: readonly string[];
+  readonly tests?: readonly string[];
   readonly sample?: number;
   readonly seed: number;
   readonly quick?: boolean;
@@ -32,7 +33,7 @@ export interface TypeScriptRun {
 
 /** @throws CheckFailedError where fewer than 90% of what is no equivalent were caught. */
 export async function mutateTypeScript(run: TypeScriptRun): Promise<void> {
-  const { paths, sample, seed, quick, jobs } = run;
+  const { paths, tests, sample, seed, quick, jobs } = run;
   const stamps = await stampsOf(ROOT);
   const stampFile = join(WORK, "stamps.json");
   const known: Record<string, string> = JSON.parse(
@@ -42,11 +43,7 @@ export async function mutateTypeScript(run: TypeScriptRun): Promise<void> {
   const result = await mutationRun({
     root: ROOT,
     work: WORK,
-    paths,
-    sample,
-    seed,
-    quick,
-    jobs,
+    ...{ paths, tests, sample, seed, quick, jobs },
     wants: (file) => !run.changed || stamps.get(file) !== known[file],
     onTrial: (test, left, all) => {
       progress ??= progressLines("mutants", all, "{test}");
@@ -59,7 +56,7 @@ export async function mutateTypeScript(run: TypeScriptRun): Promise<void> {
   const summary = summarise(result.outcomes, equivalents);
   console.log(summaryText(summary));
   for (const line of result.broken) console.log(`left out, it fails without a mutant: ${line}`);
-  const json = summaryJson(summary, result, { paths, sample, seed, quick: Boolean(quick) });
+  const json = summaryJson(summary, result, { paths, tests, sample, seed, quick: Boolean(quick) });
   await writeFileAtomic(run.report ? REPORT : join(WORK, "report.json"), json);
   for (const { mutant: { file } } of result.outcomes) known[file] = stamps.get(file)!;
   await writeFileAtomic(stampFile, JSON.stringify(known));

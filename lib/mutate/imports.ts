@@ -9,6 +9,8 @@ export interface TestFile {
   readonly distance: ReadonlyMap<string, number>;
   /** Modules that also run where this process does not see them: in workers, or in processes. */
   readonly elsewhere: ReadonlySet<string>;
+  /** Modules that this process itself imports. */
+  readonly imported: ReadonlySet<string>;
   /** Starts processes or computes on a GPU: takes seconds where others take milliseconds. */
   readonly slow: boolean;
 }
@@ -50,7 +52,7 @@ export function testFilesOf(files: ReadonlyMap<string, string>): TestFile[] {
   const isTest = (path: string) => path.startsWith("tests/") && path.endsWith("_test.ts");
   return [...files.keys()].filter(isTest).map((path) => {
     const distance = new Map([[path, 0]]);
-    const elsewhere = new Set<string>();
+    const elsewhere = new Set<string>(), imported = new Set([path]);
     const queue: [string, boolean][] = [[path, false]];
     for (let at = 0; at < queue.length; at++) {
       const [here, apart] = queue[at];
@@ -59,15 +61,22 @@ export function testFilesOf(files: ReadonlyMap<string, string>): TestFile[] {
       for (const [targets, starts] of [[next.imports, false], [next.starts, true]] as const) {
         for (const target of targets) {
           const isApart = apart || starts;
-          if (isApart ? elsewhere.has(target) : distance.has(target)) continue;
-          if (isApart) elsewhere.add(target);
+          const known = isApart ? elsewhere : imported;
+          if (known.has(target)) continue;
+          known.add(target);
           if (!distance.has(target)) distance.set(target, distance.get(here)! + 1);
           queue.push([target, isApart]);
         }
       }
     }
     const own = [...distance.keys()].filter((p) => p.startsWith("tests/"));
-    return { path, distance, elsewhere, slow: own.some((p) => SLOW.test(files.get(p) ?? "")) };
+    return {
+      path,
+      distance,
+      elsewhere,
+      imported,
+      slow: own.some((p) => SLOW.test(files.get(p) ?? "")),
+    };
   });
 }
 

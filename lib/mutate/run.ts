@@ -94,7 +94,11 @@ export async function mutationRun(options: RunOptions): Promise<RunResult> {
   const met = new Map<number, TestFile[]>(mutants.map((m) => [m.id, []]));
   const broken = new Map<string, string>();
   const byId = new Map(mutants.map((m) => [m.id, m]));
-  const mayRun = (test: TestFile, id: number) => test.elsewhere.has(byId.get(id)!.file);
+  // What a test imports too it mostly runs itself: in a quick run that is all that is looked at.
+  const mayRun = (test: TestFile, id: number) => {
+    const { file } = byId.get(id)!;
+    return test.elsewhere.has(file) && !(quick && test.imported.has(file));
+  };
   /** Test file → what it reaches, once known. */
   const reached = new Map<string, ReadonlySet<number>>();
   const isBusy = new Set<string>();

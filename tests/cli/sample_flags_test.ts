@@ -23,6 +23,13 @@ async function good(script: string, ...args: string[]): Promise<string> {
   return text(stdout);
 }
 
+/** The one slice of a folder. */
+async function sliceOf(folder: string): Promise<Float32Array> {
+  const slices = [...Deno.readDirSync(folder)].filter((e) => /_slice_.*\.npy$/.test(e.name));
+  assert.equal(slices.length, 1);
+  return (await readNpy(join(folder, slices[0].name))).data as Float32Array;
+}
+
 Deno.test("train --epochs, and each flag of sample on the run it makes", async (t) => {
   await withFolder(async (folder) => {
     const config = join(folder, "tiny.json"), run = join(folder, "run");
@@ -45,9 +52,9 @@ Deno.test("train --epochs, and each flag of sample on the run it makes", async (
       const own = args.filter((word) => word.startsWith("--"));
       const left = flags.filter((word, i) => !own.includes(i % 2 ? flags[i - 1] : word));
       await good("sample", "--run", run, ...left, ...args);
-      const { data } = await readNpy(join(out, "GEN1-0_slice_0.npy"));
-      images.set(name, data as Float32Array);
-      return data as Float32Array;
+      const data = await sliceOf(out);
+      images.set(name, data);
+      return data;
     };
     await make("plain", "--cfg", "1");
     const guided = await make("guided", "--cfg", "3");
@@ -97,15 +104,15 @@ Deno.test("train --epochs, and each flag of sample on the run it makes", async (
     });
 
     await t.step("--resample takes inpainting's steps again", async () => {
-      const slice = join(folder, "out-0", "GEN1-0_slice_0.npy");
+      const made = [...Deno.readDirSync(join(folder, "out-0"))];
+      const slice = join(folder, "out-0", made.find((e) => /_slice_.*\.npy$/.test(e.name))!.name);
       const inpaint = async (name: string, ...args: string[]) => {
         const out = join(folder, name);
         await good(
           ...["sample", "--run", run, "--steps", "4", "--count", "1", "--inpaint", slice],
           ...["--region", "4,3,2.5", "--seed", "3", "--out", out, ...args],
         );
-        const file = [...Deno.readDirSync(out)].find((e) => /^INP.*_slice_/.test(e.name))!;
-        return (await readNpy(join(out, file.name))).data as Float32Array;
+        return await sliceOf(out);
       };
       const once = await inpaint("once"), twice = await inpaint("twice", "--resample", "2");
       const inside = (i: number) => (i % 8 - 4) ** 2 + (Math.floor(i / 8) - 3) ** 2 <= 6.25;
