@@ -114,7 +114,7 @@ Deno.test("references do not hang on what was generated; without training slices
   near(none.of("mask_dice").reference, one.of("mask_dice").reference!, "of real slices alone");
 });
 
-Deno.test("mask adherence sees both lungs", async () => {
+Deno.test("mask adherence sees both lungs", () => {
   const options = { ...SIZE, window: LUNG_WINDOW, pixelSpacing: SPACING };
   for (const { ct, lungMask, id } of real) {
     const seen = lungsSeen(ct, options);
