@@ -257,6 +257,11 @@ const pairs: [string, string[], [string, string | null, string | null][]][] = [
     [["p1/image.nrrd", "p1/mask.nrrd", null], ["p2/image.nrrd", "p2/mask.nrrd", null]],
   ],
   [
+    "3D Slicer's names",
+    ["p1/CT.nrrd", "p1/Segmentation.seg.nrrd", "p2/a.nrrd", "p2/a.seg.nrrd", "p2/a_label.nrrd"],
+    [["p1/CT.nrrd", "p1/Segmentation.seg.nrrd", null], ["p2/a.nrrd", "p2/a.seg.nrrd", null]],
+  ],
+  [
     "folders images and masks of each site",
     ["x/images/1.nii", "x/masks/1.nii", "y/images/1.nii"],
     [["x/images/1.nii", "x/masks/1.nii", null], ["y/images/1.nii", null, null]],
@@ -290,6 +295,36 @@ for (const [name, paths, wanted] of pairs) {
     );
   });
 }
+
+Deno.test("of two masks of one image the nodules' counts, and a note names the other", () => {
+  const { images, notes } = sortVolumes(["a.nii", "a_mask.nii", "a_nodule.nii"]);
+  assert.equal(images[0].nodules, "a_nodule.nii");
+  assert.deepEqual(notes, ['"a_mask.nii" is a second mask of "a.nii": not used']);
+});
+
+Deno.test("COVID-19-CT-Seg: 1 is the left lung, 2 the right; a lung mask of other labels asks", async () => {
+  const { nii } = FORMATS;
+  const run = async (other: number) => {
+    const lungs = {
+      ...left,
+      values: left.values.map((v, i) => v || (right.values[i] ? 2 : i % SIZE === 32 ? other : 0)),
+    };
+    const out = newFolder();
+    const input = folderOf({
+      "COVID-19-CT-Seg_20cases/coronacases_001.nii": nii(ct),
+      "Lung_Mask/coronacases_001.nii": nii(lungs),
+      "Infection_Mask/coronacases_001.nii": nii(nodules),
+    });
+    const settings = { ...DEFAULT_SETTINGS, minLung: 0.02, unannotated: "negative" as const };
+    await prepare({ ...options(input, "nifti", out), settings });
+    return manifestOf(out).series[0];
+  };
+  const record = await run(0), sum = (v: Volume) => v.values.reduce((a, b) => a + b, 0);
+  assert.deepEqual(record.nodules, []);
+  assert.equal(record.slices.reduce((a, s) => a + s.rightPixels, 0), sum(right));
+  assert.equal(record.slices.reduce((a, s) => a + s.leftPixels, 0), sum(left));
+  await assert.rejects(run(7), /--lung-label/);
+});
 
 Deno.test("patients: folders where names repeat, scans of one folder together", async () => {
   const { nii } = FORMATS;

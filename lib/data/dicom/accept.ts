@@ -13,6 +13,10 @@ const NAMED: Record<string, string> = {
   "1.2.840.10008.5.1.4.1.1.2.2": "a legacy converted enhanced multi-frame CT",
   "1.2.840.10008.5.1.4.1.1.7": "a secondary capture",
   "1.2.840.10008.5.1.4.1.1.66.4": "a segmentation object",
+  "1.2.840.10008.5.1.4.1.1.66.7": "a label map segmentation (convert it to a BINARY one)",
+  "1.2.840.10008.5.1.4.1.1.88.22": "a structured report",
+  "1.2.840.10008.5.1.4.1.1.88.33": "a structured report",
+  "1.2.840.10008.5.1.4.1.1.88.34": "a structured report",
   "1.2.840.10008.5.1.4.1.1.481.3": "a structure set",
 };
 const MAX_SIDE = 4096;

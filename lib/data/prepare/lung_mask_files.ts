@@ -73,7 +73,7 @@ export async function loadLungMask(
   const rule: MaskRule = { option: "--lung-label", choice: settings.lungLabels, kept: KEPT };
   if ("folder" in files) return await fromSlices(files.folder, oriented, rule, notes);
   const { volume, turn, stored } = oriented;
-  if ("parts" in files) return await loadLungParts(files.parts, volume);
+  if ("parts" in files) return await loadLungParts(files.parts, volume, rule, notes);
   if ("luna16" in files) return await loadLuna16Lungs(files.luna16, volume);
   const path = files.volume;
   if (VOLUME_ENDING.test(path) && !settings.maskByIndex) {

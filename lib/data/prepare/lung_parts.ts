@@ -5,19 +5,31 @@ import type { CtVolume } from "../dicom/series.ts";
 import { dicomGeometry, gridDifference } from "../geometry.ts";
 import { LEFT, RIGHT } from "../lung_mask.ts";
 import { readVolume } from "../volume.ts";
+import { maskOf, type MaskRule } from "./labels.ts";
 
-/** Labels of a volume, slices × rows × columns: 0, 1 right, 2 left. @throws InputError naming the file. */
+/**
+ * Labels of a volume, slices × rows × columns: 0, 1 right, 2 left.
+ * @param rule what labels of a file of both lungs mean.
+ * @throws InputError naming the file: it lies elsewhere, or is no mask.
+ */
 export async function loadLungParts(
   parts: { right: string[]; left: string[]; both: string[] },
   volume: CtVolume,
+  rule: MaskRule,
+  notes: string[],
 ): Promise<Uint8Array> {
   const labels = new Uint8Array(volume.hu.length);
+  const one = { ...rule, choice: null, kept: [1] };
   for (
-    const [files, label] of [[parts.both, RIGHT], [parts.right, RIGHT], [parts.left, LEFT]] as const
+    const [files, label, own] of [
+      [parts.both, null, rule],
+      [parts.right, RIGHT, one],
+      [parts.left, LEFT, one],
+    ] as const
   ) {
     for (const path of files) {
-      const values = await onGrid(path, volume);
-      for (let i = 0; i < values.length; i++) if (values[i] > 0) labels[i] = label;
+      const mask = maskOf(path, await onGrid(path, volume), own, notes);
+      for (let i = 0; i < mask.length; i++) if (mask[i]) labels[i] = label ?? mask[i];
     }
   }
   return labels;

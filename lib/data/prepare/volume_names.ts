@@ -28,9 +28,11 @@ const IMAGE_FOLDER = /^(images?|ct|volumes?|scans?)(Tr|Ts|Val)?$/i;
 const LUNG_FOLDER = /^lungs?[_-]?(masks?|labels?|seg(mentations?)?)?$/i;
 /** Of findings that are no nodules. */
 const OTHER_FOLDER = /^(lung_and_)?infections?[_-]?masks?$/i;
-const MASK_NAME = /[_-](label|mask|seg|segmentation|nodules?|tumou?r)$/i;
+const MASK_NAME = /[._-](label|mask|seg|segmentation|nodules?|tumou?r)$/i;
+const NODULES = /(nodules?|tumou?rs?|lesions?)$/i;
 /** Whole names, each patient's the same. */
-const MASK_ONLY = /^(label|mask|seg|segmentation|nodules?|tumou?rs?|lesions?|lung_nodules?)$/i;
+const MASK_ONLY =
+  /^(label|mask|seg|segmentation(\.seg)?|nodules?|tumou?rs?|lesions?|lung_nodules?)$/i;
 const IMAGE_ONLY = /^(ct|image|img|volume|scan|chest_ct)$/i;
 /** TotalSegmentator's classes that count here. */
 const LOBES = {
@@ -86,9 +88,17 @@ export function sortVolumes(paths: readonly string[]): Volumes {
     const own = structures.get(image.path.slice(0, Math.max(image.path.lastIndexOf("/"), 0)));
     if (own && image.name === "ct") unused += takeStructures(image, own);
   }
-  const taken = pair(images, masks, MASK_NAME, (image, { path }) => image.nodules ??= path);
-  const breathing = pair(images, lungs, /[_-]lungs?([_-]mask)?$/i, (image, { path }) => {
-    image.lungs ??= { right: [], left: [], both: [path] };
+  const second = ({ path }: Entry, image: Image) =>
+    notes.push(`"${path}" is a second mask of "${image.path}": not used`);
+  // Of several masks, the one that says what it is of.
+  masks.sort((a, b) => Number(NODULES.test(b.name)) - Number(NODULES.test(a.name)));
+  const taken = pair(images, masks, MASK_NAME, (image, mask) => {
+    if (image.nodules) second(mask, image);
+    else image.nodules = mask.path;
+  });
+  const breathing = pair(images, lungs, /[_-]lungs?([_-]mask)?$/i, (image, mask) => {
+    if (image.lungs) second(mask, image);
+    else image.lungs = { right: [], left: [], both: [mask.path] };
   });
   for (const mask of [...masks, ...lungs]) {
     if (!taken.has(mask) && !breathing.has(mask)) {
