@@ -4,6 +4,7 @@ import cliProgress from "cli-progress";
 import { type Command, CommanderError, type Option } from "commander";
 import { TASKS } from "./tasks.ts";
 import { CheckFailedError, EXIT, harmless, InputError, NoGpuError, shown } from "../errors.ts";
+import { asWriteError } from "../io/write_error.ts";
 
 /** Options that may be given more than once. */
 const REPEATABLE = new WeakSet<Option>();
@@ -107,7 +108,9 @@ export async function main(body: () => Promise<void>): Promise<never> {
     const caller = allowed.state === "granted" ? Deno.env.get("INIT_CWD") : undefined;
     if (caller) Deno.chdir(caller);
     await body();
-  } catch (error) {
+  } catch (thrown) {
+    // What no writer has told better: a full disk, say, while a folder is made.
+    const error = thrown instanceof InputError ? thrown : asWriteError(thrown, "Cannot go on");
     if (error instanceof InputError || error instanceof Deno.errors.NotCapable) {
       console.error(`error: ${error instanceof InputError ? error.message : denied(error)}`);
       Deno.exit(EXIT.usage);

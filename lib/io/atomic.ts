@@ -1,6 +1,7 @@
 /** Files appear whole or not at all: written under a temporary name in the same folder, then renamed. */
 
 import { dirname, join } from "node:path";
+import { asWriteError } from "./write_error.ts";
 
 /** What {@link writeFileAtomic} calls a file that is not whole yet. */
 const STRAY = /^\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.tmp$/;
@@ -57,27 +58,32 @@ export async function privateFolder(folder: string): Promise<void> {
 /**
  * Writes `data`, or its parts one after the other, to `path` through a temporary file; creates
  * missing folders.
+ *
+ * @throws InputError where the disk is full, or the like.
  */
 export async function writeFileAtomic(
   path: string,
   data: Uint8Array | string | Iterable<Uint8Array>,
 ): Promise<void> {
-  await makeFolderOf(path);
-  const temporary = temporaryFor(path);
+  // A device or a pipe, such as /dev/stdout, is written to and never replaced.
+  const there = await Deno.stat(path).catch(() => undefined);
+  const isPlain = !there || there.isFile || there.isDirectory;
+  const temporary = isPlain ? temporaryFor(path) : undefined;
   try {
-    const file = await Deno.open(temporary, { write: true, createNew: true });
+    if (isPlain) await makeFolderOf(path);
+    const file = await Deno.open(temporary ?? path, { write: true, createNew: isPlain });
     try {
       const whole = typeof data === "string" ? new TextEncoder().encode(data) : data;
       for (const part of whole instanceof Uint8Array ? [whole] : whole) {
         for (let at = 0; at < part.length;) at += await file.write(part.subarray(at));
       }
-      await file.sync(); // a rename must not reach the disk before the bytes it names
+      if (temporary) await file.sync(); // a rename must not reach the disk before the bytes it names
     } finally {
       file.close();
     }
-    await Deno.rename(temporary, path);
+    if (temporary) await Deno.rename(temporary, path);
   } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
-    throw error;
+    if (temporary) await Deno.remove(temporary).catch(() => {});
+    throw asWriteError(error, `Cannot write ${path}`);
   }
 }

@@ -13,18 +13,27 @@ const REASONS: Record<string, string> = {
   EIO: "the disk reports an error",
 };
 
+/** A file that could not be written, and why. */
+class WriteError extends InputError {
+  override name = "InputError";
+  constructor(action: string, readonly reason: string, comfort: string, cause: unknown) {
+    super(`${action}: ${reason}${comfort && `; ${comfort}`}`, { cause });
+  }
+}
+
 /**
  * An InputError in place of an error of the file system.
  *
- * @param action what was tried, and where: "Cannot save the checkpoint of step 7 in runs/demo".
+ * @param action what was tried, and where: "Cannot save the checkpoint of step 7 in runs/demo". Whoever
+ * knows more of it than the one who tried may call this on what that one threw.
  * @param comfort what still holds, said after the reason.
  * @returns the error itself where it is something else.
  */
 export function asWriteError(error: unknown, action: string, comfort = ""): unknown {
+  if (error instanceof WriteError) return new WriteError(action, error.reason, comfort, error);
   if (!(error instanceof Error) || error instanceof InputError) return error;
   const code = (error as Error & { code?: string }).code ?? "";
   const reason = REASONS[code] ??
     (/os error \d+/.test(error.message) ? error.message : undefined);
-  if (!reason) return error;
-  return new InputError(`${action}: ${reason}${comfort && `; ${comfort}`}`, { cause: error });
+  return reason ? new WriteError(action, reason, comfort, error) : error;
 }

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { relative } from "node:path";
 import { crc32 } from "node:zlib";
 import { InputError } from "../../errors.ts";
+import { asWriteError } from "../../io/write_error.ts";
 import { makeFolderOf, temporaryFor } from "../../io/atomic.ts";
 import { type PrepareOptions, prepareSlice, type SliceRecord } from "../dataset.ts";
 import { walk } from "../../io/walk.ts";
@@ -132,7 +133,7 @@ async function writePacked(options: PackOptions, key: string): Promise<void> {
     await Deno.rename(temporary, path);
   } catch (error) {
     await Deno.remove(temporary).catch(() => {});
-    throw error;
+    throw asWriteError(error, `Cannot pack the slices in ${path}`);
   }
 }
 

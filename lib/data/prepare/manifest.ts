@@ -4,6 +4,7 @@ import { join, relative } from "node:path";
 import { InputError, shown } from "../../errors.ts";
 import { parseJsonFile } from "../../io/json.ts";
 import { boundedNotes } from "../../io/notes.ts";
+import { asWriteError } from "../../io/write_error.ts";
 import { temporaryIn } from "../../io/atomic.ts";
 import type { Rejected } from "../dicom/series.ts";
 import { recordPath } from "./series_job.ts";
@@ -180,6 +181,6 @@ export async function writeManifest(
     await Deno.rename(temporary, join(out, "manifest.json"));
   } catch (error) {
     await Deno.remove(temporary).catch(() => {});
-    throw error;
+    throw asWriteError(error, `Cannot write ${join(out, "manifest.json")}`);
   }
 }

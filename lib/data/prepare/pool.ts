@@ -1,5 +1,6 @@
 /** Runs series on several workers. Each holds one series; the list is handed out as they finish. */
 
+import { InputError } from "../../errors.ts";
 import { prepareSeries } from "./series_job.ts";
 import type { Answer, SeriesJob, SeriesRecord } from "./types.ts";
 
@@ -24,7 +25,10 @@ export async function runJobs(
       while (next < jobs.length) {
         const job = jobs[next++];
         const answer = await ask(worker, job);
-        if ("error" in answer) throw new Error(`series ${job.seriesUid}: ${answer.error}`);
+        if ("error" in answer) {
+          const Kind = answer.isInput ? InputError : Error;
+          throw new Kind(`series ${job.seriesUid}: ${answer.error}`);
+        }
         onDone(answer.record);
       }
     } catch (error) {

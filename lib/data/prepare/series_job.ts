@@ -5,6 +5,7 @@ import { InputError } from "../../errors.ts";
 import { writeFileAtomic } from "../../io/atomic.ts";
 import { encodeNpy } from "../../io/npy.ts";
 import { boundedNotes } from "../../io/notes.ts";
+import { asWriteError } from "../../io/write_error.ts";
 import {
   type CtSlice,
   type CtVolume,
@@ -62,7 +63,7 @@ export async function prepareSeries(job: SeriesJob): Promise<SeriesRecord> {
       await Deno.rename(temporary, folder);
     }
   } catch (error) {
-    if (!(error instanceof InputError)) throw error;
+    if (!(error instanceof InputError)) throw asWriteError(error, `Cannot write ${folder}`);
     record = failed(job, error.message);
   } finally {
     await removeFolder(temporary);

@@ -187,4 +187,4 @@ export function sliceNames(patient: string, scan: number, index: number) {
 }
 
 /** What a worker answers; an error travels as its message. */
-export type Answer = { record: SeriesRecord } | { error: string };
+export type Answer = { record: SeriesRecord } | { error: string; isInput?: boolean };

@@ -3,6 +3,7 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 
+import { InputError } from "../../errors.ts";
 import { prepareSeries } from "./series_job.ts";
 import type { Answer, SeriesJob } from "./types.ts";
 
@@ -11,7 +12,11 @@ self.onmessage = async (event: MessageEvent<SeriesJob>) => {
   try {
     answer = { record: await prepareSeries(event.data) };
   } catch (error) {
-    answer = { error: error instanceof Error ? error.message : String(error) };
+    // Errors lose their class on the way to another thread.
+    answer = {
+      error: error instanceof Error ? error.message : String(error),
+      isInput: error instanceof InputError,
+    };
   }
   self.postMessage(answer);
 };
