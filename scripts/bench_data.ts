@@ -71,7 +71,9 @@ async function benchDicom(folder: string, { python }: { python: string }) {
       const { stdout, success } = await new Deno.Command(python, {
         args: [script, name, root],
         stderr: "inherit",
-      }).output();
+      }).output().catch((error) => {
+        throw new InputError(`Cannot start "${python}": ${error.message}`);
+      });
       if (!success) {
         throw new InputError(`${python} with ${name} failed; leave out --python to go without`);
       }

@@ -2,7 +2,7 @@
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
-import { refuseGiven, wholeIn } from "../lib/cli/command.ts";
+import { refuseGiven, sizeIn, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, printNotes, type Progress, progressBar } from "../lib/cli/main.ts";
 import { parseShard, type Shard, takeShard } from "../lib/diffusion/jobs.ts";
 import { parseCheckpoint, type WhichCheckpoint } from "../lib/diffusion/model_folder.ts";
@@ -42,7 +42,7 @@ const numbers = (text: string) =>
     );
   });
 const sizeOf = (text: string) => {
-  const [height, width = height] = text.split(/[x×]/).map(count);
+  const [height, width] = sizeIn(1, 4096)(text);
   return { height, width };
 };
 

@@ -2,7 +2,7 @@
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
-import { precisionOption, refuseGiven } from "../lib/cli/command.ts";
+import { precisionOption, refuseGiven, sizeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, printNotes, progressBar, repeatable } from "../lib/cli/main.ts";
 import { PHANTOM_FIELD_MM } from "../lib/data/phantom.ts";
 import { unwindowHu } from "../lib/data/window.ts";
@@ -77,6 +77,9 @@ const between = (low: number, high: number, isWhole = false) => (text: string) =
   }
   return value;
 };
+/** In one call; more are more calls, with another --seed. */
+const MOST_IMAGES = 100_000;
+const upTo = (most: number) => between(1, most, true);
 const whole = (low = 0) => between(low, 2 ** 32 - 1, true);
 
 const program = new Command("sample")
@@ -89,7 +92,7 @@ const program = new Command("sample")
     "a diffusers UNet2DModel, a pipeline, or a checkpoint step-N of a run",
   )
   .option("--no-ema", "plain weights of the run or checkpoint instead of the averaged ones")
-  .option("--resolution <HxW>", "image size (default: as trained)")
+  .option("--resolution <HxW>", "image size (default: as trained)", sizeIn(1, 4096))
   .option("--exact", "only kernels that sum as written")
   .addOption(precisionOption("(software Vulkan samples with f32 whatever it says)"))
   .option("--locked", "refuse kernels that are not in audit.lock.json")
@@ -106,17 +109,21 @@ const program = new Command("sample")
   )
   .option("--nodules <where>", "own (those of the data), random or random:N (default: random)")
   .option("--diameter <mm>", "of random nodules, from-to", "6-20")
-  .option("--count <n>", "masks to use, or variants of an inpainted slice (default: 4)", whole(1))
+  .option(
+    "--count <n>",
+    "masks to use, or variants of an inpainted slice (default: 4)",
+    upTo(MOST_IMAGES),
+  )
   .option("--seed <n>", "what the noise and the choice of masks follow from", whole(), 0)
   .option("--data <folder>", "take lung masks from these slices (default: the built-in phantom)")
   .addOption(
     new Option("--split <name>", "of the data (default: val, or train where that is empty)")
       .choices(["train", "val", "test"]),
   )
-  .option("--per-mask <n>", "a data set to train on: n images a class for every mask", whole(1))
+  .option("--per-mask <n>", "a data set to train on: n images a class for every mask", upTo(1000))
   .option("--class-from <v>", "interpolation: class value of the first image …", between(-1, 1))
   .option("--class-to <v>", "… and of the last", between(-1, 1))
-  .option("--class-steps <n>", "images from the one to the other", whole(2), 5)
+  .option("--class-steps <n>", "images from the one to the other", between(2, 1000, true), 5)
   .addOption(
     new Option("--class-over <what>", "the class goes over images, or over the reverse steps")
       .choices(["images", "steps"]).default("images"),
@@ -351,8 +358,7 @@ await main(async () => {
   printNotes(modelNotes(model, Boolean(o.schedulerConfig)));
   const isPlaced = model.preparation.condition === "nodule-mask";
   o.cfg ??= isPlaced ? 1 : 2;
-  let [height, width] = model.resolution;
-  if (o.resolution) [height, width = height] = String(o.resolution).split(/[x×]/).map(number);
+  const [height, width] = o.resolution ?? model.resolution;
   checkImageSize(model.config, height, width);
   const { config: scheduler, notes } = o.schedulerConfig
     ? await schedulerFromFile(model, o.schedulerConfig)

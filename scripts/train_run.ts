@@ -5,12 +5,11 @@ import { type Progress, progressBar } from "../lib/cli/main.ts";
 import { type Dataset, prepareAll } from "../lib/data/dataset.ts";
 import { sourceText } from "../lib/data/joined.ts";
 import { isAugmenting } from "../lib/data/augment.ts";
-import { CheckFailedError, InputError, shown } from "../lib/errors.ts";
+import { asWriteError, CheckFailedError, InputError, shown } from "../lib/errors.ts";
 import { lockGuard, readLock } from "../lib/audit/lock.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
 import { lockFolder } from "../lib/io/output_folder.ts";
-import { asWriteError } from "../lib/io/write_error.ts";
 import { datasetHash } from "../lib/train/provenance.ts";
 import { readProvenance } from "../lib/train/provenance_file.ts";
 import { estimateRun, estimateText } from "../lib/train/estimate.ts";
@@ -29,6 +28,9 @@ import {
   stretchEpochs,
   type TrainRequest,
 } from "./train_options.ts";
+
+/** Pixels of a batch from which a step may be too large for a device. */
+const LARGE = 2 ** 19;
 
 /** Signals that end a run after its step, and 128 + their number. */
 const STOPS: readonly (readonly [Deno.Signal, number])[] = Deno.build.os === "windows"
@@ -84,6 +86,7 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
   const showProgress: typeof progressBar = (...args) => leads ? progressBar(...args) : SILENT;
   const { config, out, data, resume } = request;
   const accept = request.locked ? lockGuard(await readLock(ROOT)) : undefined;
+  await requireFits(config, team?.size);
   let cropping: Progress | undefined;
   const { dataset, cache } = await openTrainingData(request, (done, total) => {
     cropping ??= showProgress("patches ", total);
@@ -226,6 +229,22 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
     throw error;
   }
   for (const remove of listeners) remove();
+}
+
+/**
+ * Large steps are laid out once before the slices are read, which may take minutes.
+ *
+ * @throws InputError where the device cannot hold them.
+ */
+async function requireFits(config: TrainRequest["config"], teamSize?: number): Promise<void> {
+  const [height, width] = config.resolution;
+  if (height * width * config.train_batch_size < LARGE) return;
+  const gpu = await openGpu();
+  try {
+    fittingStep(config, gpu, teamSize);
+  } finally {
+    gpu.destroy();
+  }
 }
 
 /** Of a run with no step left to do. @throws InputError where fewer are asked for than it has. */

@@ -1,5 +1,6 @@
 /** Other programs that run the same model, each in a process of its own, taking turns with ours. */
 
+import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { PlanOptions } from "../gpu/planner.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
@@ -55,13 +56,19 @@ export class Peer {
   readonly #lastWord: Promise<string>;
 
   constructor(readonly spec: PeerSpec) {
-    this.#process = new Deno.Command(spec.command, {
-      args: [...spec.args],
-      env: spec.env,
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
+    try {
+      this.#process = new Deno.Command(spec.command, {
+        args: [...spec.args],
+        env: spec.env,
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+    } catch (error) {
+      throw new InputError(
+        `Cannot start ${spec.name}: ${(error as Error).message}; --python names another program`,
+      );
+    }
     this.#writer = this.#process.stdin.getWriter();
     this.#lines = lines(this.#process.stdout);
     this.#lastWord = lastLine(this.#process.stderr);

@@ -3,8 +3,15 @@
 import cliProgress from "cli-progress";
 import { type Command, CommanderError, type Option } from "commander";
 import { TASKS } from "./tasks.ts";
-import { CheckFailedError, EXIT, harmless, InputError, NoGpuError, shown } from "../errors.ts";
-import { asWriteError } from "../io/write_error.ts";
+import {
+  asWriteError,
+  CheckFailedError,
+  EXIT,
+  harmless,
+  InputError,
+  NoGpuError,
+  shown,
+} from "../errors.ts";
 
 /** Options that may be given more than once. */
 const REPEATABLE = new WeakSet<Option>();

@@ -5,6 +5,7 @@ import type { Graph } from "../graph/graph.ts";
 import type { Precision } from "../graph/precision.ts";
 import { type Gpu, requirePrecision } from "../gpu/device.ts";
 import { plan, type PlanOptions } from "../gpu/planner.ts";
+import { fitting } from "../gpu/fits.ts";
 import { Executable, type TypedData } from "../gpu/runtime.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
@@ -115,29 +116,28 @@ export class Sampler {
   static async create(gpu: Gpu, options: SamplerOptions): Promise<Sampler> {
     requirePrecision(options.precision, gpu);
     const { batch, height, width, exact, choose, share, onPipeline, guided } = options;
-    const load = (graph: Graph, shared: Record<string, State>, ahead?: boolean) =>
-      Executable.load(gpu, plan(graph, OPS, { device: gpu.profile, exact, choose }), {
-        share: shared,
-        onPipeline,
-        ahead,
-      });
+    const load = (graph: () => Graph, share: Record<string, State>, ahead?: boolean) => {
+      const what = `${height}×${width} in a batch of ${batch}`;
+      const layOut = () => plan(graph(), OPS, { device: gpu.profile, exact, choose });
+      return Executable.load(gpu, fitting(what, layOut), { share, onPipeline, ahead });
+    };
     const of = { ...options, device: gpu.profile };
     const weights: Record<string, State> = share ? { params: share } : {};
     const from = (owner: Executable, ...names: string[]) =>
       Object.fromEntries(names.map((state) => [state, { from: owner, state }]));
     let main: Executable, passes: Plans["passes"], plain: Executable | undefined;
     if (guided && options.twoPasses) {
-      const model = await load(modelGraph(of), weights, options.ahead);
-      main = await load(stepGraph(options), from(model, "x", "e"));
-      const keep = await load(keepGraph(options), {
+      const model = await load(() => modelGraph(of), weights, options.ahead);
+      main = await load(() => stepGraph(options), from(model, "x", "e"));
+      const keep = await load(() => keepGraph(options), {
         ...from(model, "e"),
         ...from(main, "conditional"),
       });
       passes = { model, keep };
     } else {
-      main = await load(samplingGraph({ ...of, noise: "device" }), weights, options.ahead);
+      main = await load(() => samplingGraph({ ...of, noise: "device" }), weights, options.ahead);
       if (guided && options.interval) {
-        const graph = samplingGraph({ ...of, guided: false, noise: "device" });
+        const graph = () => samplingGraph({ ...of, guided: false, noise: "device" });
         plain = await load(graph, { ...from(main, "params", "x", "x0"), ...weights });
       }
     }
@@ -145,11 +145,11 @@ export class Sampler {
       main,
       passes,
       plain,
-      noise: await load(initialNoiseGraph(batch, height, width), from(main, "x")),
+      noise: await load(() => initialNoiseGraph(batch, height, width), from(main, "x")),
       blend: options.inpaint
         ? {
-          restore: await load(blendGraph(batch, height, width), from(main, "x")),
-          renoise: await load(renoiseGraph(batch, height, width), from(main, "x")),
+          restore: await load(() => blendGraph(batch, height, width), from(main, "x")),
+          renoise: await load(() => renoiseGraph(batch, height, width), from(main, "x")),
         }
         : undefined,
     });

@@ -3,6 +3,7 @@
  * `device.ts`.
  */
 
+import { InputError } from "../errors.ts";
 import { compileAhead } from "./compile_ahead.ts";
 import type { Gpu } from "./device.ts";
 import { pipelineFor } from "./pipelines.ts";
@@ -87,6 +88,14 @@ export class Executable {
 
   /** Compiles the shaders and allocates the memory of a plan. */
   static async load(gpu: Gpu, plan: Plan, options: LoadOptions = {}): Promise<Executable> {
+    const most = gpu.device.limits.maxBufferSize;
+    for (const { name, bytes } of plan.buffers) {
+      if (bytes <= most) continue;
+      throw new InputError(
+        `Cannot allocate ${name}: ${bytes} bytes, the device allows ${most}: take a smaller batch ` +
+          "or image",
+      );
+    }
     const self = new Executable(gpu, plan, options.ahead ?? false);
     let done = 0;
     const compiled = await Promise.all(plan.shaders.map(async (shader) => {
@@ -137,7 +146,6 @@ export class Executable {
       }
       this.#textures.push(texture);
     }
-    const most = device.limits.maxBufferSize;
     for (const spec of this.plan.buffers) {
       const shared = spec.role === "state" ? share[spec.name] : undefined;
       if (shared) {
@@ -151,12 +159,6 @@ export class Executable {
         }
         this.#buffers.push(buffer);
         continue;
-      }
-      if (spec.bytes > most) {
-        throw new Error(
-          `Cannot allocate ${spec.name}: ${spec.bytes} bytes, the device allows ` +
-            `${most}: take a smaller batch or image`,
-        );
       }
       const buffer = device.createBuffer({
         label: spec.name,

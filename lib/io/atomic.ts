@@ -1,7 +1,7 @@
 /** Files appear whole or not at all: written under a temporary name in the same folder, then renamed. */
 
+import { asWriteError } from "../errors.ts";
 import { dirname, join } from "node:path";
-import { asWriteError } from "./write_error.ts";
 
 /** What {@link writeFileAtomic} calls a file that is not whole yet. */
 const STRAY = /^\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.tmp$/;

@@ -10,10 +10,9 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { InputError } from "../errors.ts";
+import { asWriteError, InputError } from "../errors.ts";
 import type { SamplerState } from "../data/sampler.ts";
 import { removeStrays, temporaryIn, writeFileAtomic } from "../io/atomic.ts";
-import { asWriteError } from "../io/write_error.ts";
 import { checkedReader } from "../io/checked.ts";
 import { asInputError, requireFile } from "../io/read.ts";
 import { parseSafetensors, type SafeTensor, toFloat32 } from "../io/safetensors.ts";

@@ -1,9 +1,9 @@
 /** A training run in a folder: epochs, checkpoints, metrics, pictures. */
 
+import { asWriteError } from "../errors.ts";
 import { join } from "node:path";
 import type { Dataset, SliceCache } from "../data/dataset.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
-import { asWriteError } from "../io/write_error.ts";
 import { mean } from "../metrics/statistics.ts";
 import {
   latestCheckpoint,

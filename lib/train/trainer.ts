@@ -7,6 +7,7 @@ import { InputError } from "../errors.ts";
 import { qSampleTable } from "../diffusion/noise_schedule.ts";
 import { schedulerAlphas, schedulerConfig } from "../diffusion/scheduler.ts";
 import { type Gpu, requirePrecision } from "../gpu/device.ts";
+import { fitting } from "../gpu/fits.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { CLIP_BLOCK } from "../ops/gradient_clip.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
@@ -27,7 +28,13 @@ import {
 import { sha256 } from "./provenance.ts";
 import { minSnrWeights, targetTable } from "./target.ts";
 import type { Team } from "./team.ts";
-import { LOG_SIZE, NO_CLASS, trainingScheduler, trainingStep } from "./training_step.ts";
+import {
+  LOG_SIZE,
+  NO_CLASS,
+  trainingScheduler,
+  trainingStep,
+  type TrainingStep,
+} from "./training_step.ts";
 
 /** The last counter word: keeps draws for different purposes apart (noise has 1 and 2). */
 const TIMESTEP_WORD = 3;
@@ -100,7 +107,7 @@ export class Trainer {
   ): Promise<Trainer> {
     requirePrecision(config.precision, gpu);
     const choose = await tunedChoice(gpu);
-    const { layout, plan: laidOut } = trainingStep(config, gpu.profile, team?.size, choose);
+    const { layout, plan: laidOut } = fittingStep(config, gpu, team?.size, choose);
     const executable = await Executable.load(gpu, laidOut, { onPipeline, ahead });
     const trainer = new Trainer(gpu, config, layout, executable, records, cache, team, packed);
     const { prediction_type, snr_gamma } = config;
@@ -342,6 +349,20 @@ export function samplerOf(records: readonly SliceRecord[], config: RunConfig): B
     config.train_batch_size,
     config.seed,
     records.map((r) => r.weight ?? 1),
+  );
+}
+
+/** The step of a run. @throws InputError where it is too large for the device. */
+export function fittingStep(
+  config: RunConfig,
+  { profile }: Gpu,
+  teamSize?: number,
+  choose?: Awaited<ReturnType<typeof tunedChoice>>,
+): TrainingStep {
+  const size = config.resolution.join("×"), batch = config.train_batch_size;
+  return fitting(
+    `--resolution ${size} with --train-batch-size ${batch}`,
+    () => trainingStep(config, profile, teamSize, choose),
   );
 }
 

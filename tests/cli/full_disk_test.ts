@@ -3,9 +3,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { InputError } from "../../lib/errors.ts";
+import { asWriteError, InputError } from "../../lib/errors.ts";
 import { writeFileAtomic } from "../../lib/io/atomic.ts";
-import { asWriteError } from "../../lib/io/write_error.ts";
 import { withFolder } from "../train/tiny.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));

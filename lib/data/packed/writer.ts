@@ -3,8 +3,7 @@
 import { createHash } from "node:crypto";
 import { relative } from "node:path";
 import { crc32 } from "node:zlib";
-import { InputError } from "../../errors.ts";
-import { asWriteError } from "../../io/write_error.ts";
+import { asWriteError, InputError } from "../../errors.ts";
 import { makeFolderOf, temporaryFor } from "../../io/atomic.ts";
 import { type PrepareOptions, prepareSlice, type SliceRecord } from "../dataset.ts";
 import { walk } from "../../io/walk.ts";

@@ -1,10 +1,9 @@
 /** `manifest.json`: everything that was done, written piece by piece however many series there are. */
 
 import { join, relative } from "node:path";
-import { InputError, shown } from "../../errors.ts";
+import { asWriteError, InputError, shown } from "../../errors.ts";
 import { parseJsonFile } from "../../io/json.ts";
 import { boundedNotes } from "../../io/notes.ts";
-import { asWriteError } from "../../io/write_error.ts";
 import { temporaryIn } from "../../io/atomic.ts";
 import type { Rejected } from "../dicom/series.ts";
 import { recordPath } from "./series_job.ts";

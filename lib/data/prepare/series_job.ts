@@ -1,11 +1,10 @@
 /** One series from its sources to the files of its slices, all of them or none. */
 
 import { join, relative } from "node:path";
-import { InputError } from "../../errors.ts";
+import { asWriteError, InputError } from "../../errors.ts";
 import { writeFileAtomic } from "../../io/atomic.ts";
 import { encodeNpy } from "../../io/npy.ts";
 import { boundedNotes } from "../../io/notes.ts";
-import { asWriteError } from "../../io/write_error.ts";
 import {
   type CtSlice,
   type CtVolume,
