@@ -20,7 +20,7 @@ import { trainSession } from "../lib/train/session.ts";
 import { trainingStep } from "../lib/train/training_step.ts";
 import { smallConfig } from "../lib/bench/small.ts";
 import { firstUse } from "./first_use.ts";
-import { augmentation, samplerOf, type Trainer } from "../lib/train/trainer.ts";
+import { augmentation, fittingStep, samplerOf, type Trainer } from "../lib/train/trainer.ts";
 import type { Team } from "../lib/train/team.ts";
 import {
   openTrainingData,

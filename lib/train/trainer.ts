@@ -32,8 +32,8 @@ import {
   LOG_SIZE,
   NO_CLASS,
   trainingScheduler,
-  trainingStep,
   type TrainingStep,
+  trainingStep,
 } from "./training_step.ts";
 
 /** The last counter word: keeps draws for different purposes apart (noise has 1 and 2). */
