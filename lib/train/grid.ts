@@ -9,9 +9,24 @@ export interface GridRow {
   readonly images: readonly ArrayLike<number>[];
 }
 
+/** What a mask touches and one pixel around, so that the outline does not hide a small nodule. */
+function around(mask: Float32Array, width: number): Uint8Array {
+  const out = new Uint8Array(mask.length);
+  mask.forEach((v, i) => {
+    if (v <= 0) return;
+    for (const dy of [-1, 0, 1]) {
+      for (const dx of [-1, 0, 1]) {
+        const x = i % width + dx, at = i + dy * width + dx;
+        if (x >= 0 && x < width && at >= 0 && at < out.length) out[at] = 1;
+      }
+    }
+  });
+  return out;
+}
+
 /**
  * Rows of images, a column a lung mask; masks are outlined in green, and in the rows named in
- * `nodules` the nodule masks in yellow.
+ * `nodules` the nodules in yellow, a pixel around them.
  */
 export function drawGrid(
   rows: readonly (GridRow & { conditions: readonly PreparedSlice[]; nodules?: boolean })[],
@@ -39,9 +54,13 @@ export function drawGrid(
       canvas.image(x, y, { data, width, height }, scale);
       canvas.outline(x, y, { data: lungMask, width, height }, COLOURS.green, scale);
       if (row.nodules) {
-        // Where coverage is meant, all that is touched.
-        const touched = Array.from(noduleMask, (v) => v > 0 ? 1 : 0);
-        canvas.outline(x, y, { data: touched, width, height }, COLOURS.yellow, scale);
+        canvas.outline(
+          x,
+          y,
+          { data: around(noduleMask, width), width, height },
+          COLOURS.yellow,
+          scale,
+        );
       }
     });
     y += cellHeight;
