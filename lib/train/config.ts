@@ -257,6 +257,9 @@ export const PRESETS: Readonly<Record<string, Record<string, unknown>>> = {
   },
   demo: {
     ...SHARED,
+    // Where the nodule is, not that there is one: then it shows within minutes, without guidance.
+    condition: "nodule-mask",
+    cfg_scale: 1,
     resolution: [32, 32],
     train_batch_size: 8,
     gradient_accumulation_steps: 1,

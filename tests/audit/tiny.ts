@@ -9,6 +9,8 @@ import { Trainer } from "../../lib/train/trainer.ts";
 export function tinyConfig(precision: Precision = "f32"): RunConfig {
   return runConfig({
     ...PRESETS.demo,
+    condition: "class",
+    cfg_scale: 2,
     resolution: [8, 8],
     train_batch_size: 2,
     precision,

@@ -34,6 +34,8 @@ const names = (folder: string) => [...Deno.readDirSync(folder)].map((e) => e.nam
 
 const TINY = {
   train_batch_size: 2,
+  condition: "class",
+  cfg_scale: 2,
   phantom_slices: 8,
   eval_pairs: 1,
   ddpm_num_inference_steps: 2,

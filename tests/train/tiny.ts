@@ -7,6 +7,8 @@ import { PRESETS, type RunConfig, runConfig } from "../../lib/train/config.ts";
 export function tinyConfig(changes: Partial<Omit<RunConfig, "unet">> = {}): RunConfig {
   return runConfig({
     ...PRESETS.demo,
+    condition: "class",
+    cfg_scale: 2,
     resolution: [8, 8],
     train_batch_size: 2,
     phantom_slices: 8,
