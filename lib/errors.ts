@@ -79,8 +79,10 @@ const REASONS: Record<string, string> = {
 /** A file that could not be written, and why. */
 class WriteError extends InputError {
   override name = "InputError";
-  constructor(action: string, readonly reason: string, comfort: string, cause: unknown) {
+  readonly reason: string;
+  constructor(action: string, reason: string, comfort: string, cause: unknown) {
     super(`${action}: ${reason}${comfort && `; ${comfort}`}`, { cause });
+    this.reason = reason;
   }
 }
 
