@@ -73,8 +73,12 @@ export async function* inflated(
   try {
     for await (const chunk of input.pipe(unzip)) yield chunk;
   } catch (error) {
-    throw failure ??
-      fail(`damaged compressed data: ${error instanceof Error ? error.message : error}`);
+    const why = error instanceof Error ? error.message : String(error);
+    // The first header was looked at before: it is what lies behind the data.
+    const advice = why === "incorrect header check"
+      ? "; bytes that are no compressed data lie behind it: gunzip drops them"
+      : "";
+    throw failure ?? fail(`damaged compressed data: ${why}${advice}`);
   } finally {
     input.destroy();
   }

@@ -40,3 +40,13 @@ Deno.test("NIfTI: damage is an InputError naming the file", async () => {
     );
   }
 });
+
+Deno.test("NIfTI: bytes behind its gzip data are told as such", async () => {
+  const packed = gzipSync(Deno.readFileSync(`${folder}/lps.nii`));
+  const bytes = new Uint8Array(packed.length + 100).fill(7);
+  bytes.set(packed);
+  await assert.rejects(
+    () => parseNifti(bytes, "x.nii.gz"),
+    /no compressed data lie behind it: gunzip/,
+  );
+});

@@ -117,7 +117,7 @@ async function run(
   settings: Partial<typeof DEFAULT_SETTINGS> = {},
 ) {
   const out = newFolder();
-  await prepare({
+  const { notes } = await prepare({
     input: folderOf(files),
     kind,
     out,
@@ -138,6 +138,7 @@ async function run(
     }));
   return {
     record,
+    notes,
     ct: await read("slice"),
     nodules: await read("nodule_mask"),
     combined: await read("combined_mask"),
@@ -239,4 +240,16 @@ Deno.test("a nodule's mask that lies elsewhere is refused", async () => {
   await assert.rejects(run(files(moved), "nifti"), /does not lie where .* 4\.6 mm apart/);
   const near = { ...nodule, origin: [-150, -140, -295.6] as Vec3 };
   assert.deepEqual((await run(files(near), "nifti")).nodules, NODULES);
+});
+
+Deno.test("nodule masks that are all empty are told, an empty lung mask is refused", async () => {
+  const files = {
+    "imagesTr/a.nii": nifti(volume(AXIAL, huAt)),
+    "labelsTr/a.nii": nifti(volume(AXIAL, () => 0)),
+  };
+  const { record, notes } = await run(files, "nifti");
+  assert.deepEqual(record.slices.map((s) => s.label), [0, 0, 0, 0, 0]);
+  assert.match(notes.join(), /no slice has a nodule: 1 series/);
+  const empty = { "a.nii": nifti(volume(AXIAL, () => 0)) };
+  await assert.rejects(run(files, "nifti", empty), /lung mask is empty/);
 });

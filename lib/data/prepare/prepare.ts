@@ -81,6 +81,11 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   if (totals.written === 0) throw nothingWritten(input, totals, failures);
   const splits = splitPatients(totals.patientNames, seed, { val, test });
   const notes = [...plan.notes];
+  if (totals.positive === 0) {
+    notes.push(
+      `no slice has a nodule: ${totals.annotation.read.series} series with an annotation hold none`,
+    );
+  }
   if (splits.val.length === 0) notes.push(`${totals.patients} patients: all are for training`);
   for (const [name, patients] of Object.entries(splits) as [string, string[]][]) {
     await writeFileAtomic(

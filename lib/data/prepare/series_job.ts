@@ -112,6 +112,9 @@ async function writeSlices(job: SeriesJob, folder: string): Promise<SeriesRecord
     ? await loadLungMask(job.lungMasks, oriented, settings, notes)
     : objects && objectLungs(volume, objects, told);
   if (job.lungMasks && !given) told.push("no lung mask was given for it: found by rules");
+  if (given && !given.some((label) => label > 0)) {
+    throw new InputError("its lung mask is empty (0 everywhere): see --lung-label");
+  }
   const values = rangeOf(volume.hu);
   if (!settings.anyValues) requireValues(job, volume, given ?? null);
   const patientX = xOf(volume);
