@@ -177,3 +177,16 @@ Deno.test("a pair without its .img is refused; Analyze that is not transverse as
     /b\.hdr.*orient is 1/,
   );
 });
+
+Deno.test("NRRD: short names of spaces are the long ones", async () => {
+  const long = Deno.readFileSync(`${folder}/ras.nrrd`);
+  const text = new TextDecoder("latin1").decode(long.subarray(0, 200));
+  const at = text.indexOf("right-anterior-superior");
+  const short = new Uint8Array([
+    ...long.subarray(0, at),
+    ...new TextEncoder().encode("RAS"),
+    ...long.subarray(at + "right-anterior-superior".length),
+  ]);
+  const [a, b] = await Promise.all([long, short].map((data) => parseNrrd(bytesSource(data, "x"))));
+  assert.deepEqual(b, a);
+});
