@@ -93,7 +93,8 @@ function dataOfRun(run: string): string[] {
         : typeof value === "object" && value
         ? Object.values(value).flatMap(strings)
         : [];
-    return strings(JSON.parse(Deno.readTextFileSync(path)).data).filter((p) => p.startsWith("/"));
+    return strings(JSON.parse(Deno.readTextFileSync(path)).data).filter((p) => p.startsWith("/"))
+      .flatMap(data);
   } catch {
     return [];
   }

@@ -254,6 +254,12 @@ Deno.test(
       const reads = words.find((word) => word.startsWith("--allow-read="))!.slice(13).split(",");
       assert.ok(reads.includes(data), args.join(" "));
     }
+    // Of several folders each, also one with a weight.
+    const list = [data, `${join(folder, "synthetic")}:0.5`];
+    await Deno.writeTextFile(join(folder, "run/config.json"), JSON.stringify({ data: list }));
+    const { words: resumed } = await launch(folder, "train", "--resume", "--out", "run");
+    const read = resumed.find((word) => word.startsWith("--allow-read="))!.slice(13).split(",");
+    assert.ok(read.includes(data) && read.includes(join(folder, "synthetic")));
     const { words } = await launch(folder, "prepare", "--dicom", "run", "--out", "o");
     assert.ok(
       !words.some((word) => word.includes(data)),
