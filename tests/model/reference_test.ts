@@ -43,6 +43,7 @@ Deno.test("models, samplers and training agree with diffusers", async (t) => {
     "unet-pixel-alone",
     "unet-pixel-attention",
     "sample",
+    "sample-nodules",
     "train",
     "train-alone",
     "train-pixel",

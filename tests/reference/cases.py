@@ -136,8 +136,21 @@ def condition(batch, size, random):
     return mask, classes.expand(batch, 1, *size).contiguous()
 
 
-def sample(out, name, steps, cfg, batch=2, seed=3, **kw):
-    """DDPM sampling with classifier-free guidance, from recorded noise."""
+def nodules(batch, size):
+    """Class maps of a model of nodule masks: each pixel's share of a disc; the last image has none."""
+    h, w = size
+    fine = 8
+    y, x = torch.meshgrid(torch.arange(h * fine), torch.arange(w * fine), indexing="ij")
+    discs = [(x - 4.2 * fine - 3 * i) ** 2 + (y - 0.6 * h * fine) ** 2 < (2.6 * fine) ** 2
+             for i in range(batch)]
+    discs[-1] = torch.zeros_like(discs[-1])
+    return F.avg_pool2d(torch.stack(discs)[:, None].float(), fine)
+
+
+def sample(out, name, steps, cfg, batch=2, seed=3, placed=False, **kw):
+    """DDPM sampling with classifier-free guidance, from recorded noise.
+
+    `placed`: the class map is the nodules' mask, as `train --condition nodule-mask` has it."""
     config = unet_config(**kw)
     model = build(config, seed)
     scheduler = DDPMScheduler(num_train_timesteps=TIMESTEPS)
@@ -145,6 +158,8 @@ def sample(out, name, steps, cfg, batch=2, seed=3, **kw):
     random = torch.Generator().manual_seed(seed)
     draws, same_draws = (torch.Generator().manual_seed(seed + 1) for _ in range(2))
     mask, classes = condition(batch, config["sample_size"], random)
+    if placed:
+        classes = nodules(batch, config["sample_size"])
     x = torch.randn(mask.shape, generator=random)
     start, noises, xs = x, [], []
     with torch.no_grad():

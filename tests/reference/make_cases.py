@@ -43,6 +43,9 @@ SMALL = {
     "dpmpp-2m-10": lambda o, n: scheduler(o, n, DPMSolverMultistepScheduler, 10, **SOLVER, **DOT),
     "sample": lambda o, n: sample(
         o, n, steps=3, cfg=2.0, channels=(8, 16), size=(16, 16), groups=4),
+    # The nodules' mask in the second channel: fractions, and an image without any.
+    "sample-nodules": lambda o, n: sample(
+        o, n, steps=3, cfg=2.0, batch=3, placed=True, channels=(8, 16), size=(12, 16), groups=4),
     "train": lambda o, n: train(o, n, batch=2, size=(6, 10), **SMALL_NET),
     # One channel a group, as 32 groups on 32 channels: conv2 and conv_shortcut before the last norm too.
     "train-alone": lambda o, n: train(
