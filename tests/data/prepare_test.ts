@@ -1,6 +1,7 @@
 /** From folders on disk to training slices, end to end. */
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { openNpyDataset } from "../../lib/data/npy_dataset.ts";
 import { phantomPatient } from "../../lib/data/phantom.ts";
@@ -92,6 +93,17 @@ Deno.test("phantom → prepare → data set: slices, masks, labels and splits", 
     }
   }
   assert.ok(masks > 0 && masks === result.totals.positive);
+});
+
+Deno.test("ordinary axial series: slices and masks are bit for bit those of record version 1", () => {
+  const hash = createHash("sha256"), files = contents(first);
+  const names = Object.keys(files).filter((name) => name.startsWith("slices/"));
+  for (const name of names.sort()) hash.update(name).update(Deno.readFileSync(`${first}/${name}`));
+  assert.equal(names.length, 100);
+  assert.equal(
+    hash.digest("hex"),
+    "58378ed8e8bbb177e8425263a0eb92009db5eaa70c1fb5fdf3f639392b236c2d",
+  );
 });
 
 Deno.test("the combined mask: 1 right lung, 2 left, 255 nodule", async () => {

@@ -253,3 +253,22 @@ Deno.test("nodule masks that are all empty are told, an empty lung mask is refus
   const empty = { "a.nii": nifti(volume(AXIAL, () => 0)) };
   await assert.rejects(run(files, "nifti", empty), /lung mask is empty/);
 });
+
+Deno.test("values that are no HU are refused with their range; --any-values takes them", async () => {
+  const of = (change: (hu: number) => number) => ({
+    "imagesTr/a.nii": nifti(volume(AXIAL, (p) => change(huAt(p)))),
+    "labelsTr/a.nii": nifti(volume(AXIAL, (p) => inNodule(p) ? 1 : 0)),
+  });
+  const wrong: [(hu: number) => number, RegExp][] = [
+    [(hu) => hu + 1024, /a\.nii" as HU: the values are 24 … 1084: none/],
+    [(hu) => Math.round((hu + 1000) / 5), /the values are 0 … 2\d\d: none/],
+    [(hu) => hu === -1000 ? -2000 : hu + 1024, /nearly none is lung or air.*but padding/],
+    [(hu) => hu - 1024, /nearly none is tissue/],
+    [() => 40, /every value is 40/],
+  ];
+  for (const [change, message] of wrong) {
+    await assert.rejects(run(of(change), "nifti"), message);
+    const taken = await run(of(change), "nifti", undefined, { anyValues: true });
+    assert.equal(taken.record.slices.length, SIZE[2]);
+  }
+});

@@ -164,3 +164,11 @@ Deno.test("uneven spacing from 5% on is told, and each slice has its own share",
   assert.deepEqual(uneven.thickness, [10, 10, 12.5, 15]);
   assert.match(uneven.told.join(), /10\.000 to 15\.000 mm apart/);
 });
+
+Deno.test("a series of which a tenth of the files are no slices is told", () => {
+  const some = scanFolder(put(stack("a", Z, (i) => ({
+    instance: i,
+    changes: i === 2 ? [tag(0x00281053, "DS", "0")] : [],
+  }))));
+  assert.match(some.notes.join(), /1 of 5 files of series .* are not used: RescaleSlope is 0/);
+});

@@ -7,7 +7,7 @@ import type { DicomHeader } from "./header.ts";
 import { frameHeaders, isMultiFrameCt } from "./multiframe.ts";
 import { isMaskObject } from "./mask_object.ts";
 import { readHeader } from "./read_header.ts";
-import type { Rejected } from "./series.ts";
+import { MOST_LOST, type Rejected } from "./series.ts";
 import { type Placed, placedOf, splitVolumes } from "./split.ts";
 
 /** A series as found: only names are kept, so a scan of many thousand files stays small. */
@@ -60,6 +60,8 @@ export function scanFolder(
     notes: [],
   };
   const multiFrame: FoundSeries[] = [];
+  /** Files of a series that are no slices, with the last reason. */
+  const lost = new Map<string, { count: number; reason: string }>();
   const texts = new Map<string, string>();
   const same = (text: string) => {
     if (!texts.has(text)) texts.set(text, text);
@@ -101,6 +103,8 @@ export function scanFolder(
     const reason = reasons.includes(null) ? null : reasons[0];
     if (reason) {
       found.rejected.push({ file: path, reason });
+      const before = lost.get(header.seriesUid);
+      lost.set(header.seriesUid, { count: (before?.count ?? 0) + 1, reason });
       continue;
     }
     const { seriesUid, studyUid, patientId, person } = header;
@@ -145,6 +149,11 @@ export function scanFolder(
   found.series.sort((a, b) => order(a) < order(b) ? -1 : 1);
   const uids = Map.groupBy(found.series, (s) => s.seriesUid);
   for (const [uid, all] of uids) {
+    const { count, reason } = lost.get(uid) ?? { count: 0, reason: "" };
+    const files = count + all.reduce((sum, s) => sum + s.files.length, 0);
+    if (count > MOST_LOST * files) {
+      found.notes.push(`${count} of ${files} files of series ${uid} are not used: ${reason}`);
+    }
     const owners = new Set(all.map((s) => `${s.patientId}\0${s.person}\0${s.studyUid}`)).size;
     if (owners > 1) {
       found.notes.push(

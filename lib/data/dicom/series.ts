@@ -59,7 +59,7 @@ export interface CtVolume {
 /** A distance this many times the median is a gap; from this share of it on, spacing is uneven. */
 const GAP = 1.5, UNEVEN = 0.05;
 /** A series that loses more of its files than this is told on the screen. */
-const MOST_LOST = 0.1;
+export const MOST_LOST = 0.1;
 
 /**
  * Reads the series that `files` belong to. Only one file's bytes and the volume are held at a time.
