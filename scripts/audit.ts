@@ -31,7 +31,7 @@ import {
   totalsTable,
 } from "../lib/audit/text.ts";
 import { measurePeaks, type Peaks } from "../lib/bench/peaks.ts";
-import { newCommand, precisionOption } from "../lib/cli/command.ts";
+import { newCommand, precisionOption, refuseGiven, refuseOthers } from "../lib/cli/command.ts";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";
 import { openGpu, requirePrecision } from "../lib/gpu/device.ts";
@@ -126,6 +126,16 @@ function printReport(report: AuditReport): void {
 await main(async () => {
   parseArguments(program);
   const options = program.opts();
+  if (options.update && options.verifyLock) {
+    throw new InputError("--update and --verify-lock exclude each other");
+  }
+  if (options.update || options.verifyLock) {
+    const flag = options.update ? "--update" : "--verify-lock";
+    refuseOthers(program, ["update", "verifyLock"], `${flag} is of all steps and prints no tables`);
+  }
+  const onGpu = options.check || options.time;
+  if (onGpu) refuseGiven(program, ["device"], "--check and --time are of the GPU that is here");
+  else refuseGiven(program, ["locked"], "goes with --check or --time");
   if (options.update) {
     const text = formatLock(await makeLock());
     await Deno.writeTextFile(new URL(LOCK_NAME, ROOT), text);
@@ -154,7 +164,7 @@ await main(async () => {
   requirePrecision(options.precision, { name: `"${options.device}"`, profile: device });
   const { preset } = options;
   const config = presetConfig(preset, options.precision);
-  const { step, checks, times, peaks } = options.check || options.time
+  const { step, checks, times, peaks } = onGpu
     ? await measure(kind, preset, config, options)
     : { step: auditedStep(kind, preset, config, device), peaks: undefined };
   const report = await auditReport(step);

@@ -21,7 +21,14 @@ import {
   featureTable,
   replaceMeasured,
 } from "../lib/bench/tables.ts";
-import { newCommand, numberIn, precisionOption, wholeIn } from "../lib/cli/command.ts";
+import {
+  newCommand,
+  numberIn,
+  precisionOption,
+  refuseGiven,
+  refuseOthers,
+  wholeIn,
+} from "../lib/cli/command.ts";
 import { main, parseArguments, type Progress, progressBar } from "../lib/cli/main.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";
 import { openGpu, requirePrecision } from "../lib/gpu/device.ts";
@@ -80,8 +87,18 @@ await main(async () => {
   parseArguments(program);
   const options = program.opts<Options>();
   if (options.firstStep) return await printFirstStep(options.firstStep);
-  if (options.features) return await runFeatures(options);
+  if (options.features) {
+    const own = ["features", "python", "json", "markdown"];
+    refuseOthers(program, own, "not with --features, which is alone and of fixed size");
+    return await runFeatures(options);
+  }
   if (!options.kernels && !options.model && !options.peers) options.kernels = options.model = true;
+  const refuse = (isIdle: boolean, flags: string, ...names: string[]) =>
+    isIdle && refuseGiven(program, names, `goes with ${flags}`);
+  refuse(!options.model, "--model", "batches", "sizes");
+  refuse(!options.kernels, "--kernels", "batch", "precision");
+  refuse(!options.kernels && !options.peers, "--kernels or --peers", "size");
+  refuse(!options.peers, "--peers", "compile", "python");
   const markdown = options.markdown && resolve(options.markdown);
   if (markdown) checkMarkers(markdown);
   for (const size of [options.size, ...options.sizes]) {

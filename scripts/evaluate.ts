@@ -286,6 +286,10 @@ await main(async () => {
     const ofRun = ["checkpoint", "data", "cfg", "steps", "scheduler", "ema"];
     refuseGiven(program, ofRun, "goes with --run: --generated names slices that are there");
   }
+  const idle = options.placement
+    ? ["count", "pixelSpacing", "classifierSteps", "weights"]
+    : ["nodules", "detectorSteps"];
+  refuseGiven(program, idle, `${options.placement ? "not" : "goes"} with --placement`);
   const out = options.out ?? (run ? join(run, "evaluation") : "out/evaluation");
   checkOutputFolder("--out", out, {
     "--data": options.data,

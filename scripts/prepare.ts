@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path";
 import { Option } from "commander";
-import { newCommand, numberIn, wholeIn } from "../lib/cli/command.ts";
+import { newCommand, numberIn, refuseGiven, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, printNotes, type Progress, progressBar } from "../lib/cli/main.ts";
 import { parseNames } from "../lib/data/prepare/region_names.ts";
 import { prepare } from "../lib/data/prepare/prepare.ts";
@@ -108,6 +108,12 @@ await main(async () => {
   const [kind] = kinds;
   if (kinds.length !== 1) {
     throw new InputError("give one of --dicom, --nifti and --luna16 (see --help)");
+  }
+  const ofDicom = ["consensus", "minReaders", "tolerance", "noduleRoi", "lungRoi", "derived"];
+  if (kind !== "dicom") refuseGiven(program, ofDicom, "goes with --dicom");
+  if (kind !== "nifti") refuseGiven(program, ["noduleLabel"], "goes with --nifti");
+  if (kind === "dicom" && !o.lungMasks) {
+    refuseGiven(program, ["lungLabel", "maskByIndex"], "goes with --lung-masks");
   }
   checkOutputFolder("--out", o.out, {
     "--dicom": o.dicom,

@@ -324,6 +324,7 @@ function refuseIdle(o: Options, scheduler: SchedulerConfig, isPlaced: boolean): 
   refuse(!interpolates, "goes with --class-from and --class-to", "classSteps", "classOver");
   refuse(o.classOver === "steps", "the class goes over the reverse steps", "classSteps");
   refuse(!o.inpaint, "goes with --inpaint", "lungMask", "resample", "slice");
+  refuse(!o.data, "goes with --data", "split");
   refuse(Boolean(o.inpaint), "--inpaint names the slice itself", "data", "split");
   const isSized = isPlaced || o.inpaint || /nifti|dicom/.test(o.format);
   refuse(!isSized, "goes with --format nifti or dicom", "fieldMm");

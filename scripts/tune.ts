@@ -2,7 +2,13 @@
 
 import { table } from "../lib/audit/text.ts";
 import { benchConfig, benchStep } from "../lib/bench/steps.ts";
-import { newCommand, numberIn, precisionOption, wholeIn } from "../lib/cli/command.ts";
+import {
+  newCommand,
+  numberIn,
+  precisionOption,
+  refuseOthers,
+  wholeIn,
+} from "../lib/cli/command.ts";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { InputError } from "../lib/errors.ts";
 import { openGpu, requirePrecision } from "../lib/gpu/device.ts";
@@ -56,6 +62,9 @@ await main(async () => {
     if (!PRESETS[name]) {
       throw new InputError(`--preset ${name}: there is ${Object.keys(PRESETS).join(", ")}`);
     }
+  }
+  if (options.list) {
+    refuseOthers(program, ["list"], "--list only says what is stored");
   }
   const gpu = await openGpu();
   requirePrecision(options.precision, gpu);

@@ -2,6 +2,7 @@
 
 import { Command, Option } from "commander";
 import { precisionOption } from "../lib/cli/command.ts";
+import { InputError } from "../lib/errors.ts";
 import { main, parseArguments } from "../lib/cli/main.ts";
 import { CheckFailedError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
@@ -41,7 +42,8 @@ const LOOSE = 0.3;
 
 await main(async () => {
   parseArguments(program);
-  const { fast = false, all = false, precision } = program.opts();
+  const { fast = false, exact, all = false, precision } = program.opts();
+  if (fast && exact) throw new InputError("--exact and --fast exclude each other");
   const cases = await Promise.all(program.args.map(readCase));
   const gpu = await openGpu();
   const choose = fast ? await tunedChoice(gpu) : undefined;

@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
+import { refuseOthers } from "../lib/cli/command.ts";
 import { InputError } from "../lib/errors.ts";
 import { copyWeights, downloadWeights } from "../lib/metrics/download.ts";
 import {
@@ -88,6 +89,7 @@ await main(async () => {
   if (unknown.length) throw new InputError(`--only: no such network: ${unknown.join(", ")}`);
 
   if (options.from) {
+    refuseOthers(program, ["from"], "files given with --from are known by their content");
     // Files of the user's are read here: the network goes first.
     await Deno.permissions.revoke({ name: "net" });
     for (const file of options.from) await take(file);

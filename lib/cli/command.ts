@@ -46,6 +46,12 @@ export function refuseGiven(program: Command, names: readonly string[], why: str
   }
 }
 
+/** Refuses all given options but `names`, where the others would change nothing. */
+export function refuseOthers(program: Command, names: readonly string[], why: string): void {
+  const others = program.options.map((option) => option.attributeName());
+  refuseGiven(program, others.filter((name) => !names.includes(name)), why);
+}
+
 /** The options that the user gave on the command line: attribute name → flag. */
 export function givenOptions(program: Command): Map<string, string> {
   const given = new Map<string, string>();
