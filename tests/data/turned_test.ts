@@ -249,7 +249,7 @@ Deno.test("nodule masks that are all empty are told, an empty lung mask is refus
   };
   const { record, notes } = await run(files, "nifti");
   assert.deepEqual(record.slices.map((s) => s.label), [0, 0, 0, 0, 0]);
-  assert.match(notes.join(), /no slice has a nodule: 1 series/);
+  assert.match(notes.join(), /no slice has a nodule of 10 pixels or more: 0 nodules in 1 series/);
   const empty = { "a.nii": nifti(volume(AXIAL, () => 0)) };
   await assert.rejects(run(files, "nifti", empty), /lung mask is empty/);
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { InputError } from "../../errors.ts";
 import { writeFileAtomic } from "../../io/atomic.ts";
 import { parseJsonFile } from "../../io/json.ts";
+import { MIN_NODULE_PIXELS } from "../dataset.ts";
 import { writeContactSheet } from "./contact_sheet.ts";
 import { readRecord, sumRecords, type Totals, writeManifest } from "./manifest.ts";
 import { type Plan, planDicom, type PlanOptions } from "./plan.ts";
@@ -83,7 +84,8 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   const notes = [...plan.notes];
   if (totals.positive === 0) {
     notes.push(
-      `no slice has a nodule: ${totals.annotation.read.series} series with an annotation hold none`,
+      `no slice has a nodule of ${MIN_NODULE_PIXELS} pixels or more: ${totals.nodules} nodules in ` +
+        `${totals.annotation.read.series} series that were read`,
     );
   }
   if (splits.val.length === 0) notes.push(`${totals.patients} patients: all are for training`);
