@@ -120,7 +120,7 @@ Deno.test("the combined mask: 1 right lung, 2 left, 255 nodule", async () => {
 Deno.test("the manifest says of each slice its file, UID, z, label and nodules; no absolute path", () => {
   const { series, totals } = manifestOf(first);
   assert.equal(series.length, 3);
-  for (const { slices, nodules, sliceSpacing } of series) {
+  for (const { slices, nodules, sliceSpacing, pixelSpacing: [dy, dx] } of series) {
     assert.equal(slices.length, SLICES);
     assert.ok(Math.abs(sliceSpacing - 245 / SLICES) < 0.01);
     slices.forEach((s, i) => assert.ok(i === 0 || s.z > slices[i - 1].z));
@@ -128,7 +128,14 @@ Deno.test("the manifest says of each slice its file, UID, z, label and nodules; 
       assert.match(source, /^PHANTOM-.*\.dcm$/);
       assert.match(sopInstance, /^2\.25\.\d+$/);
     }
-    for (const n of nodules) assert.ok(n.volumeMm3 > 0 && n.characteristics!.malignancy >= 1);
+    for (const { volumeMm3, diameterMm, characteristics } of nodules) {
+      assert.ok(volumeMm3 > 0 && characteristics!.malignancy >= 1);
+      assert.ok(Math.abs(diameterMm ** 3 * Math.PI / 6 / volumeMm3 - 1) < 1e-9);
+    }
+    // Nodules do not meet, so that their pixels are those of the slices.
+    const pixels = slices.reduce((sum, s) => sum + s.nodulePixels, 0);
+    const volume = nodules.reduce((sum, n) => sum + n.volumeMm3, 0);
+    assert.ok(Math.abs(volume - pixels * dy * dx * sliceSpacing) < 1e-6 * volume, `${volume}`);
   }
   const sum = (of: (s: SeriesRecord) => number) => series.reduce((a, s) => a + of(s), 0);
   assert.equal(sum((s) => s.slices.filter((x) => x.output).length), totals.written);
