@@ -21,6 +21,8 @@ const SIZE: Vec3 = [44, 36, 5], MM: Vec3 = [7, 8, 9], ORIGIN: Vec3 = [-150, -140
 const inLung = ([x, y]: Vec3) =>
   ((x + 70) / 55) ** 2 + ((y + 35) / 75) ** 2 < 1 ||
   ((x - 75) / 45) ** 2 + ((y + 30) / 65) ** 2 < 1;
+/** A mask of the lungs: no two slices of it are alike. */
+const lungOf = (p: Vec3) => inLung(p) && p[1] < p[2] + 290 ? (p[0] > 0 ? 2 : 1) : 0;
 const inNodule = ([x, y, z]: Vec3) => Math.hypot(x + 80, y + 30, 2 * (z + 276)) < 30;
 const inBody = ([x, y]: Vec3) => (x / 145) ** 2 + (y / 135) ** 2 < 1;
 /** HU at a place: no two planes, rows or halves are alike. */
@@ -154,13 +156,12 @@ const wanted = (of: (p: Vec3) => number) => {
 };
 const CT = wanted(huAt), NODULES = wanted((p) => inNodule(p) ? 1 : 0);
 /** In patient coordinates left is +x. */
-const LUNGS = wanted((p) => inNodule(p) ? 255 : inLung(p) ? (p[0] > 0 ? 2 : 1) : 0);
+const LUNGS = wanted((p) => inNodule(p) ? 255 : lungOf(p));
 
 const volume = (grid: Stored, of: (p: Vec3) => number): Volume => ({
   ...grid,
   values: valuesOf(grid, of),
 });
-const lungOf = (p: Vec3) => inLung(p) ? (p[0] > 0 ? 2 : 1) : 0;
 
 for (let n = 0; n < 16; n++) {
   const flips = [n & 1, n & 2, n & 4].map(Boolean), isTransposed = (n & 8) > 0;
