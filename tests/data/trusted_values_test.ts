@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { openFolder } from "../../lib/data/open_folder.ts";
+import { folderSource } from "../../lib/evaluate/sources.ts";
 import { writeNpy } from "../../lib/io/npy_file.ts";
 import { encodePng } from "../../lib/io/png.ts";
 import { withFolder } from "../train/tiny.ts";
@@ -145,4 +146,25 @@ Deno.test("without a split file, names that all begin alike are told to count as
   withFolder(async (folder) => {
     for (const n of [1, 2]) await slice(folder, `LIDC_000${n}`);
     assert.match((await openFolder(folder)).notes.join("\n"), /count as one patient, "LIDC" /);
+  }));
+
+Deno.test("evaluate: slices whose lungs are lost at the size that is scored are refused by name", () =>
+  withFolder(async (folder) => {
+    for (const patient of ["A", "B"]) await slice(folder, patient);
+    const score = (side: number, anyValues = false) =>
+      folderSource(folder, folder, {
+        ...{ count: 0, seed: 0, trainLimit: 0, show: () => {}, anyValues },
+        size: { height: side, width: side },
+      });
+    assert.equal((await score(4)).real.length, 2);
+    // One pixel that nearest-neighbour resizing to 4×4 passes over.
+    await put(folder, "B_lung_mask_0.npy", new Uint8Array(PIXELS).with(0, 1));
+    await assert.rejects(score(4), {
+      name: "InputError",
+      message: /no lung of B_slice_0 is left at 4×4: give a larger --resolution/,
+    });
+    assert.equal((await score(SIDE)).real.length, 2);
+    await slice(folder, "B", CT.map((v) => v + 1024));
+    await assert.rejects(score(SIDE), { message: /B_slice_0\.npy" as HU/ });
+    assert.equal((await score(SIDE, true)).real.length, 2);
   }));

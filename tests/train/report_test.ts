@@ -3,13 +3,17 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { openGpu } from "../../lib/gpu/device.ts";
+import type { SliceRecord } from "../../lib/data/dataset.ts";
 import { Canvas } from "../../lib/io/canvas.ts";
 import { lineChart, ticks } from "../../lib/train/chart.ts";
 import { commitOf } from "../../lib/train/provenance.ts";
+import { MetricsFile } from "../../lib/train/metrics_file.ts";
+import { Preview } from "../../lib/train/preview.ts";
+import { trainRun } from "../../lib/train/run.ts";
 import { writeReport } from "../../lib/train/report.ts";
 import { Trainer } from "../../lib/train/trainer.ts";
 import { assertOwnPolicy } from "../unit/page_policy.ts";
-import { tinyConfig, tinyData, withFolder } from "./tiny.ts";
+import { QUIET, tinyConfig, tinyData, withFolder } from "./tiny.ts";
 
 Deno.test("a report needs nothing outside itself and shows curves, grids and settings", () =>
   withFolder(async (out) => {
@@ -86,3 +90,58 @@ Deno.test("the commit is read from .git, loose or packed, or not at all", () =>
     await Deno.writeTextFile(join(root, ".git", "HEAD"), `${hash}\n`);
     assert.equal(await commitOf(root), hash);
   }));
+
+Deno.test("without a validation split, log, metrics.csv and report say that scores are on training slices", () =>
+  withFolder(async (folder) => {
+    const gpu = await openGpu();
+    const config = tinyConfig({ max_train_steps: 2 });
+    for (const held of [true, false]) {
+      const out = join(folder, String(held));
+      const { dataset, cache } = tinyData(config);
+      const used = held ? dataset : { ...dataset, val: [] };
+      const trainer = await Trainer.create(gpu, config, used.train, cache);
+      const notes: string[] = [];
+      await trainRun(trainer, used, cache, out, { ...QUIET, onNote: (text) => notes.push(text) });
+      const [columns, ...lines] = (await Deno.readTextFile(join(out, "metrics.csv"))).trim()
+        .split("\n").map((line) => line.split(","));
+      const scored = lines.filter((fields) => fields[columns.indexOf("psnr")]);
+      assert.ok(scored.length);
+      for (const fields of scored) {
+        assert.equal(fields[columns.indexOf("scored_on")], held ? "val" : "train");
+      }
+      const { rows } = await MetricsFile.open(out, trainer.step);
+      assert.equal(rows.at(-1)!.scored_on, held ? "val" : "train", "read back");
+      const path = await writeReport({ out, trainer, dataset: used, data: undefined }, rows);
+      const html = await Deno.readTextFile(path);
+      assert.equal(html.includes("best are on training slices"), !held);
+      assert.equal(/PSNR \S+ dB on training slices/.test(notes.join("\n")), !held);
+    }
+    gpu.destroy();
+  }));
+
+Deno.test("sample grids pass over slices whose lungs are lost, and are refused where all are", async () => {
+  const gpu = await openGpu();
+  const config = tinyConfig({ max_train_steps: 1 });
+  const { dataset, cache } = tinyData(config);
+  const lost = (record: SliceRecord): SliceRecord => ({
+    ...record,
+    load: async () => {
+      const slice = await record.load();
+      return { ...slice, lungMask: new Uint8Array(slice.lungMask.length) };
+    },
+  });
+  const trainer = await Trainer.create(gpu, config, dataset.train, cache);
+  for (const label of [0, 1]) {
+    const [first, ...others] = dataset.train.filter((r) => r.label === label);
+    const rest = dataset.train.filter((r) => r.label !== label);
+    const some = await Preview.create(trainer, [...rest, lost(first), ...others], cache);
+    for (const slice of [...some.positives, ...some.negatives]) {
+      assert.ok(slice.lungMask.includes(1));
+    }
+    await assert.rejects(
+      Preview.create(trainer, [...rest, lost(first), ...others.map(lost)], cache),
+      { name: "InputError", message: /no slice .* a nodule has a lung left at 8×8/ },
+    );
+  }
+  gpu.destroy();
+});
