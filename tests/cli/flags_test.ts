@@ -97,7 +97,7 @@ for (const [mode, argsOf] of Object.entries(MODES)) {
           flag !== "--out" || (word !== "--out" && base[i - 1] !== "--out")
         );
         const { request, said } = await outcome([...others, flag, ...valueOf(option, folder)]);
-        const isEqual = request === plain && !isSame(flag, plain);
+        const isEqual = request === plain && !isSame(flag, valueOf(option, folder), plain);
         if (isEqual || (said !== undefined && !said.includes(flag))) {
           ignored.push(`${flag}: ${said ?? "changes nothing"}`);
         }
@@ -106,10 +106,10 @@ for (const [mode, argsOf] of Object.entries(MODES)) {
     }));
 }
 
-/** A switch that says what the request says already. */
-function isSame(flag: string, request: string): boolean {
-  const { config } = JSON.parse(request);
-  return config[flag.slice(2).replaceAll("-", "_")] === true;
+/** A flag that says what the request says already. */
+function isSame(flag: string, [value]: readonly string[], request: string): boolean {
+  const now = JSON.parse(request).config[flag.slice(2).replaceAll("-", "_")];
+  return now === true || String(now) === value;
 }
 
 Deno.test("--resume: what changes the run is refused by name, the optimizer's settings are taken", () =>
