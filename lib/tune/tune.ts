@@ -5,7 +5,15 @@ import { liveNodes } from "../gpu/planner.ts";
 import type { Graph } from "../graph/graph.ts";
 import { sizeOf } from "../graph/tensor.ts";
 import { OPS } from "../ops/mod.ts";
-import { checkVariant, formKey, formOf, formOracle, loadForm, variantsOf } from "./check.ts";
+import {
+  checkVariant,
+  type FormCheck,
+  formKey,
+  formOf,
+  formOracle,
+  loadForm,
+  variantsOf,
+} from "./check.ts";
 import type { NodeForm } from "./check.ts";
 import { type Choice, type Choices, kernelHash } from "./choices.ts";
 import { twins } from "./twins.ts";
@@ -132,21 +140,37 @@ export async function tune(
       name,
       milliseconds: slowest * milliseconds / best,
     })));
-    const first = timed.find((t) => t.name === right[0].name);
-    // Where the first is as good as the best it stays the first.
-    timed.sort((a, b) => a.milliseconds - b.milliseconds);
-    if (first && timed[0].milliseconds > WORTH * first.milliseconds) {
-      timed.splice(timed.indexOf(first), 1);
-      timed.unshift(first);
-    } else if (first) {
-      const gain = first.milliseconds / timed[0].milliseconds;
-      changed.push({ job, from: first.name, to: timed[0].name, gain });
-    }
-    choices[key] = { variants: timed.map((t) => ({ ...t, kernel: hashes.get(t.name)! })) };
+    const { order, gain } = ranked(timed, right[0].name);
+    if (gain) changed.push({ job, from: right[0].name, to: order[0].name, gain });
+    choices[key] = { variants: order.map((t) => ({ ...t, kernel: hashes.get(t.name)! })) };
     await save?.(choices);
   }
   onProgress(jobs.length, jobs.length, "");
   return { choices, rejected, changed, left };
+}
+
+/**
+ * Timed variants, the fastest first; but the one shipped as `first` stays so where the fastest gains
+ * less than {@link WORTH} on it.
+ * @returns also how many times faster the new first one is, where it is another.
+ */
+export function ranked<T extends { name: string; milliseconds: number }>(
+  timed: readonly T[],
+  first: string,
+): { order: T[]; gain?: number } {
+  const order = timed.toSorted((a, b) => a.milliseconds - b.milliseconds);
+  const shipped = order.find((t) => t.name === first);
+  if (!shipped || order[0] === shipped) return { order };
+  if (order[0].milliseconds > WORTH * shipped.milliseconds) {
+    return { order: [shipped, ...order.filter((t) => t !== shipped)] };
+  }
+  return { order, gain: shipped.milliseconds / order[0].milliseconds };
+}
+
+/** Why a variant that was checked is not used; nothing where its error is allowed. */
+export function objection({ error, tolerance }: FormCheck): string | undefined {
+  if (error <= tolerance) return;
+  return `error ${error.toExponential(1)}, allowed ${tolerance.toExponential(1)}`;
 }
 
 async function wrong(
@@ -155,9 +179,7 @@ async function wrong(
   variant: Parameters<typeof checkVariant>[2],
 ): Promise<string | undefined> {
   try {
-    const { error, tolerance } = await checkVariant(gpu, oracle, variant);
-    if (error <= tolerance) return;
-    return `error ${error.toExponential(1)}, allowed ${tolerance.toExponential(1)}`;
+    return objection(await checkVariant(gpu, oracle, variant));
   } catch (error) {
     return (error as Error).message;
   }
