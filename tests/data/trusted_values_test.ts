@@ -158,7 +158,7 @@ Deno.test("evaluate: slices whose lungs are lost at the size that is scored are 
       });
     assert.equal((await score(4)).real.length, 2);
     // One pixel that nearest-neighbour resizing to 4×4 passes over.
-    await put(folder, "B_lung_mask_0.npy", new Uint8Array(PIXELS).with(0, 1));
+    await put(folder, "B_lung_mask_0.npy", new Uint8Array(PIXELS).with(SIDE + 1, 1));
     await assert.rejects(score(4), {
       name: "InputError",
       message: /no lung of B_slice_0 is left at 4×4: give a larger --resolution/,
