@@ -26,6 +26,7 @@ import {
   type WeightsId,
 } from "../lib/metrics/weights.ts";
 import { evaluatePlacement } from "./evaluate_placement.ts";
+import { evaluateUtility } from "./evaluate_utility.ts";
 
 const positive = (text: string) => {
   const value = Number(text);
@@ -44,6 +45,16 @@ const numbers = (text: string) =>
 const sizeOf = (text: string) => {
   const [height, width] = sizeIn(1, 4096)(text);
   return { height, width };
+};
+
+const percentsOf = (text: string) => {
+  const list = text.split(",").map((part) => part.trim() === "" ? NaN : Number(part));
+  if (list.some((v) => !(v > 0 && v <= 100)) || new Set(list).size < list.length) {
+    throw new InvalidArgumentError(
+      "It must be different numbers above 0 and up to 100 with commas between, such as 10,25,100.",
+    );
+  }
+  return list.sort((a, b) => a - b);
 };
 
 const program = new Command("evaluate")
@@ -90,7 +101,25 @@ const program = new Command("evaluate")
     "only: are nodules where they were asked for? (models trained with --condition nodule-mask)",
   )
   .option("--nodules <n>", "nodules asked for with --placement", count, 320)
-  .option("--detector-steps <n>", "training steps of --placement's detector", count, 500)
+  .option(
+    "--detector-steps <n>",
+    "training steps of --placement's detector, and of each of --utility's",
+    count,
+    500,
+  )
+  .option(
+    "--utility",
+    "only: does a nodule segmenter gain from synthetic slices? with --run, or --real and --synthetic",
+  )
+  .option("--synthetic <folder>", "slices for --utility (default: --run generates them)")
+  .option("--synthetic-count <n>", "slices of each class that --run generates for it", count, 200)
+  .option("--percents <list>", "shares of the real training patients for it", percentsOf, [
+    10,
+    25,
+    100,
+  ])
+  .option("--patients <n>", "real training patients that count as all, 0 for all", whole, 0)
+  .option("--seeds <n>", "how often each segmenter is trained, from --seed on", count, 5)
   .option("--any-values", "take real slices whose values are no HU")
   .option("--no-ema", "plain weights of the run instead of the averaged ones")
   .option("--no-weights", "leave out FID, KID, IS and LPIPS although their networks are there")
@@ -104,6 +133,8 @@ Examples:
   ./run evaluate --run runs/lidc --checkpoint 2000 --out out/early
   ./run evaluate --generated out/samples --real DIR
   ./run evaluate --run runs/demo --placement               # placement.json, placement.png
+  ./run evaluate --run runs/demo --utility --patients 40   # utility.html, utility.json
+  ./run evaluate --utility --real DIR --synthetic out/samples
   ./run evaluate --run runs/lidc --count 0 --shard 3/8    # of 8 jobs; then once without --shard
 
 Writes evaluation.html, evaluation.json and metrics.csv, and prints the table. Metrics whose network
@@ -134,6 +165,12 @@ interface Options {
   anyValues?: boolean;
   classifierSteps: number;
   placement?: boolean;
+  utility?: boolean;
+  synthetic?: string;
+  syntheticCount: number;
+  percents: number[];
+  patients: number;
+  seeds: number;
   nodules: number;
   detectorSteps: number;
   shard?: Shard;
@@ -274,17 +311,42 @@ async function score(
   return { about, epoch, warnings, results };
 }
 
+/** Options of one mode change nothing in another. */
+function refuseIdle({ utility, placement, run, synthetic }: Options): void {
+  const refuse = (isIdle: boolean | undefined, why: string, ...names: string[]) =>
+    isIdle && refuseGiven(program, names, why);
+  refuse(!utility, "goes with --utility", "synthetic", "percents", "patients", "seeds");
+  refuse(!utility, "goes with --utility", "syntheticCount");
+  refuse(!placement, "goes with --placement", "nodules");
+  refuse(!utility && !placement, "goes with --placement or --utility", "detectorSteps");
+  const scores = ["count", "pixelSpacing", "trainLimit", "classifierSteps", "weights"];
+  refuse(utility, "changes nothing with --utility", ...scores, "generated");
+  if (!utility || !synthetic) return;
+  const ofSampling = ["cfg", "steps", "scheduler", "batch", "syntheticCount"];
+  refuse(true, "--synthetic names slices that are there", ...ofSampling);
+  refuse(Boolean(run), "--synthetic names slices that are there", "checkpoint", "ema");
+}
+
 await main(async () => {
   parseArguments(program);
   const options = program.opts<Options>();
   const { run, generated, real, resolution: size, shard } = options;
-  if (!(run ? !generated && !real : generated && real)) {
-    throw new InputError("give either --run, or --generated with --real");
+  const { utility, placement, synthetic } = options;
+  if (utility && placement) throw new InputError("--utility and --placement exclude each other");
+  const other = utility ? synthetic : generated;
+  if (!(run ? !generated && !real : other && real)) {
+    throw new InputError(
+      utility
+        ? "--utility needs either --run, or --real with --synthetic"
+        : "give either --run, or --generated with --real",
+    );
   }
+  refuseIdle(options);
   if (run) refuseGiven(program, ["resolution"], "a run's slices have the model's size");
   else {
     const ofRun = ["checkpoint", "data", "cfg", "steps", "scheduler", "ema"];
-    refuseGiven(program, ofRun, "goes with --run: --generated names slices that are there");
+    const there = utility ? "--synthetic" : "--generated";
+    refuseGiven(program, ofRun, `goes with --run: ${there} names slices that are there`);
   }
   const idle = options.placement
     ? ["count", "pixelSpacing", "classifierSteps", "weights"]
@@ -295,9 +357,11 @@ await main(async () => {
     "--data": options.data,
     "--generated": generated,
     "--real": real,
+    "--synthetic": synthetic,
   });
   using _lock = lockFolder(out, shard !== undefined);
-  if (options.placement) {
+  if (utility) return await evaluateUtility({ ...options, resolution: size, out });
+  if (placement) {
     if (!run) throw new InputError("--placement needs --run");
     if (shard) throw new InputError("--placement is not made in shards: leave --shard out");
     return await evaluatePlacement({ ...options, run, out });

@@ -189,6 +189,7 @@ export function grants(
     if (runs.includes(option)) writes.push(...both(join(from(value), task.inRun!)));
   }
   if (task.renews && args.includes(task.renews[0])) writes.push(join(root, task.renews[1]));
+  if (task.key) writes.push(...writes.map((path) => path.replace(/\.html?$/i, "") + task.key));
   if (task.tunes) writes.push(join(cache, "tune"));
   // A file is written beside its place and renamed (lib/io/atomic.ts).
   writes.push(...writes.map((path) => `${path}.unfinished.tmp`));

@@ -19,6 +19,8 @@ export interface TaskPaths {
   readonly inRun?: string;
   /** A flag, and the file of the project that it writes anew: of tasks that read no data. */
   readonly renews?: readonly [string, string];
+  /** Written beside an output: its name with this ending in place of `.html`. */
+  readonly key?: string;
   /** Stores which kernels are fast in the user's cache folder. */
   readonly tunes?: boolean;
 }
@@ -40,10 +42,15 @@ export const TASKS: Readonly<Record<string, TaskPaths>> = {
   "browser": { reads: "--run --model", writes: "--build", runs: "--run" },
   "verify": { readsArguments: true },
   "evaluate": {
-    reads: "--run --data --generated --real",
+    reads: "--run --data --generated --real --synthetic",
     writes: "--out=out/evaluation",
     runs: "--run",
     inRun: "evaluation",
+  },
+  "reader-study": {
+    reads: "--real --generated --score... --key",
+    writes: "--out=out/study.html",
+    key: ".key.json",
   },
   "weights": { reads: "--from..." },
   "prepare": { reads: "--dicom --nifti --luna16 --lung-masks", writes: "--out" },

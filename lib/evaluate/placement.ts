@@ -94,7 +94,7 @@ function measureOne(
 }
 
 /** What lies within `reach` pixels of a mask, along rows, columns and diagonals. */
-function grow(mask: Float32Array, { height, width }: Size, reach: number): Float32Array {
+export function grow(mask: Float32Array, { height, width }: Size, reach: number): Float32Array {
   const out = new Float32Array(mask.length);
   mask.forEach((v, i) => {
     if (!v) return;

@@ -96,11 +96,14 @@ const spacingOf = ({ spacing }: SliceRecord, { width }: Size, fieldMm: number): 
   spacing ? (spacing[0] + spacing[1]) / 2 : fieldMm / width;
 
 /** Held-out slices: of the test split, or of the validation split. @throws InputError where there are none. */
-export function heldOut(dataset: Pick<Dataset, "val" | "test">): SliceRecord[] {
+export function heldOut(
+  dataset: Pick<Dataset, "val" | "test">,
+  option = "--placement",
+): SliceRecord[] {
   const records = dataset.test.length ? dataset.test : dataset.val;
   if (records.length === 0) {
     throw new InputError(
-      "--placement needs slices of patients that were not trained on: the data has no test and no " +
+      `${option} needs slices of patients that were not trained on: the data has no test and no ` +
         "validation split",
     );
   }

@@ -59,11 +59,13 @@ export async function privateFolder(folder: string): Promise<void> {
  * Writes `data`, or its parts one after the other, to `path` through a temporary file; creates
  * missing folders.
  *
+ * @param mode of the file, such as 0o600 for what its owner alone may read.
  * @throws InputError where the disk is full, or the like.
  */
 export async function writeFileAtomic(
   path: string,
   data: Uint8Array | string | Iterable<Uint8Array>,
+  mode?: number,
 ): Promise<void> {
   // A device or a pipe, such as /dev/stdout, is written to and never replaced.
   const there = await Deno.stat(path).catch(() => undefined);
@@ -71,7 +73,7 @@ export async function writeFileAtomic(
   const temporary = isPlain ? temporaryFor(path) : undefined;
   try {
     if (isPlain) await makeFolderOf(path);
-    const file = await Deno.open(temporary ?? path, { write: true, createNew: isPlain });
+    const file = await Deno.open(temporary ?? path, { write: true, createNew: isPlain, mode });
     try {
       const whole = typeof data === "string" ? new TextEncoder().encode(data) : data;
       for (const part of whole instanceof Uint8Array ? [whole] : whole) {

@@ -32,10 +32,11 @@ export interface Visit {
   readonly url: string;
   /** Run in the page before its own program. */
   readonly before?: string;
-  /** In this order: fill in, click, wait until an element is there, save a download, pick a folder. */
+  /** In this order: fill in, click, press a key, wait for an element, save a download, pick a folder. */
   readonly steps: readonly (
     | { readonly fill: string; readonly with: string }
     | { readonly click: string }
+    | { readonly press: string; readonly in: string }
     | { readonly wait: string }
     | { readonly download: string; readonly to: string }
     | { readonly folder: string; readonly from: string }

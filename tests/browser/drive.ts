@@ -36,6 +36,7 @@ async function visitOne(visit: Visit, executablePath: string, profile: string): 
         if (isSelect) await page.selectOption(step.fill, step.with);
         else await page.fill(step.fill, step.with);
       } else if ("click" in step) await page.click(step.click);
+      else if ("press" in step) await page.press(step.in, step.press);
       else if ("wait" in step) await page.locator(step.wait).waitFor();
       else if ("folder" in step) await page.setInputFiles(step.folder, step.from);
       else {
