@@ -113,7 +113,8 @@ export function findMutants(text: string): Mutant[] {
     const [a, b] = node.arguments as Node[];
     const swaps = node.arguments.length >= 2 && a.type !== "SpreadElement" &&
       b.type !== "SpreadElement" && !/Function/.test(a.type + b.type) && !isText(a) && !isText(b) &&
-      source(a) !== source(b) && b.type !== "ObjectExpression";
+      source(a) !== source(b) && b.type !== "ObjectExpression" &&
+      !/^Math\.(max|min|hypot)$/.test(source(node.callee)); // the same in any order
     if (!swaps) return;
     const { start, loc } = a;
     const pair = { type: "", start, end: b.end, loc };

@@ -24,6 +24,7 @@ for (
     ["const y = a ?? 3;", "default: 3", "default: 4"],
     ['program.option("--x <n>", "what", whole, 8);', "dropped call: ;", "default: 9"],
     ["const y = f(a, b, c);", "argument order: b, a"],
+    ["const y = Math.max(a, b);"],
     ["await f(a);", "dropped call: ;"],
     ["throw new Error(`at most ${a + 1}`);"],
     ["type A = 3; const y = b as 4;"],
