@@ -201,7 +201,6 @@ Deno.test("one writer a folder: a second is refused, shards share, and a killed 
   }));
 
 const TWICE: [string, ...string[]][] = [
-  ["train", "--data", "a", "--data", "b"],
   ["train", "--seed", "1", "--seed=2"],
   ["train", "--resume", "--resume"],
   ["sample", "--run", "a", "--cfg", "1", "--cfg", "2"],
