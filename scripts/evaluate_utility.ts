@@ -257,6 +257,7 @@ export async function evaluateUtility(o: UtilityRequest): Promise<void> {
         `${few.patients} were taken`,
     );
   }
+  if (o.seeds === 1) notes.push("one seed: intervals are over test patients alone");
   const unlearned = results.filter(({ fit }) => fit < LEARNED).length;
   if (unlearned) {
     notes.push(

@@ -142,7 +142,7 @@ h1 { font-size: 1.6rem; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #888
 table { border-collapse: collapse; } th { text-align: left; vertical-align: bottom; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #8883; vertical-align: top; }
 td.number { white-space: nowrap; text-align: right; font-variant-numeric: tabular-nums; }
-.about th { white-space: nowrap; }
+.about th { min-width: 7rem; }
 .charts { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); }
 .charts h3 { margin: 0 0 .3rem; font-size: 1rem; }
