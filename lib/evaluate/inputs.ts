@@ -16,6 +16,24 @@ import type { EvalSlice } from "./evaluation.ts";
 /** Keeps the choice of test slices apart from other draws with the same seed. */
 const CHOICE_STREAM = 8 * 2 ** 32;
 
+/**
+ * About `limit` of the records (0: all), evenly over their order and over both classes: steps of one
+ * width through slices of which every other one has a nodule may meet those of one class alone.
+ */
+export function spread<T extends Pick<SliceRecord, "label">>(
+  records: readonly T[],
+  limit = 0,
+): T[] {
+  if (limit <= 0 || records.length <= limit) return [...records];
+  const chosen = new Set<T>();
+  for (const label of [0, 1]) {
+    const own = records.filter((record) => record.label === label);
+    const count = own.length && Math.max(1, Math.round(limit * own.length / records.length));
+    for (let k = 0; k < count; k++) chosen.add(own[Math.floor(k * own.length / count)]);
+  }
+  return records.filter((record) => chosen.has(record));
+}
+
 export interface TestSet {
   records: SliceRecord[];
   split: "test" | "val" | "train";

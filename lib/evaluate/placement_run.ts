@@ -21,6 +21,7 @@ import { type Placed, type Placement, placeNodules, withNodules } from "../diffu
 import type { Sampler, SampleRequest } from "../diffusion/sampler.ts";
 import { InputError } from "../errors.ts";
 import { PhiloxStream } from "../random/philox.ts";
+import { spread } from "./inputs.ts";
 import { measurePlacement, type NoduleMeasure, type SliceMeasure } from "./placement.ts";
 import type { NoduleSegmenter, SegmenterSlice } from "./segmenter.ts";
 
@@ -266,8 +267,7 @@ export async function detectorSlices(
   limit: number,
   show: PlacementOptions["show"],
 ): Promise<SegmenterSlice[]> {
-  const step = limit ? Math.max(1, records.length / limit) : 1;
-  const chosen = records.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step));
+  const chosen = spread(records, limit);
   const slices: SegmenterSlice[] = [];
   for (const [i, record] of chosen.entries()) {
     const { ct, lungMask, noduleMask, label } = await prepareSlice(

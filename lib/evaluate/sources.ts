@@ -30,7 +30,7 @@ import { runConfig } from "../train/config.ts";
 import { cropsOf, phantomOf } from "../train/data.ts";
 import { RUN_CONFIG_NAME } from "../train/run.ts";
 import type { EvalSlice } from "./evaluation.ts";
-import { chooseTestSet, generateFor } from "./inputs.ts";
+import { chooseTestSet, generateFor, spread } from "./inputs.ts";
 
 /** Told what is being done, and how much of it. */
 export type Show = (what: string, done: number, total: number) => void;
@@ -98,8 +98,7 @@ async function prepare(
   what: string,
   limit = 0,
 ): Promise<PreparedSlice[]> {
-  const step = limit > 0 ? Math.max(1, records.length / limit) : 1;
-  const chosen = records.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step));
+  const chosen = spread(records, limit);
   const slices: PreparedSlice[] = [];
   for (const [i, record] of chosen.entries()) {
     // The class map, a plane of one value, is not needed here, and there may be thousands.

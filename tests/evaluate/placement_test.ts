@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { LoadedSlice } from "../../lib/data/dataset.ts";
+import { spread } from "../../lib/evaluate/inputs.ts";
 import { measurePlacement } from "../../lib/evaluate/placement.ts";
 import { placementRows, placementTable } from "../../lib/evaluate/placement_report.ts";
 import {
@@ -149,4 +150,22 @@ Deno.test("the segmenter learns where nodules are, the same way each time; what 
   const odd = { ...options, height: 22 };
   await assert.rejects(NoduleSegmenter.train(gpu, train, odd), /22×24: multiples of 4/);
   gpu.destroy();
+});
+
+Deno.test("a part of the training slices has both classes, whatever pattern they come in", () => {
+  // Eight slices a patient, every other one with a nodule, the parity turning from patient to patient.
+  const records = Array.from({ length: 3200 }, (_, i) => ({
+    i,
+    label: ((Math.floor(i / 8) + i % 8) % 2) as 0 | 1,
+  }));
+  for (const limit of [600, 1000, 200, 37, 2]) {
+    const chosen = spread(records, limit);
+    const positive = chosen.filter(({ label }) => label === 1).length;
+    assert.ok(Math.abs(chosen.length - limit) <= 1, `${chosen.length} of ${limit}`);
+    assert.ok(Math.abs(2 * positive - chosen.length) <= 1, `${positive} of ${chosen.length}`);
+    assert.ok(chosen.every((r, k) => k === 0 || chosen[k - 1].i < r.i));
+    assert.ok(chosen[chosen.length - 1].i > 3200 - 2 * 3200 / limit - 16, "up to the end");
+  }
+  assert.deepEqual(spread(records, 0), records);
+  assert.deepEqual(spread(records.slice(0, 5), 9), records.slice(0, 5));
 });
