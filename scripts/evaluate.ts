@@ -100,6 +100,10 @@ const program = new Command("evaluate")
     "--placement",
     "only: are nodules where they were asked for? (models trained with --condition nodule-mask)",
   )
+  .option(
+    "--diameter <mm>",
+    "sizes asked for with --placement, LOW-HIGH (default: the held-out nodules' own)",
+  )
   .option("--nodules <n>", "nodules asked for with --placement", count, 320)
   .option(
     "--detector-steps <n>",
@@ -173,6 +177,7 @@ interface Options {
   seeds: number;
   nodules: number;
   detectorSteps: number;
+  diameter?: string;
   shard?: Shard;
   ema: boolean;
   weights: boolean;
@@ -317,10 +322,11 @@ function refuseIdle({ utility, placement, run, synthetic }: Options): void {
     isIdle && refuseGiven(program, names, why);
   refuse(!utility, "goes with --utility", "synthetic", "percents", "patients", "seeds");
   refuse(!utility, "goes with --utility", "syntheticCount");
-  refuse(!placement, "goes with --placement", "nodules");
+  refuse(!placement, "goes with --placement", "nodules", "diameter");
+  const ofScores = ["count", "pixelSpacing", "classifierSteps", "weights"];
+  refuse(placement, "changes nothing with --placement", ...ofScores);
   refuse(!utility && !placement, "goes with --placement or --utility", "detectorSteps");
-  const scores = ["count", "pixelSpacing", "trainLimit", "classifierSteps", "weights"];
-  refuse(utility, "changes nothing with --utility", ...scores, "generated");
+  refuse(utility, "changes nothing with --utility", ...ofScores, "trainLimit", "generated");
   if (!utility || !synthetic) return;
   const ofSampling = ["cfg", "steps", "scheduler", "batch", "syntheticCount"];
   refuse(true, "--synthetic names slices that are there", ...ofSampling);
@@ -348,10 +354,6 @@ await main(async () => {
     const there = utility ? "--synthetic" : "--generated";
     refuseGiven(program, ofRun, `goes with --run: ${there} names slices that are there`);
   }
-  const idle = options.placement
-    ? ["count", "pixelSpacing", "classifierSteps", "weights"]
-    : ["nodules", "detectorSteps"];
-  refuseGiven(program, idle, `${options.placement ? "not" : "goes"} with --placement`);
   const out = options.out ?? (run ? join(run, "evaluation") : "out/evaluation");
   checkOutputFolder("--out", out, {
     "--data": options.data,

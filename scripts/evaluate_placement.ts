@@ -10,6 +10,7 @@ import {
   modelNotes,
   type SchedulerChoice,
 } from "../lib/diffusion/sampling_model.ts";
+import { parsePlacement } from "../lib/diffusion/nodules.ts";
 import { Sampler } from "../lib/diffusion/sampler.ts";
 import { reverseSteps } from "../lib/diffusion/scheduler.ts";
 import { InputError } from "../lib/errors.ts";
@@ -41,6 +42,8 @@ export interface PlacementRequest {
   readonly nodules: number;
   readonly trainLimit: number;
   readonly detectorSteps: number;
+  /** mm, LOW-HIGH. */
+  readonly diameter?: string;
 }
 
 export async function evaluatePlacement(o: PlacementRequest): Promise<void> {
@@ -74,6 +77,7 @@ export async function evaluatePlacement(o: PlacementRequest): Promise<void> {
     (done, total) => show("patches", done, total),
   );
   const records = heldOut(dataset);
+  const sizes = o.diameter === undefined ? undefined : parsePlacement("random", o.diameter);
   const size = { height, width }, { window } = preparation;
   const gpu = await openGpu();
   const train = await detectorSlices(
@@ -105,6 +109,7 @@ export async function evaluatePlacement(o: PlacementRequest): Promise<void> {
   const result = await runPlacement(records, sampler, detector, {
     ...size,
     ...{ window, preparation, seed: o.seed, count: o.nodules, show },
+    diameter: sizes?.kind === "random" ? sizes.diameter : undefined,
     fieldMm: PHANTOM_FIELD_MM,
     request: { steps, cfgScale, nullClass: model.nullClass, seed: o.seed },
   });

@@ -72,6 +72,8 @@ export interface PlacementOptions extends Size {
   readonly request: Pick<SampleRequest, "steps" | "cfgScale" | "nullClass" | "seed">;
   /** Nodules asked for, over all groups. */
   readonly count: number;
+  /** mm, from and to: sizes to ask for in place of the held-out nodules' own. */
+  readonly diameter?: readonly [number, number];
   /** Width of a slice in mm, where it does not say its spacing. */
   readonly fieldMm: number;
   readonly seed: number;
@@ -152,6 +154,11 @@ export async function runPlacement(
     const diameters = own.map(({ diameterMm }) => diameterMm);
     real.push({ ...measure, id: slice.id, group: "real", diameters });
     sizes.push(...diameters.filter((d) => d >= SIZE_CLASSES[0][0] && d <= 30));
+  }
+  if (options.diameter) {
+    const [low, high] = options.diameter.map(Math.log);
+    sizes.length = 0;
+    for (let i = 0; i < 1000; i++) sizes.push(Math.exp(random.range(low, high)));
   }
   if (sizes.length === 0) throw new InputError("--placement: no held-out slice has a nodule");
 

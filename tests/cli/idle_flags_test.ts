@@ -24,7 +24,9 @@ const IDLE: readonly (readonly [task: string, beside: string, flags: readonly st
   ["evaluate", "--run RUN --placement --out OUT", [
     ...["--count 4", "--pixel-spacing 1", "--classifier-steps 3", "--no-weights"],
   ]],
-  ["evaluate", "--run RUN --out OUT", ["--nodules 8", "--detector-steps 3", "--resolution 8"]],
+  ["evaluate", "--run RUN --out OUT", [
+    ...["--nodules 8", "--diameter 4-8", "--detector-steps 3", "--resolution 8"],
+  ]],
   ["evaluate", "--generated IN --real IN --out OUT", [
     ...["--data IN", "--cfg 1", "--steps 3", "--scheduler ddpm", "--no-ema", "--checkpoint best"],
   ]],
