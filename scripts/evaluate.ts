@@ -109,7 +109,7 @@ const program = new Command("evaluate")
     "--detector-steps <n>",
     "training steps of --placement's detector, and of each of --utility's",
     count,
-    500,
+    600,
   )
   .option(
     "--utility",

@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { progressBar } from "../lib/cli/main.ts";
+import { openSources, parseSource, savedSources, sourceText } from "../lib/data/joined.ts";
 import { openFolder } from "../lib/data/open_folder.ts";
 import { PHANTOM_FIELD_MM } from "../lib/data/phantom.ts";
 import { loadRunModel, type WhichCheckpoint } from "../lib/diffusion/model_folder.ts";
@@ -66,16 +67,17 @@ export async function evaluatePlacement(o: PlacementRequest): Promise<void> {
     bar.update(done);
     if (done === total) bar.stop();
   };
-  const folder = o.data ?? saved as string | null;
+  const sources = o.data ? [parseSource(o.data)] : savedSources(saved, path);
+  const folder = sources?.map(sourceText).join(", ");
+  const checkHu = !(config.any_values || o.anyValues);
   const dataset = await cropsOf(
-    folder
-      ? await openFolder(folder, preparation.window, {
-        checkHu: !(config.any_values || o.anyValues),
-      })
+    sources
+      ? await openSources(sources, (dir) => openFolder(dir, preparation.window, { checkHu }))
       : phantomOf(config),
     config,
     (done, total) => show("patches", done, total),
   );
+  for (const note of dataset.notes) console.log(`note: ${note}`);
   const records = heldOut(dataset);
   const sizes = o.diameter === undefined ? undefined : parsePlacement("random", o.diameter);
   const size = { height, width }, { window } = preparation;

@@ -47,6 +47,8 @@ const PER_SLICE: Readonly<Record<Group, number>> = {
 };
 /** mm. */
 export const SIZE_CLASSES = [[4, 8], [8, 15], [15, 30]] as const;
+/** Share of real nodules from which on a detector's word is worth something. */
+const GOOD_DETECTOR = 0.8;
 /** Keeps the choice of slices and sizes apart from other draws with the same seed. */
 const STREAM = 11 * 2 ** 40;
 
@@ -184,7 +186,19 @@ export async function runPlacement(
     const diameters = placed?.nodules.map(({ diameterMm }) => diameterMm) ?? [];
     return { ...measure, id: job.source, group, diameters };
   });
-  const notes = passedOver ? [`${passedOver} places were passed over: no room there`] : [];
+  const own = real.flatMap(({ nodules }) => nodules);
+  const share = own.filter((nodule) => nodule.found).length / own.length;
+  const notes: string[] = passedOver
+    ? [`${passedOver} places were passed over: no room there`]
+    : [];
+  if (share < GOOD_DETECTOR) {
+    notes.push(
+      `the detector finds ${
+        Math.round(100 * share)
+      } % of the real nodules: what it finds or not says ` +
+        "little; train it longer (--detector-steps)",
+    );
+  }
   const shown = GROUPS.flatMap((group) =>
     asked.flatMap((a, i) =>
       a.group === group ? [{ title: titleOf(group), slice: images[i].slice }] : []

@@ -64,7 +64,7 @@ export class NoduleSegmenter {
     slices: readonly SegmenterSlice[],
     options: SegmenterOptions,
   ): Promise<NoduleSegmenter> {
-    const { height, width, steps, batch = 16, learningRate = 4e-3, seed, onStep } = options;
+    const { height, width, steps, batch = 16, learningRate = 2e-3, seed, onStep } = options;
     const size = { height, width }, pixels = height * width;
     if (height % SEGMENTER_MULTIPLE || width % SEGMENTER_MULTIPLE) {
       throw new InputError(

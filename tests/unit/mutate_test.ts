@@ -131,7 +131,7 @@ Deno.test("passes over", { ignore: true }, () => check(1, 2));
 `,
     "tests/tool_test.ts": `
 Deno.test("the tool adds", async () => {
-  const path = new URL("../scripts/tool.ts", import.meta.url).pathname;
+  const path = new URL("../scripts/tool.ts", import.meta.url).href;
   const { stdout } = await new Deno.Command("deno", { args: ["run", "--no-check", path, "2"] }).output();
   if (new TextDecoder().decode(stdout).trim() !== "42") throw new Error("no");
 });
