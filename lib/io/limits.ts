@@ -75,7 +75,13 @@ export const LIMITS = {
   },
 
   /** Objects whose content is in the elements themselves: SEG, RTSTRUCT. */
-  dicomObject: { elements: 2 ** 18, frames: 2 ** 14, contours: 2 ** 16, points: 2 ** 22 },
+  dicomObject: {
+    elements: 2 ** 18,
+    frames: 2 ** 14,
+    contours: 2 ** 16,
+    points: 2 ** 20,
+    crossings: 2 ** 23,
+  },
 
   /** `held`: items of all lists, tuples and dicts together, counted each time they are put there. */
   pickle: { bytes: 16 * MiB, opcodes: 2 ** 20, held: 2 ** 20, text: 64 * KiB, tensors: 2 ** 16 },

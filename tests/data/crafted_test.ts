@@ -34,6 +34,10 @@ const FAULTS: Readonly<Record<string, [was: string, reason: RegExp | null]>> = {
   "jpegls.dcm": ["8 s", /JPEG-LS/],
   "layers.dcm": ["2.1 GB", /65535 layers/],
   "scans.dcm": ["no end", /more than 10 scans/],
+  "ones.seg": ["3 s", null],
+  "data.rtstruct": ["no end", /too many points/],
+  "points.rtstruct": ["9 s and 2.7 GB", /too many points/],
+  "outlines.rtstruct": ["no end", /too many crossings/],
   "tables.dcm": ["8 s", /more than 64 JPEG Huffman tables/],
 };
 
@@ -56,6 +60,7 @@ for (const [file, [was, reason]] of Object.entries(FAULTS)) {
 const LEFT_OUT = new Set([
   ...["plte_less.png", "tiny_idat.png", "texts.png", "deflated_elements.dcm", "double.nii"],
   ...["entries.pth", "spaces.json", "large.txt", "float.nii.gz", "empty.nii.gz", "text_bomb.png"],
+  ...["fractional.seg", "spaces.rtstruct", "regions.rtstruct", "zigzag.rtstruct"],
 ]);
 
 for (const crafted of CRAFTED) {

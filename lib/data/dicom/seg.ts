@@ -18,8 +18,15 @@ interface Frame {
   row: Vec3;
   column: Vec3;
   spacing: [number, number];
-  /** rows × columns of 0 and 1. */
-  pixels: Uint8Array;
+  number: number;
+}
+
+/** All frames' pixels, as they lie in the file where they can stay there. */
+interface Samples {
+  bytes: Uint8Array;
+  /** A pixel is a bit, the lowest first, or a byte that is set from `least` on. */
+  bits: 1 | 8;
+  least: number;
 }
 
 /** @throws Error with the reason. */
@@ -43,8 +50,7 @@ export async function parseSeg(
   if (groups.length !== count) {
     throw new Error(`${groups.length} functional groups for ${count} frames`);
   }
-  const wide = await samples(data, bytes, header);
-  const area = rows * columns;
+  const source = await samples(data, bytes, header);
   const frames = groups.map((group, n): Frame => {
     const either = (tag: string) => itemOf(group, tag) ?? itemOf(shared, tag);
     const position = decimalsOf(either("x00209113"), "x00200032", 3);
@@ -62,9 +68,10 @@ export async function parseSeg(
       row: orientation.slice(0, 3) as Vec3,
       column: orientation.slice(3) as Vec3,
       spacing: spacing as [number, number],
-      pixels: wide.subarray(n * area, (n + 1) * area),
+      number: n,
     };
   });
+  const bySegment = Map.groupBy(frames, ({ segment }) => segment);
   const described = itemsOf(data, "x00620002");
   const regions = described.map((item): Region => {
     const number = shortOf(item, "x00620004");
@@ -72,8 +79,9 @@ export async function parseSeg(
       name: textOf(item, "x00620005"),
       kinds: ["x0062000f", "x00620003"].map((tag) => textOf(itemOf(item, tag), "x00080104")),
       draw(grid, mask) {
-        for (const frame of frames) {
-          if (frame.segment === number) drawFrame(frame, rows, columns, grid, mask);
+        for (const frame of bySegment.get(number) ?? []) {
+          const pixels = frameOf(source, frame.number, rows * columns);
+          drawFrame(frame, pixels, rows, columns, grid, mask);
         }
       },
     };
@@ -84,28 +92,25 @@ export async function parseSeg(
   return regions;
 }
 
-/** All frames' pixels as 0 and 1. */
 async function samples(
   data: DataSet,
   bytes: Uint8Array,
   header: ReturnType<typeof headerOf>,
-): Promise<Uint8Array> {
+): Promise<Samples> {
   const { rows, columns, frames, bitsAllocated } = header, area = rows * columns;
   const pixelData = header.pixelData!, type = textOf(data, "x00620001").toUpperCase();
-  const out = new Uint8Array(frames * area);
   const why = unreadable(header.transferSyntax);
   if (why) throw new Error(why);
   const isRaw = TRANSFER_SYNTAXES[header.transferSyntax].coding === "raw";
+  const inFile = (need: number) => {
+    const have = Math.min(pixelData.length, bytes.length - pixelData.offset);
+    if (have < need) throw new Error(`truncated: ${have} of ${need} bytes of pixels`);
+    return bytes.subarray(pixelData.offset, pixelData.offset + need);
+  };
   if (type === "BINARY" && bitsAllocated === 1) {
     if (!isRaw) throw new Error("compressed bits: only uncompressed BINARY segments are read");
     // One bit after the other, the lowest first, across frames (PS3.5 section 8.2, annex D).
-    const need = Math.ceil(out.length / 8);
-    const have = Math.min(pixelData.length, bytes.length - pixelData.offset);
-    if (have < need) throw new Error(`truncated: ${have} of ${need} bytes of pixels`);
-    for (let i = 0; i < out.length; i++) {
-      out[i] = bytes[pixelData.offset + (i >> 3)] >> (i & 7) & 1;
-    }
-    return out;
+    return { bytes: inFile(Math.ceil(frames * area / 8)), bits: 1, least: 1 };
   }
   if (type !== "FRACTIONAL" && type !== "BINARY") {
     throw new Error(`SegmentationType ${type || "(none)"}: only BINARY and FRACTIONAL are read`);
@@ -113,27 +118,51 @@ async function samples(
   if (bitsAllocated !== 8) throw new Error(`BitsAllocated ${bitsAllocated} of a ${type} segment`);
   const most = type === "BINARY" ? 1 : shortOf(data, "x0062000e");
   if (!(most >= 1 && most <= 255)) throw new Error(`MaximumFractionalValue is ${most}`);
-  const read = frameReader({ header, bytes });
+  // At least half of the voxel, or of the certainty.
+  const least = Math.ceil(most / 2);
+  if (isRaw) return { bytes: inFile(frames * area), bits: 8, least };
+  const out = new Uint8Array(frames * area), read = frameReader({ header, bytes });
   for (let frame = 0; frame < frames; frame++) {
-    const values = await decodePixels(read(frame));
-    // At least half of the voxel, or of the certainty.
-    for (let i = 0; i < area; i++) out[frame * area + i] = 2 * values[i] >= most ? 1 : 0;
+    out.set(await decodePixels(read(frame)), frame * area);
   }
-  return out;
+  return { bytes: out, bits: 8, least };
+}
+
+/** A frame's pixels as 0 and 1, or null where none is set. */
+function frameOf({ bytes, bits, least }: Samples, frame: number, area: number): Uint8Array | null {
+  const out = new Uint8Array(area), from = frame * area;
+  let any = false;
+  if (bits === 8) {
+    for (let i = 0; i < area; i++) {
+      if (bytes[from + i] >= least) any = !!(out[i] = 1);
+    }
+    return any ? out : null;
+  }
+  for (let i = 0; i < area;) {
+    const byte = bytes[(from + i) >> 3] >> ((from + i) & 7);
+    const end = Math.min(area, i + 8 - ((from + i) & 7));
+    if (byte !== 0) {
+      for (let bit = 0; i + bit < end; bit++) {
+        if (byte >> bit & 1) any = !!(out[i + bit] = 1);
+      }
+    }
+    i = end;
+  }
+  return any ? out : null;
 }
 
 /** @throws Error where the frame's pixels are not the grid's: turned by other than a quarter, or scaled. */
 function drawFrame(
   frame: Frame,
+  pixels: Uint8Array | null,
   rows: number,
   columns: number,
   grid: MaskGrid,
   mask: Uint8Array,
 ) {
   const slice = sliceAt(grid, frame.position, frame.sop);
-  const isEmpty = frame.pixels.every((v) => v === 0);
   if (slice === null) {
-    if (isEmpty) return;
+    if (!pixels) return;
     throw new Error(
       `a frame at (${frame.position.join(", ")}) mm lies on no slice of the series`,
     );
@@ -157,14 +186,30 @@ function drawFrame(
   if (!lattice || far) {
     throw new Error("its pixels are not those of the image: another size or direction");
   }
+  if (!pixels) return;
+  const base = slice * grid.rows * grid.columns;
+  const step = along[1] * grid.columns + along[0];
   for (let y = 0, i = 0; y < rows; y++) {
-    for (let x = 0; x < columns; x++, i++) {
-      if (!frame.pixels[i]) continue;
-      const tx = from[0] + x * along[0] + y * down[0], ty = from[1] + x * along[1] + y * down[1];
-      if (tx < 0 || ty < 0 || tx >= grid.columns || ty >= grid.rows) {
-        throw new Error("it reaches beyond the image");
-      }
-      mask[(slice * grid.rows + ty) * grid.columns + tx] = 1;
+    const tx = from[0] + y * down[0], ty = from[1] + y * down[1];
+    const [first, end] = inside(tx, along[0], grid.columns, inside(ty, along[1], grid.rows));
+    let at = base + ty * grid.columns + tx;
+    for (let x = 0; x < columns; x++, i++, at += step) {
+      if (!pixels[i]) continue;
+      if (x < first || x >= end) throw new Error("it reaches beyond the image");
+      mask[at] = 1;
     }
   }
+}
+
+/** Of the steps `range`, those from `start` by −1, 0 or 1 that stay within 0 … size − 1. */
+function inside(
+  start: number,
+  by: number,
+  size: number,
+  [first, end]: readonly [number, number] = [0, Infinity],
+): [number, number] {
+  if (by === 0) return start >= 0 && start < size ? [first, end] : [0, 0];
+  return by > 0
+    ? [Math.max(first, -start), Math.min(end, size - start)]
+    : [Math.max(first, start - size + 1), Math.min(end, start + 1)];
 }

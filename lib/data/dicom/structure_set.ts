@@ -20,6 +20,7 @@ export function parseStructureSet(data: DataSet): Region[] {
   }
   const outlines = new Map<string, Outline[]>();
   let contours = 0, points = 0;
+  const budget = { crossings: LIMITS.dicomObject.crossings };
   for (const item of itemsOf(data, "x30060039")) {
     const number = textOf(item, "x30060084"), own = outlines.get(number) ?? [];
     if (!names.has(number)) throw new Error(`outlines of ROI ${number}, which is not described`);
@@ -31,9 +32,8 @@ export function parseStructureSet(data: DataSet): Region[] {
       if (!type.startsWith("CLOSED_PLANAR")) {
         throw new Error(`ROI "${names.get(number)}": outlines of type ${type} are not read`);
       }
-      const values = coordinates(contour);
+      const values = coordinates(contour, 3 * (LIMITS.dicomObject.points - points));
       points += values.length / 3;
-      if (points > LIMITS.dicomObject.points) throw new Error("too many points");
       const images = itemsOf(contour, "x30060016");
       own.push({
         sop: images.length === 1 ? textOf(images[0], "x00081155") : "",
@@ -48,15 +48,18 @@ export function parseStructureSet(data: DataSet): Region[] {
   return [...names].map(([number, name]): Region => ({
     name,
     kinds: [],
-    draw: (grid, mask) => drawOutlines(name, outlines.get(number) ?? [], grid, mask),
+    draw: (grid, mask) => drawOutlines(name, outlines.get(number) ?? [], grid, mask, budget),
   }));
 }
 
-/** x\y\z\x\y\z … */
-function coordinates(contour: DataSet): number[] {
+/** x\y\z\x\y\z …, at most so many numbers. */
+function coordinates(contour: DataSet, most: number): number[] {
   const element = contour.elements.x30060050;
   if (!element || element.length === 0) return [];
-  const values = (contour.string("x30060050") ?? "").split("\\").map(decimal);
+  // A DS has at most 16 characters and a backslash.
+  if (element.length > 17 * most + 1) throw new Error("too many points");
+  const values = (contour.string("x30060050") ?? "").split("\\", most + 1).map(decimal);
+  if (values.length > most) throw new Error("too many points");
   if (values.length % 3 !== 0 || !values.every(Number.isFinite)) {
     throw new Error("ContourData is not of points");
   }
@@ -67,7 +70,13 @@ function coordinates(contour: DataSet): number[] {
  * Pixels whose centre lies within an odd number of the outlines of its slice: a second one inside the
  * first is a hole (PS3.3 C.8.8.6.3, XOR), whether or not it is joined by a keyhole.
  */
-function drawOutlines(name: string, outlines: Outline[], grid: MaskGrid, mask: Uint8Array) {
+function drawOutlines(
+  name: string,
+  outlines: Outline[],
+  grid: MaskGrid,
+  mask: Uint8Array,
+  budget: { crossings: number },
+) {
   const { rows, columns } = grid, bySlice = new Map<number, [number, number][][]>();
   for (const { sop, points } of outlines) {
     if (points.length < 3) continue; // no area
@@ -80,11 +89,13 @@ function drawOutlines(name: string, outlines: Outline[], grid: MaskGrid, mask: U
       throw new Error(`ROI "${name}": an outline does not lie in the plane of a slice`);
     }
     const flat = points.map((point) => onSlice(grid, slice, point));
-    bySlice.set(slice, [...bySlice.get(slice) ?? [], flat]);
+    const polygons = bySlice.get(slice);
+    if (polygons) polygons.push(flat);
+    else bySlice.set(slice, [flat]);
   }
   for (const [slice, polygons] of bySlice) {
     const base = slice * rows * columns;
-    for (const [y, at] of crossings(polygons, rows)) {
+    for (const [y, at] of crossings(polygons, rows, budget).entries()) {
       at.sort((a, b) => a - b);
       for (let i = 0; i + 1 < at.length; i += 2) {
         const end = Math.min(columns, at[i + 1]);
@@ -95,19 +106,20 @@ function drawOutlines(name: string, outlines: Outline[], grid: MaskGrid, mask: U
 }
 
 /** By row, where the outlines' edges cross the line through its pixels' centres. */
-function crossings(polygons: [number, number][][], rows: number): Map<number, number[]> {
-  const out = new Map<number, number[]>();
-  let count = 0;
+function crossings(
+  polygons: [number, number][][],
+  rows: number,
+  budget: { crossings: number },
+): number[][] {
+  const out = Array.from({ length: rows }, (): number[] => []);
   for (const polygon of polygons) {
     for (let i = 0, j = polygon.length - 1; i < polygon.length; j = i++) {
       const [x1, y1] = polygon[j], [x2, y2] = polygon[i];
       const first = Math.max(0, Math.ceil(Math.min(y1, y2)));
       const end = Math.min(rows, Math.ceil(Math.max(y1, y2)));
       for (let y = first; y < end; y++) {
-        if (++count > LIMITS.reading.pixels) throw new Error("outlines of too many crossings");
-        const row = out.get(y) ?? [];
-        if (row.length === 0) out.set(y, row);
-        row.push(x1 + (y - y1) * (x2 - x1) / (y2 - y1));
+        if (--budget.crossings < 0) throw new Error("outlines of too many crossings");
+        out[y].push(x1 + (y - y1) * (x2 - x1) / (y2 - y1));
       }
     }
   }

@@ -15,6 +15,8 @@ export interface Crafted {
   file: string;
   /** Made when it is written; a folder of several where it is a list of contents. */
   content(): Content | Content[];
+  /** Of a header: the file of its voxels, that is written beside it. */
+  beside?: { ending: string; content(): Content };
   /** It is a good file after all, or what is wrong with it is passed over. */
   mayBeRead?: boolean;
 }
@@ -31,6 +33,8 @@ export function writeCrafted(crafted: Crafted, path: string): void {
   const content = crafted.content();
   if (!Array.isArray(content[0])) {
     writeContent(content as Content, path);
+    const { beside } = crafted;
+    if (beside) writeContent(beside.content(), path.replace(/\.[^./]+$/, beside.ending));
     return;
   }
   Deno.mkdirSync(path);

@@ -5,11 +5,11 @@ import { encodeCtFile } from "../../dicom_write/ct_file.ts";
 import { type Element, encodeElements, join } from "../../dicom_write/element.ts";
 import { type Content, type Crafted, deflateBomb, HOSTILE_TEXT, repeat, text } from "./crafted.ts";
 
-const EXPLICIT = "1.2.840.10008.1.2.1";
+export const EXPLICIT = "1.2.840.10008.1.2.1";
 const IMPLICIT = "1.2.840.10008.1.2";
 const DEFLATED = "1.2.840.10008.1.2.1.99";
 
-function head(syntax: string): Uint8Array {
+export function head(syntax: string): Uint8Array {
   const preamble = new Uint8Array(132);
   preamble.set(text("DICM"), 128);
   const meta = encodeElements([[0x00020010, "UI", syntax]]);
@@ -17,7 +17,7 @@ function head(syntax: string): Uint8Array {
 }
 
 /** An element's or item's first bytes. */
-function start(group: number, element: number, vr: string, length: number): Uint8Array {
+export function start(group: number, element: number, vr: string, length: number): Uint8Array {
   const isLong = /^(OB|OW|SQ|UN)$/.test(vr), out = new Uint8Array(isLong ? 12 : 8);
   const view = new DataView(out.buffer);
   view.setUint16(0, group, true);
@@ -29,12 +29,12 @@ function start(group: number, element: number, vr: string, length: number): Uint
   return out;
 }
 
-const UNDEFINED = 2 ** 32 - 1;
-const ITEM = start(0xfffe, 0xe000, "", 0);
+export const UNDEFINED = 2 ** 32 - 1;
+export const ITEM = start(0xfffe, 0xe000, "", 0);
 const OPEN_ITEM = start(0xfffe, 0xe000, "", UNDEFINED);
 const END = start(0xfffe, 0xe0dd, "", 0);
 
-function times(count: number, one: Uint8Array): Uint8Array {
+export function times(count: number, one: Uint8Array): Uint8Array {
   const out = new Uint8Array(count * one.length);
   for (let i = 0; i < count; i++) out.set(one, i * one.length);
   return out;

@@ -10,6 +10,7 @@ import { readFileBounded } from "../../../io/read.ts";
 import { readSafetensors } from "../../../io/safetensors_file.ts";
 import { readTorch } from "../../../io/torch_pickle.ts";
 import { rejection } from "../../dicom/accept.ts";
+import { readMaskObject, readReferences } from "../../dicom/mask_object.ts";
 import { decodePixels } from "../../dicom/pixels.ts";
 import { readHeader, readWhole } from "../../dicom/read_header.ts";
 import { loadSeries } from "../../dicom/series.ts";
@@ -24,6 +25,36 @@ async function readDicom(path: string) {
   const found = readHeader(path);
   if (!found) throw new InputError(`Cannot read "${path}": not a DICOM file`);
   if (!rejection(found.header)) await decodePixels(readWhole(path));
+}
+
+/** As `prepare` does: references first, then all regions on the grid of a series. */
+async function readMasks(path: string) {
+  await readReferences(path);
+  const { regions } = await readMaskObject(path), side = 512, count = 4;
+  const mask = new Uint8Array(count * side * side);
+  for (const region of regions) {
+    try {
+      region.draw({
+        rows: side,
+        columns: side,
+        pixelSpacing: [0.7, 0.7],
+        sliceSpacing: 2,
+        row: [1, 0, 0],
+        column: [0, 1, 0],
+        normal: [0, 0, 1],
+        slices: Array.from({ length: count }, (_, n) => ({
+          file: "",
+          sopInstance: `2.25.${n}`,
+          instanceNumber: n + 1,
+          z: 2 * n,
+          position: [0, 0, 2 * n],
+        })),
+      }, mask);
+    } catch (error) {
+      if (error instanceof TypeError || error instanceof RangeError) throw error;
+      throw new InputError(`Cannot use "${path}": ${error}`);
+    }
+  }
 }
 
 function readPacked(path: string) {
@@ -43,8 +74,10 @@ const READERS: readonly [ending: string, read: Read][] = [
   [".npy", readNpy],
   [".png", async (path) => decodePng(await readFileBounded(path, LIMITS.image.file), path)],
   [".dcm", readDicom],
+  [".seg", readMasks],
+  [".rtstruct", readMasks],
   [".series", (path) => loadSeries([...Deno.readDirSync(path)].map((e) => `${path}/${e.name}`))],
-  ...["nii", "nii.gz", "mha", "mhd", "nrrd", "nhdr"].map((e): [string, Read] => [
+  ...["nii", "nii.gz", "mha", "mhd", "nrrd", "nhdr", "hdr"].map((e): [string, Read] => [
     `.${e}`,
     (path) => readVolume(path),
   ]),

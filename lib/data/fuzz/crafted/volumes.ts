@@ -197,3 +197,98 @@ export const NIFTI: readonly Crafted[] = [
     content: () => [GZIP.with(3, 8), text(HOSTILE_TEXT.repeat(1e6))],
   },
 ];
+
+/** Analyze 7.5's header: NIfTI's without its magic and its affine. */
+function analyze(dims: readonly number[], code: number, bits: number): Uint8Array {
+  const out = nifti(dims, code, bits).slice(0, 348);
+  out.fill(0, 108, 124).fill(0, 252);
+  return out;
+}
+
+const pair = (
+  name: string,
+  file: string,
+  header: () => Uint8Array | Content,
+  voxels: () => Content,
+  mayBeRead = false,
+): Crafted => ({
+  name,
+  file,
+  content() {
+    const made = header();
+    return made instanceof Uint8Array ? [made] : made;
+  },
+  beside: { ending: ".img", content: voxels },
+  mayBeRead,
+});
+
+export const ANALYZE: readonly Crafted[] = [
+  pair(
+    "Analyze: 32767³",
+    "cube.hdr",
+    () => analyze([32767, 32767, 32767], 4, 16),
+    () => [3 * GiB],
+  ),
+  pair(
+    "Analyze: 2 GiB of float64, sparse",
+    "doubles.hdr",
+    () => analyze([512, 512, 1024], 64, 64),
+    () => [2 * GiB],
+  ),
+  pair(
+    "Analyze: voxels announced that are not there",
+    "cut.hdr",
+    () => analyze([512, 512, 1024], 4, 16),
+    () => [1000],
+  ),
+  pair(
+    "Analyze: 3 GiB behind the voxels",
+    "behind.hdr",
+    () => analyze([64, 64, 64], 4, 16),
+    () => [3 * GiB],
+  ),
+  pair("Analyze: a header of 3 GiB", "large.hdr", () => [3 * GiB], () => [8]),
+  pair("Analyze: an empty header", "empty.hdr", () => new Uint8Array(0), () => [8]),
+  pair(
+    "Analyze: a header cut short",
+    "short.hdr",
+    () => analyze([64, 64, 64], 4, 16).subarray(0, 200),
+    () => [2 * 64 ** 3],
+  ),
+  pair(
+    "Analyze: sizes below nothing",
+    "negative.hdr",
+    () => analyze([-64, -64, 64], 4, 16),
+    () => [2 * 64 ** 3],
+  ),
+  pair(
+    "Analyze: seven axes",
+    "axes.hdr",
+    () => analyze(Array(7).fill(32767), 4, 16),
+    () => [2 * 64 ** 3],
+  ),
+  pair(
+    "Analyze: voxels of a type that is none",
+    "type.hdr",
+    () => analyze([64, 64, 64], 32767, 16),
+    () => [2 * 64 ** 3],
+  ),
+  pair(
+    "Analyze: an orientation that is not read",
+    "orient.hdr",
+    () => analyze([64, 64, 64], 4, 16).with(252, 5),
+    () => [2 * 64 ** 3],
+  ),
+  pair(
+    "Analyze: voxels that inflate to 4 GiB",
+    "bomb.hdr",
+    () => analyze([64, 64, 64], 4, 16),
+    () => [GZIP, ...deflateBomb(4096)],
+  ),
+  pair(
+    "NIfTI pair: voxels that start at 10^12",
+    "offset.hdr",
+    () => nifti([64, 64, 64], 4, 16, 1e12).slice(0, 348).with(345, 0x69),
+    () => [2 * 64 ** 3],
+  ),
+];
