@@ -31,6 +31,8 @@ export interface TypeScriptRun {
   readonly report?: boolean;
 }
 
+const oneLine = (text: string) => text.replace(/\s+/g, " ").slice(0, 80);
+
 /** @throws CheckFailedError where fewer than 90% of what is no equivalent were caught. */
 export async function mutateTypeScript(run: TypeScriptRun): Promise<void> {
   const { paths, tests, sample, seed, quick, jobs } = run;
@@ -49,7 +51,8 @@ export async function mutateTypeScript(run: TypeScriptRun): Promise<void> {
       progress ??= progressLines("mutants", all, "{test}");
       progress.update(all - left, { test });
     },
-    onSurvivor: ({ file, line, kind }) => console.log(`${file}:${line} survived (${kind})`),
+    onSurvivor: ({ file, line, kind, before, after }) =>
+      console.log(`${file}:${line} survived (${kind}): ${oneLine(before)} → ${oneLine(after)}`),
   });
   progress?.stop();
   const equivalents: Equivalent[] = JSON.parse(await Deno.readTextFile(EQUIVALENT));
