@@ -28,7 +28,7 @@ type Event =
 const FLAGS = [
   "--no-prompt",
   "--no-check",
-  "--no-lock",
+  "--frozen",
   "--cached-only",
   "--v8-flags=--max-old-space-size=3072",
   "--allow-read",
