@@ -16,8 +16,8 @@ export { type DType, Tensor, type TensorType } from "./lib/graph/tensor.ts";
 export { OPS } from "./lib/ops/mod.ts";
 
 export { DEFAULT_PROFILE, type Gpu, openGpu } from "./lib/gpu/device.ts";
-export { type Plan, planBytes, type PlanDispatch, type PlanShader } from "./lib/gpu/plan.ts";
-export { plan, type PlanOptions } from "./lib/gpu/planner.ts";
+export { type Plan, planBytes, type PlanDispatch, type PlanShader } from "./lib/plan/plan.ts";
+export { plan, type PlanOptions } from "./lib/plan/planner.ts";
 export { compilerMessages } from "./lib/gpu/pipelines.ts";
 export { Executable } from "./lib/gpu/runtime.ts";
 

@@ -32,7 +32,7 @@ import {
 import { main, parseArguments, type Progress, progressBar } from "../lib/cli/main.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";
 import { openGpu, requirePrecision } from "../lib/gpu/device.ts";
-import type { Precision } from "../lib/graph/precision.ts";
+import type { Precision } from "../lib/graph/tensor.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
 import { tunedChoice } from "../lib/tune/choice_files.ts";
 

@@ -12,7 +12,7 @@ import {
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { InputError } from "../lib/errors.ts";
 import { openGpu, requirePrecision } from "../lib/gpu/device.ts";
-import type { Precision } from "../lib/graph/precision.ts";
+import type { Precision } from "../lib/graph/tensor.ts";
 import { choicesPath, readChoices, writeChoices } from "../lib/tune/choice_files.ts";
 import { tune, tuneJobs } from "../lib/tune/tune.ts";
 import { smallConfig } from "../lib/bench/small.ts";

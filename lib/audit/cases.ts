@@ -5,9 +5,9 @@
  */
 
 import type { Gpu } from "../gpu/device.ts";
-import type { Plan, PlanSlot } from "../gpu/plan.ts";
+import type { Plan, PlanSlot } from "../plan/plan.ts";
 import { decode, encode, roundTo } from "../gpu/data.ts";
-import { plan } from "../gpu/planner.ts";
+import { plan } from "../plan/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { Graph } from "../graph/graph.ts";
 import { interpret } from "../graph/interpret.ts";

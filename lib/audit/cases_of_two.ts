@@ -1,6 +1,6 @@
 /**
  * Cases whose first input is two tensors, as what a model joins is on a GPU: kernels read both
- * (lib/gpu/joined.ts).
+ * (lib/plan/concat_elision.ts).
  */
 
 import { Graph } from "../graph/graph.ts";

@@ -1,6 +1,6 @@
 /** SHA-256 of texts, shaders and plans, by WebCrypto: in Deno and in browsers alike. */
 
-import type { Plan, PlanShader } from "../gpu/plan.ts";
+import type { Plan, PlanShader } from "../plan/plan.ts";
 
 /** In hexadecimal digits. */
 export async function sha256(data: string | Uint8Array<ArrayBuffer>): Promise<string> {

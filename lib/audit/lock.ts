@@ -1,7 +1,7 @@
 /** `audit.lock.json`: hashes of every shader and Plan of the presets, for each kind of device. */
 
 import { InputError } from "../errors.ts";
-import type { PlanShader } from "../gpu/plan.ts";
+import type { PlanShader } from "../plan/plan.ts";
 import { planHash, shaderHash } from "./hash.ts";
 import { lockedPlans } from "./locked_plans.ts";
 

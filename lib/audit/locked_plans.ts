@@ -1,6 +1,6 @@
 /** The Plans that the lock holds: those of the presets, for each kind of device. */
 
-import type { Plan } from "../gpu/plan.ts";
+import type { Plan } from "../plan/plan.ts";
 import { PRESETS } from "../train/config.ts";
 import { AUDIT_PROFILES } from "./profiles.ts";
 import { auditedStep, noisePlan, presetConfig, STEP_KINDS } from "./steps.ts";

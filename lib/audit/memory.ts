@@ -1,7 +1,7 @@
 /** Which tensors hold memory at each dispatch, and where that peaks. */
 
-import { type Plan, planBytes } from "../gpu/plan.ts";
-import { resolveStorage } from "../gpu/storage.ts";
+import { type Plan, planBytes } from "../plan/plan.ts";
+import { resolveStorage } from "../plan/aliasing.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Registry } from "../graph/op.ts";
 import type { Tensor } from "../graph/tensor.ts";

@@ -1,7 +1,7 @@
 /** The mutation run: does the check find a bug planted in any one kernel? */
 
 import type { Gpu } from "../gpu/device.ts";
-import type { Plan } from "../gpu/plan.ts";
+import type { Plan } from "../plan/plan.ts";
 import { sizeOf } from "../graph/tensor.ts";
 import { OPS } from "../ops/mod.ts";
 import { casePlans, halfCases, prepareCase, type PreparedCase, runCasePlan } from "./cases.ts";

@@ -2,11 +2,11 @@
 
 import { initialNoiseGraph, samplingGraph } from "../diffusion/sampling_graph.ts";
 import { InputError } from "../errors.ts";
-import type { Plan } from "../gpu/plan.ts";
-import { plan, type PlanOptions } from "../gpu/planner.ts";
+import type { Plan } from "../plan/plan.ts";
+import { plan, type PlanOptions } from "../plan/planner.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { DeviceProfile } from "../graph/op.ts";
-import type { Precision } from "../graph/precision.ts";
+import type { Precision } from "../graph/tensor.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { OPS } from "../ops/mod.ts";
 import { PRESETS, type RunConfig, runConfig } from "../train/config.ts";

@@ -2,7 +2,7 @@
 
 import { type NodeCheck, shareOf } from "./check.ts";
 import type { FlopsComparison } from "./flops.ts";
-import type { PlanBinding } from "../gpu/plan.ts";
+import type { PlanBinding } from "../plan/plan.ts";
 import type { AuditDispatch, AuditReport } from "./report.ts";
 
 /** Columns as wide as their widest cell; numbers to the right. */

@@ -1,6 +1,6 @@
 /** How a node's floating-point operations are shared among the dispatches that compute it. */
 
-import type { PlanDispatch, PlanShader } from "../gpu/plan.ts";
+import type { PlanDispatch, PlanShader } from "../plan/plan.ts";
 
 /** Kernels that only move numbers: weights into panels, rows to another length. */
 const MOVES = /\/(pack|resize|copy|transpose)\w*\.wgsl$/;

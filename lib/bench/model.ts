@@ -1,8 +1,9 @@
 /** Whole steps over batch and image size, what fits and what the time allows. */
 
 import type { Gpu } from "../gpu/device.ts";
-import type { PlanOptions } from "../gpu/planner.ts";
-import { type Precision, storesHalf } from "../graph/precision.ts";
+import type { PlanOptions } from "../plan/planner.ts";
+import type { Precision } from "../graph/tensor.ts";
+import { storesHalf } from "../passes/precision.ts";
 import { OPS } from "../ops/mod.ts";
 import { type Growth, growthOfRows, growthPairs, measureGrowth, type StepRow } from "./growth.ts";
 import { type Budget, median, stepsInRow, type Timing, timing } from "./statistics.ts";

@@ -1,10 +1,10 @@
 /** What the device can do at best, measured by kernels that do nothing else. */
 
 import type { Gpu } from "../gpu/device.ts";
-import type { Plan, PlanBinding } from "../gpu/plan.ts";
+import type { Plan, PlanBinding } from "../plan/plan.ts";
 import { Executable } from "../gpu/runtime.ts";
-import { stagingRowBytes } from "../gpu/staging.ts";
-import { packParams, shaderInterface, specialize } from "../gpu/wgsl.ts";
+import { stagingRowBytes } from "../plan/staging.ts";
+import { packParams, shaderInterface, specialize } from "../plan/wgsl.ts";
 import { gridFor, type KernelSource } from "../graph/kernel_call.ts";
 import { storing, storingOn } from "../ops/lanes.ts";
 import copyText from "../../kernels/bench/copy.wgsl" with { type: "text" };

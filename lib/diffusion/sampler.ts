@@ -2,9 +2,9 @@
 
 import { InputError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
-import type { Precision } from "../graph/precision.ts";
+import type { Precision } from "../graph/tensor.ts";
 import { type Gpu, requirePrecision } from "../gpu/device.ts";
-import { plan, type PlanOptions } from "../gpu/planner.ts";
+import { plan, type PlanOptions } from "../plan/planner.ts";
 import { fitting } from "../gpu/fits.ts";
 import { Executable, type TypedData } from "../gpu/runtime.ts";
 import type { UNet2DConfig } from "../nn/config.ts";

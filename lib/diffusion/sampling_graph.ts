@@ -1,10 +1,10 @@
 /** One reverse step of sampling as graphs: model, guidance, scheduler, and what is kept of an image. */
 
 import { Graph } from "../graph/graph.ts";
-import type { Precision } from "../graph/precision.ts";
+import type { Precision } from "../graph/tensor.ts";
 import type { DeviceKind } from "../graph/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
-import { formOf } from "../ops/form.ts";
+import { formOf } from "../passes/optimize.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
 import { unet2D } from "../nn/unet_2d.ts";

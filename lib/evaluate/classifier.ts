@@ -7,7 +7,7 @@ import { type Augmentation, augmentPlane } from "../data/augment.ts";
 import type { Size } from "../data/resize.ts";
 import { BalancedSampler } from "../data/sampler.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { plan } from "../gpu/planner.ts";
+import { plan } from "../plan/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { Graph } from "../graph/graph.ts";
 import type { Tensor } from "../graph/tensor.ts";

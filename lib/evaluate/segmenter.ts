@@ -6,7 +6,7 @@ import { BalancedSampler } from "../data/sampler.ts";
 import { wholePixels } from "../diffusion/nodules.ts";
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { plan } from "../gpu/planner.ts";
+import { plan } from "../plan/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { Graph } from "../graph/graph.ts";
 import { collectParameters, FlatParameters } from "../nn/parameters.ts";

@@ -6,8 +6,8 @@
  */
 
 import type { Gpu } from "./device.ts";
-import type { Plan, PlanShader } from "./plan.ts";
-import type { StagedType } from "./staging.ts";
+import type { Plan, PlanShader } from "../plan/plan.ts";
+import type { StagedType } from "../plan/staging.ts";
 
 /** What the worker is told. */
 export interface CompileJobs {

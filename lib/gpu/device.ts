@@ -2,8 +2,8 @@
 
 import { DeviceLostError, NoGpuError } from "../errors.ts";
 import type { DeviceProfile } from "../graph/op.ts";
-import type { Precision } from "../graph/precision.ts";
-import type { PlanShader } from "./plan.ts";
+import type { Precision } from "../graph/tensor.ts";
+import type { PlanShader } from "../plan/plan.ts";
 
 export interface Gpu {
   readonly device: GPUDevice;

@@ -1,8 +1,8 @@
 /** Shaders compiled, each once for a device. */
 
 import type { Gpu } from "./device.ts";
-import type { PlanShader } from "./plan.ts";
-import { STAGED_FORMATS } from "./staging.ts";
+import type { PlanShader } from "../plan/plan.ts";
+import { STAGED_FORMATS } from "../plan/staging.ts";
 
 const BINDING_TYPES: Record<string, Omit<GPUBindGroupLayoutEntry, "binding" | "visibility">> = {
   uniform: { buffer: { type: "uniform" } },

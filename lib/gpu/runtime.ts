@@ -7,14 +7,14 @@ import { InputError } from "../errors.ts";
 import { compileAhead } from "./compile_ahead.ts";
 import type { Gpu } from "./device.ts";
 import { pipelineFor } from "./pipelines.ts";
-import { type Plan, planBytes, type PlanSlot, type PlanStage } from "./plan.ts";
+import { type Plan, planBytes, type PlanSlot, type PlanStage } from "../plan/plan.ts";
 import {
   STAGED_FORMATS,
   STAGING_PITCH,
   stagingPitchBytes,
   stagingRowBytes,
   texelCopies,
-} from "./staging.ts";
+} from "../plan/staging.ts";
 
 export type TypedData = Float32Array | Int32Array | Uint32Array | Uint16Array;
 

@@ -4,6 +4,9 @@ import type { Graph } from "./graph.ts";
 
 export type DType = "f32" | "f16" | "i32" | "u32";
 
+/** How activations and their gradients are stored. */
+export type Precision = "f32" | "f16";
+
 /** Shape (row-major, images NCHW) and element type. */
 export interface TensorType {
   readonly shape: readonly number[];

@@ -2,7 +2,7 @@
 
 import { resizeBilinear } from "../data/resize.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { plan } from "../gpu/planner.ts";
+import { plan } from "../plan/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { Graph } from "../graph/graph.ts";
 import { RowCache } from "../io/row_cache.ts";

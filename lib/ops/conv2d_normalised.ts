@@ -34,7 +34,7 @@ export function normalisesInLoad({ inputs, attrs }: Node, device: DeviceKind): b
 /**
  * `conv2d(group_norm_apply(x, stats, w, b), weight, ..)` with the same attrs and SiLU, without the
  * image between the two. Inputs: x, weight, what `extras` name, then stats, w, b. Made by
- * lib/graph/normalise.ts, after differentiation.
+ * lib/passes/fuse_norm.ts, after differentiation.
  */
 export const conv2dNormalisedOp: OpDef = {
   name: "conv2d_normalised",

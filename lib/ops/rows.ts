@@ -62,7 +62,7 @@ function readingOf(
 export const storageReading = (length: number, dtype: DType = "f32"): Reading =>
   readingOf(length % 4 ? "scalar" : "vec4", dtype);
 
-/** Floats in the largest staging texture, 8,191 rows of 2,048 texels (lib/gpu/staging.ts). */
+/** Floats in the largest staging texture, 8,191 rows of 2,048 texels (lib/plan/staging.ts). */
 const STAGED_FLOATS = 4 * 2048 * 8191;
 
 /** Whether a tensor fits the textures that the planner copies tensors to. */

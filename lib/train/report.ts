@@ -2,7 +2,7 @@
 
 import { basename, join } from "node:path";
 import type { Dataset } from "../data/dataset.ts";
-import type { Precision } from "../graph/precision.ts";
+import type { Precision } from "../graph/tensor.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { contentSecurityPolicy, escapeHtml } from "../io/html.ts";
 import { readJsonObject } from "../nn/pretrained.ts";

@@ -2,7 +2,7 @@
 
 import { gradients } from "../graph/autograd.ts";
 import { Graph } from "../graph/graph.ts";
-import type { Precision } from "../graph/precision.ts";
+import type { Precision } from "../graph/tensor.ts";
 import type { DeviceKind } from "../graph/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
@@ -11,7 +11,7 @@ import { unet2D } from "../nn/unet_2d.ts";
 import { concat } from "../ops/concat.ts";
 import { qSample } from "../ops/diffusion.ts";
 import { mse } from "../ops/mse.ts";
-import { formOf } from "../ops/form.ts";
+import { formOf } from "../passes/optimize.ts";
 import { OPS } from "../ops/mod.ts";
 import { CLIP_BLOCK, gradientClip } from "../ops/gradient_clip.ts";
 import { LOSS_SCALE_STATE, lossScale } from "../ops/loss_scale.ts";

@@ -3,7 +3,7 @@
 import { InputError } from "../errors.ts";
 import { Graph } from "../graph/graph.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { plan } from "../gpu/planner.ts";
+import { plan } from "../plan/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { samplingGraph } from "../diffusion/sampling_graph.ts";
 import {

@@ -1,4 +1,4 @@
-import type { Precision } from "../graph/precision.ts";
+import type { Precision } from "../graph/tensor.ts";
 
 /**
  * How close is close. PyTorch's own float32 differs from float64 by 1e-6 on outputs, 1.2e-6 on all

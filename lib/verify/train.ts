@@ -2,7 +2,7 @@
 
 import { type After, interpret } from "../graph/interpret.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { plan } from "../gpu/planner.ts";
+import { plan } from "../plan/planner.ts";
 import { Executable, type TypedData } from "../gpu/runtime.ts";
 import { qSampleTable } from "../diffusion/noise_schedule.ts";
 import { type PredictionType, schedulerAlphas, schedulerConfig } from "../diffusion/scheduler.ts";

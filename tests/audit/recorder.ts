@@ -4,8 +4,8 @@
  */
 
 import type { Gpu } from "../../lib/gpu/device.ts";
-import type { Plan, PlanSlot } from "../../lib/gpu/plan.ts";
-import { STAGING_WIDTH, stagingRowBytes } from "../../lib/gpu/staging.ts";
+import type { Plan, PlanSlot } from "../../lib/plan/plan.ts";
+import { STAGING_WIDTH, stagingRowBytes } from "../../lib/plan/staging.ts";
 
 type Event =
   | { readonly kind: "write"; readonly buffer: object; readonly offset: number; bytes: number }

@@ -2,7 +2,7 @@
 
 import { openPhantomDataset, SliceCache } from "../../lib/data/dataset.ts";
 import type { Gpu } from "../../lib/gpu/device.ts";
-import type { Precision } from "../../lib/graph/precision.ts";
+import type { Precision } from "../../lib/graph/tensor.ts";
 import { PRESETS, type RunConfig, runConfig } from "../../lib/train/config.ts";
 import { Trainer } from "../../lib/train/trainer.ts";
 

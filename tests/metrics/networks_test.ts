@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { plan } from "../../lib/gpu/planner.ts";
+import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { alexnet, alexnetStates, lpipsHeads, lpipsInput } from "../../lib/metrics/alexnet.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Graph } from "../../lib/graph/graph.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { plan } from "../../lib/gpu/planner.ts";
+import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { toFloat32 } from "../../lib/io/safetensors.ts";
 import { readSafetensors } from "../../lib/io/safetensors_file.ts";

@@ -8,7 +8,7 @@ import { blendGraph } from "../../lib/diffusion/sampling_graph.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { plan } from "../../lib/gpu/planner.ts";
+import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { loadPretrained } from "../../lib/nn/pretrained.ts";
 import { guidance } from "../../lib/ops/diffusion.ts";

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
-import type { Precision } from "../../lib/graph/precision.ts";
+import type { Precision } from "../../lib/graph/tensor.ts";
 import { readCase, type VerifyOptions } from "../../lib/verify/case.ts";
 import { verifyCase } from "../../lib/verify/mod.ts";
 

@@ -10,7 +10,7 @@ import {
 } from "../../lib/diffusion/scheduler.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { plan } from "../../lib/gpu/planner.ts";
+import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { schedulerStep, STEP_COEFFICIENTS } from "../../lib/ops/diffusion.ts";
 import { OPS } from "../../lib/ops/mod.ts";

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { gradients } from "../../lib/graph/autograd.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { plan } from "../../lib/gpu/planner.ts";
+import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { unet2DConfig } from "../../lib/nn/config.ts";
 import { zeroGradients } from "../../lib/nn/lost.ts";

@@ -6,7 +6,7 @@ import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import type { Fill } from "../../lib/graph/op.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { plan } from "../../lib/gpu/planner.ts";
+import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { groupNorm } from "../../lib/ops/group_norm.ts";
 import { OPS } from "../../lib/ops/mod.ts";

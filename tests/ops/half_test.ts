@@ -6,7 +6,7 @@ import { openGpu } from "../../lib/gpu/device.ts";
 import type { OpDef } from "../../lib/graph/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { decode, encode } from "../../lib/gpu/data.ts";
-import { plan } from "../../lib/gpu/planner.ts";
+import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { runCase } from "./harness.ts";
 import { opsToTest } from "./op_filter.ts";

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { onceCalls } from "../../lib/gpu/once.ts";
-import { plan } from "../../lib/gpu/planner.ts";
+import { onceCalls } from "../../lib/plan/constant_hoisting.ts";
+import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { type BufferRef, input, scratch } from "../../lib/graph/kernel_call.ts";

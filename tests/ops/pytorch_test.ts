@@ -11,7 +11,7 @@ import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import type { DType, Tensor } from "../../lib/graph/tensor.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { plan } from "../../lib/gpu/planner.ts";
+import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { attention } from "../../lib/ops/attention.ts";
 import { addChannel } from "../../lib/ops/channel.ts";

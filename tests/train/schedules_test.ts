@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { qSampleTable } from "../../lib/diffusion/noise_schedule.ts";
 import { schedulerAlphas, schedulerConfig } from "../../lib/diffusion/scheduler.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { plan } from "../../lib/gpu/planner.ts";
+import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { qSample } from "../../lib/ops/diffusion.ts";

@@ -21,11 +21,25 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "lib/graph": ["lib/errors.ts"],
   "lib/ops": ["lib/graph", "lib/random", "lib/errors.ts", "kernels"],
 
-  // Runs kernel calls, and knows ops only as what lib/graph says about them.
-  "lib/gpu": ["lib/graph", "lib/errors.ts"],
+  // From graph to graph: fewer passes over memory, other types.
+  "lib/passes": ["lib/ops", "lib/graph", "lib/errors.ts"],
+
+  // From kernel calls to a Plan: no GPU yet. Knows ops only as what lib/graph says about them.
+  "lib/plan": ["lib/graph", "lib/errors.ts"],
+
+  // Runs a Plan.
+  "lib/gpu": ["lib/plan", "lib/graph", "lib/errors.ts"],
 
   // Which variants are right, which are fast, and what was found out about that.
-  "lib/tune": ["lib/ops", "lib/graph", "lib/gpu", "lib/io", "lib/random", "lib/errors.ts"],
+  "lib/tune": [
+    "lib/ops",
+    "lib/graph",
+    "lib/plan",
+    "lib/gpu",
+    "lib/io",
+    "lib/random",
+    "lib/errors.ts",
+  ],
 
   "lib/nn": ["lib/ops", "lib/graph", "lib/random", "lib/io", "lib/errors.ts"],
 
@@ -69,6 +83,8 @@ const GROUPS: Record<string, readonly string[]> = {
     "lib/nn",
     "lib/ops",
     "lib/graph",
+    "lib/passes",
+    "lib/plan",
     "lib/gpu",
     "lib/tune",
     "lib/io",

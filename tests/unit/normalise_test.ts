@@ -4,7 +4,7 @@ import { interpret } from "../../lib/graph/interpret.ts";
 import type { DeviceKind } from "../../lib/graph/op.ts";
 import { add } from "../../lib/ops/add.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
-import { formOf } from "../../lib/ops/form.ts";
+import { formOf } from "../../lib/passes/optimize.ts";
 import { groupNorm } from "../../lib/ops/group_norm.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { silu } from "../../lib/ops/silu.ts";

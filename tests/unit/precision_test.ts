@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
 import { benchConfig, benchStep } from "../../lib/bench/steps.ts";
-import { planBytes } from "../../lib/gpu/plan.ts";
-import { plan } from "../../lib/gpu/planner.ts";
+import { planBytes } from "../../lib/plan/plan.ts";
+import { plan } from "../../lib/plan/planner.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
-import { storeHalf } from "../../lib/graph/precision.ts";
+import { storeHalf } from "../../lib/passes/precision.ts";
 import type { Node, Tensor } from "../../lib/graph/tensor.ts";
 import { add } from "../../lib/ops/add.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { planBytes } from "../../lib/gpu/plan.ts";
-import { plan } from "../../lib/gpu/planner.ts";
+import { planBytes } from "../../lib/plan/plan.ts";
+import { plan } from "../../lib/plan/planner.ts";
 import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
 import { gradients } from "../../lib/graph/autograd.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
-import { recompute } from "../../lib/graph/recompute.ts";
+import { recompute } from "../../lib/passes/recompute.ts";
 import { concat } from "../../lib/ops/concat.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { groupNorm } from "../../lib/ops/group_norm.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { gradients } from "../../lib/graph/autograd.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
-import { fuse } from "../../lib/graph/rewrite.ts";
+import { fuse } from "../../lib/passes/fuse.ts";
 import type { Tensor } from "../../lib/graph/tensor.ts";
 import { add } from "../../lib/ops/add.ts";
 import { addChannel } from "../../lib/ops/channel.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
-import { plan } from "../../lib/gpu/planner.ts";
-import { type Staged, Staging, stagingRowBytes, texelCopies } from "../../lib/gpu/staging.ts";
+import { plan } from "../../lib/plan/planner.ts";
+import { type Staged, Staging, stagingRowBytes, texelCopies } from "../../lib/plan/staging.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import type { Tensor } from "../../lib/graph/tensor.ts";
 import { add } from "../../lib/ops/add.ts";

@@ -3,10 +3,10 @@
  * load of the convolution that alone reads it. Where the backward pass reads it too, it is kept.
  */
 
-import { Graph } from "./graph.ts";
-import type { Registry } from "./op.ts";
-import { readerCounts } from "./rewrite.ts";
-import type { Node, Tensor } from "./tensor.ts";
+import { Graph } from "../graph/graph.ts";
+import type { Registry } from "../graph/op.ts";
+import { readerCounts } from "./fuse.ts";
+import type { Node, Tensor } from "../graph/tensor.ts";
 
 /** The graph in which convolutions that `suits` is true of normalise as they read. */
 export function normaliseInLoads(

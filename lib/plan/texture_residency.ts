@@ -6,8 +6,8 @@
 
 import type { Registry } from "../graph/op.ts";
 import { bytesOf, type Node, sizeOf } from "../graph/tensor.ts";
-import { FEWEST_ELEMENTS, type Joined, readersOf, readsAsTexture } from "./joined.ts";
-import type { Lowered } from "./once.ts";
+import { FEWEST_ELEMENTS, type Joined, readersOf, readsAsTexture } from "./concat_elision.ts";
+import type { Lowered } from "./constant_hoisting.ts";
 import { isStagedType, type StagedType, stagingRowBytes } from "./staging.ts";
 
 /** Indices of the nodes that read it first and last. */

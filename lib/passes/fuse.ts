@@ -3,9 +3,9 @@
  * memory. The graph that comes in is the reference of the one that goes out.
  */
 
-import { Graph } from "./graph.ts";
-import type { Registry } from "./op.ts";
-import { type Node, Tensor } from "./tensor.ts";
+import { Graph } from "../graph/graph.ts";
+import type { Registry } from "../graph/op.ts";
+import { type Node, Tensor } from "../graph/tensor.ts";
 
 /** A graph and where the tensors of the old one went (fused ones excepted). */
 export interface Rewritten {

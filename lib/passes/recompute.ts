@@ -4,9 +4,9 @@
  * keeps its bits.
  */
 
-import { Graph } from "./graph.ts";
-import type { Registry } from "./op.ts";
-import type { Tensor } from "./tensor.ts";
+import { Graph } from "../graph/graph.ts";
+import type { Registry } from "../graph/op.ts";
+import type { Tensor } from "../graph/tensor.ts";
 
 /** Ops that cost a pass over memory: normalisation with SiLU, joining, doubling of pixels. */
 const CHEAP: ReadonlySet<string> = new Set(["concat", "group_norm_apply", "upsample_nearest_2x"]);

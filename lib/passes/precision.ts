@@ -4,12 +4,9 @@
  * the loss and whatever a graph takes in or hands out stay f32.
  */
 
-import { Graph } from "./graph.ts";
-import type { DeviceKind, Registry } from "./op.ts";
-import type { Node, Tensor } from "./tensor.ts";
-
-/** How activations and their gradients are stored. */
-export type Precision = "f32" | "f16";
+import { Graph } from "../graph/graph.ts";
+import type { DeviceKind, Registry } from "../graph/op.ts";
+import type { Node, Precision, Tensor } from "../graph/tensor.ts";
 
 /**
  * Whether images become f16. Not on a software device where no backward pass follows: what sampling

@@ -8,8 +8,8 @@ import type { Graph } from "../graph/graph.ts";
 import type { KernelCall } from "../graph/kernel_call.ts";
 import type { DeviceProfile, Registry } from "../graph/op.ts";
 import { bytesPer, type Node, sizeOf, type Tensor } from "../graph/tensor.ts";
-import type { Lowered } from "./once.ts";
-import type { Place } from "./storage.ts";
+import type { Lowered } from "./constant_hoisting.ts";
+import type { Place } from "./aliasing.ts";
 import { shaderInterface } from "./wgsl.ts";
 
 /** Bytes of the tensor `source` that make up bytes from `at` on. */

@@ -1,13 +1,14 @@
 /** From the graph of a model to the form in which a device runs it. */
 
 import type { Graph } from "../graph/graph.ts";
-import { normaliseInLoads } from "../graph/normalise.ts";
+import { normaliseInLoads } from "./fuse_norm.ts";
 import type { DeviceKind } from "../graph/op.ts";
-import { type Precision, storesHalf, withPrecision } from "../graph/precision.ts";
-import { recompute } from "../graph/recompute.ts";
-import { fuse } from "../graph/rewrite.ts";
-import { normalisesInLoad } from "./conv2d_normalised.ts";
-import { OPS } from "./mod.ts";
+import type { Precision } from "../graph/tensor.ts";
+import { storesHalf, withPrecision } from "./precision.ts";
+import { recompute } from "./recompute.ts";
+import { fuse } from "./fuse.ts";
+import { normalisesInLoad } from "../ops/conv2d_normalised.ts";
+import { OPS } from "../ops/mod.ts";
 
 export interface FormOptions {
   readonly precision?: Precision;

@@ -7,7 +7,7 @@
 import type { BufferRef, KernelCall } from "../graph/kernel_call.ts";
 import type { Variant } from "../graph/op.ts";
 import type { Node } from "../graph/tensor.ts";
-import type { Lowered } from "./once.ts";
+import type { Lowered } from "./constant_hoisting.ts";
 import { shaderInterface } from "./wgsl.ts";
 
 /** Bytes that are kept at most, over the whole plan: the smallest first, as all save about as much a byte. */

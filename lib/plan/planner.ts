@@ -13,10 +13,10 @@ import {
   shaderId,
   stageTextures,
 } from "./binding.ts";
-import { shareTextures, textureHomes } from "./homes.ts";
-import { callOfTwo, joinedTensors } from "./joined.ts";
-import { keepers, type KeptCalls, keptCalls } from "./kept.ts";
-import { onceCalls } from "./once.ts";
+import { shareTextures, textureHomes } from "./texture_residency.ts";
+import { callOfTwo, joinedTensors } from "./concat_elision.ts";
+import { keepers, type KeptCalls, keptCalls } from "./shared_transforms.ts";
+import { onceCalls } from "./constant_hoisting.ts";
 import type {
   Plan,
   PlanBinding,
@@ -27,7 +27,7 @@ import type {
   PlanSlot,
 } from "./plan.ts";
 import { isStagedType, Staging } from "./staging.ts";
-import { type Place, resolveStorage } from "./storage.ts";
+import { type Place, resolveStorage } from "./aliasing.ts";
 import { packParams } from "./wgsl.ts";
 
 export interface PlanOptions {

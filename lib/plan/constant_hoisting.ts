@@ -6,7 +6,7 @@
 
 import type { KernelCall } from "../graph/kernel_call.ts";
 import type { Node } from "../graph/tensor.ts";
-import type { Place } from "./storage.ts";
+import type { Place } from "./aliasing.ts";
 import { shaderInterface } from "./wgsl.ts";
 
 /** A node's calls; `scratch` are the roots of its scratch memory. */
