@@ -14,6 +14,7 @@ import { noduleSegmenter, SEGMENTER_MULTIPLE } from "../nn/segmenter.ts";
 import { diceBce } from "../ops/dice_bce.ts";
 import { OPS } from "../ops/mod.ts";
 import { adamw, ADAMW_HYPER } from "../ops/optimizer.ts";
+import { view } from "../ops/view.ts";
 import { PhiloxStream } from "../random/philox.ts";
 import { ADAMW_DEFAULTS, adamwHyper } from "../train/adamw.ts";
 import { flatGradient } from "../train/training_graph.ts";
@@ -54,7 +55,7 @@ export class NoduleSegmenter {
   ) {}
 
   /**
-   * Trains with AdamW and the loss {@link diceBce} on balanced batches, each slice flipped left to
+   * Trains with AdamW and the loss {@link diceBce} of the batch on balanced batches, each slice flipped left to
    * right every other time and moved a little. A function of its slices and its seed, on one adapter.
    *
    * @throws InputError where no slice has a nodule, or none is without, and where the size does not fit.
@@ -88,7 +89,11 @@ export class NoduleSegmenter {
     const states = STATES.map((name) => graph.state(name, flat));
     const parameters = new FlatParameters(states[0], layout);
     const target = graph.input("target", { shape: [batch, 1, height, width], dtype: "f32" });
-    const loss = diceBce(noduleSegmenter(parameters, graph.input("x", image)), target);
+    const logits = noduleSegmenter(parameters, graph.input("x", image));
+    // Dice of the whole batch: image by image, every slice without a nodule asks for all p to be 0, and
+    // half of them are; a segmenter of small nodules then settles for marking nothing.
+    const all = [1, batch * pixels];
+    const loss = diceBce(view(logits, all), view(target, all));
     const gradient = flatGradient(graph, parameters, loss, graph.input("loss_gradient", loss));
     const hyper = graph.input("hyper", { shape: [ADAMW_HYPER], dtype: "f32" });
     const [p, m, v, ema] = states;

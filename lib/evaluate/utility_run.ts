@@ -165,7 +165,7 @@ export async function runUtility(
     const added = arm === "real" ? [] : synthetic;
     const slices = [...own, ...added];
     const key = hashOf(
-      JSON.stringify({ ...training, steps, height, width, adapter: gpu.name, version: 2 }),
+      JSON.stringify({ ...training, steps, height, width, adapter: gpu.name, version: 3 }),
       testHash,
       ...slices.map((slice) => poolHash.get(slice)!),
     );

@@ -5,11 +5,11 @@ import { conv2d } from "../ops/conv2d.ts";
 import { conv2dUpsampled } from "../ops/conv2d_upsampled.ts";
 import { groupNorm } from "../ops/group_norm.ts";
 import { linear } from "../ops/linear.ts";
-import type { ParameterSource } from "./parameters.ts";
+import type { Init, ParameterSource } from "./parameters.ts";
 
 /**
- * `torch.nn.Conv2d`: weight and bias uniform in ±1/√fan_in (kaiming_uniform with a = √5).
- * x [N,C,H,W] → [N,out,H',W'].
+ * `torch.nn.Conv2d`: weight and bias uniform in ±1/√fan_in (kaiming_uniform with a = √5), or the bias
+ * as `biasInit` says. x [N,C,H,W] → [N,out,H',W'].
  */
 export function convLayer(
   source: ParameterSource,
@@ -17,10 +17,14 @@ export function convLayer(
   x: Tensor,
   out: number,
   kernel: number,
-  options: { stride?: 1 | 2; padding?: number | [number, number, number, number] } = {},
+  { biasInit, ...options }: {
+    stride?: 1 | 2;
+    padding?: number | [number, number, number, number];
+    biasInit?: Init;
+  } = {},
 ): Tensor {
   return x.graph.scope(name, () => {
-    const { weight, bias } = convParameters(source, x.shape[1], out, kernel);
+    const { weight, bias } = convParameters(source, x.shape[1], out, kernel, biasInit);
     return conv2d(x, weight, { bias, ...options });
   });
 }
@@ -38,11 +42,17 @@ export function upsampledConvLayer(
   });
 }
 
-function convParameters(source: ParameterSource, channels: number, out: number, kernel: number) {
+function convParameters(
+  source: ParameterSource,
+  channels: number,
+  out: number,
+  kernel: number,
+  biasInit?: Init,
+) {
   const init = { bound: 1 / Math.sqrt(channels * kernel * kernel) };
   return {
     weight: source.get("weight", [out, channels, kernel, kernel], init),
-    bias: source.get("bias", [out], init),
+    bias: source.get("bias", [out], biasInit ?? init),
   };
 }
 

@@ -9,6 +9,12 @@ import type { ParameterSource } from "./parameters.ts";
 export const SEGMENTER_WIDTHS = [16, 32, 48] as const;
 /** Sides must be multiples of it. */
 export const SEGMENTER_MULTIPLE = 2 ** (SEGMENTER_WIDTHS.length - 1);
+/**
+ * Probability that an untrained segmenter gives every pixel (Lin et al. 2017, arXiv:1708.02002, 4.1).
+ * From ½ Adam would take hundreds of steps to come down to a nodule's share of a slice, and as long as
+ * p sums to thousands of pixels, Dice has no gradient.
+ */
+const PRIOR = 0.01;
 
 function block(source: ParameterSource, name: string, x: Tensor, out: number, stride: 1 | 2 = 1) {
   return x.graph.scope(name, () => {
@@ -35,6 +41,8 @@ export function noduleSegmenter(source: ParameterSource, x: Tensor): Tensor {
       const up = upsampledConvLayer(source, `up${i}`, x, SEGMENTER_WIDTHS[i]);
       x = block(source, `join${i}`, concat([up, skips[i]], 1), SEGMENTER_WIDTHS[i]);
     }
-    return convLayer(source, "out", x, 1, 1);
+    return convLayer(source, "out", x, 1, 1, {
+      biasInit: { value: Math.log(PRIOR / (1 - PRIOR)) },
+    });
   });
 }
