@@ -42,7 +42,8 @@ export {
 } from "./lib/diffusion/sampling_model.ts";
 export { Sampler, type SampleRequest, type SamplerOptions } from "./lib/diffusion/sampler.ts";
 export { samplingGraph } from "./lib/diffusion/sampling_graph.ts";
-export { type ReverseStep, reverseSteps, schedulerConfig } from "./lib/diffusion/scheduler.ts";
+export { type ReverseStep, reverseSteps } from "./lib/diffusion/scheduler.ts";
+export { schedulerConfig } from "./lib/diffusion/scheduler_config.ts";
 export { trainingGraph } from "./lib/train/training_graph.ts";
 export { PRESETS, type RunConfig, runConfig } from "./lib/train/config.ts";
 

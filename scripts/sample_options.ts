@@ -6,7 +6,7 @@ import { repeatable } from "../lib/cli/main.ts";
 import { PHANTOM_FIELD_MM } from "../lib/data/phantom.ts";
 import { SCHEDULER_CHOICES } from "../lib/diffusion/sampling_model.ts";
 import { FORMATS } from "../lib/diffusion/outputs.ts";
-import type { SchedulerConfig } from "../lib/diffusion/scheduler.ts";
+import type { SchedulerConfig } from "../lib/diffusion/scheduler_config.ts";
 import { InputError } from "../lib/errors.ts";
 import { NO_TUNE } from "./first_use.ts";
 

@@ -2,7 +2,8 @@
 
 import { openPhantomDataset, prepareSlice, SliceCache } from "../data/dataset.ts";
 import { Sampler } from "../diffusion/sampler.ts";
-import { reverseSteps, schedulerConfig } from "../diffusion/scheduler.ts";
+import { reverseSteps } from "../diffusion/scheduler.ts";
+import { schedulerConfig } from "../diffusion/scheduler_config.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Executable } from "../gpu/runtime.ts";
 import { PhiloxStream } from "../random/philox.ts";

@@ -2,7 +2,8 @@
 
 import { qSampleTable } from "../diffusion/noise_schedule.ts";
 import { samplingGraph } from "../diffusion/sampling_graph.ts";
-import { schedulerAlphas, schedulerConfig } from "../diffusion/scheduler.ts";
+import { schedulerAlphas } from "../diffusion/scheduler.ts";
+import { schedulerConfig } from "../diffusion/scheduler_config.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { plan, type PlanOptions } from "../plan/planner.ts";
 import { type Plan, planBytes } from "../plan/plan.ts";

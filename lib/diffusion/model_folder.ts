@@ -13,7 +13,7 @@ import {
   slicePreparation,
   TRAINED,
 } from "./sampling_model.ts";
-import { ignoredKeys, type SchedulerConfig, schedulerConfig } from "./scheduler.ts";
+import { ignoredKeys, type SchedulerConfig, schedulerConfig } from "./scheduler_config.ts";
 import { readSchedulerFile } from "./scheduler_file.ts";
 
 /** Which checkpoint of a run: the newest, the best by its own metric, or that of a step. */

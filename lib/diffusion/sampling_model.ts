@@ -4,7 +4,7 @@ import { type Condition, CONDITIONS } from "../data/dataset.ts";
 import { type HuWindow, LUNG_WINDOW } from "../data/window.ts";
 import { InputError } from "../errors.ts";
 import type { PretrainedModel } from "../nn/state_dict.ts";
-import { type SchedulerConfig, schedulerConfig } from "./scheduler.ts";
+import { type SchedulerConfig, schedulerConfig } from "./scheduler_config.ts";
 
 export const ORIGINAL_PREPARATION: SlicePreparation = {
   window: LUNG_WINDOW,

@@ -5,7 +5,7 @@ import { writeFileAtomic } from "../io/atomic.ts";
 import type { ReadBytes } from "../io/checked.ts";
 import { parseJsonFile } from "../io/json.ts";
 import { readFileBounded } from "../io/read.ts";
-import { CLASS_KEYS, type SchedulerConfig } from "./scheduler.ts";
+import { CLASS_KEYS, type SchedulerConfig } from "./scheduler_config.ts";
 
 /** The version whose files these are; diffusers only prints it. */
 const DIFFUSERS_VERSION = "0.40.0";

@@ -4,7 +4,7 @@ import { InputError } from "../errors.ts";
 import { type Condition, CONDITIONS } from "../data/dataset.ts";
 import type { Precision } from "../graph/tensor.ts";
 import type { BetaSchedule } from "../diffusion/noise_schedule.ts";
-import type { PredictionType } from "../diffusion/scheduler.ts";
+import type { PredictionType } from "../diffusion/scheduler_config.ts";
 import { type UNet2DConfig, unet2DConfig } from "../nn/config.ts";
 import { LR_SCHEDULERS, type LrScheduler } from "./learning_rate.ts";
 

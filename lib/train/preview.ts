@@ -3,7 +3,8 @@
 import type { PreparedSlice, SliceCache, SliceRecord } from "../data/dataset.ts";
 import { InputError } from "../errors.ts";
 import { Sampler } from "../diffusion/sampler.ts";
-import { type ReverseStep, reverseSteps, schedulerConfig } from "../diffusion/scheduler.ts";
+import { type ReverseStep, reverseSteps } from "../diffusion/scheduler.ts";
+import { schedulerConfig } from "../diffusion/scheduler_config.ts";
 import type { Canvas } from "../io/canvas.ts";
 import { mse } from "../metrics/mse.ts";
 import { psnr } from "../metrics/psnr.ts";

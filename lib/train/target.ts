@@ -1,6 +1,6 @@
 /** What the model learns to predict, and how much each timestep counts: tables by timestep. */
 
-import type { PredictionType } from "../diffusion/scheduler.ts";
+import type { PredictionType } from "../diffusion/scheduler_config.ts";
 
 /**
  * [T,2]: the target is table[t,0]·x₀ + table[t,1]·noise. The noise, the clean image, or

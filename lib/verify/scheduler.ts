@@ -6,12 +6,8 @@ import type { Gpu } from "../gpu/device.ts";
 import { plan } from "../plan/planner.ts";
 import { Executable } from "../gpu/runtime.ts";
 import { samplingGraph } from "../diffusion/sampling_graph.ts";
-import {
-  addNoiseTable,
-  reverseSteps,
-  schedulerAlphas,
-  schedulerConfig,
-} from "../diffusion/scheduler.ts";
+import { addNoiseTable, reverseSteps, schedulerAlphas } from "../diffusion/scheduler.ts";
+import { schedulerConfig } from "../diffusion/scheduler_config.ts";
 import { unet2DConfig } from "../nn/config.ts";
 import { flattenParameters } from "../nn/state_dict.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { Sampler } from "../../lib/diffusion/sampler.ts";
-import { reverseSteps, schedulerConfig } from "../../lib/diffusion/scheduler.ts";
+import { reverseSteps } from "../../lib/diffusion/scheduler.ts";
+import { schedulerConfig } from "../../lib/diffusion/scheduler_config.ts";
 import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
 import { unet2DParameters } from "../../lib/nn/unet_2d.ts";
 import { PhiloxStream } from "../../lib/random/philox.ts";

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { Sampler, type SampleRequest, type SamplerOptions } from "../../lib/diffusion/sampler.ts";
-import { reverseSteps, schedulerConfig } from "../../lib/diffusion/scheduler.ts";
+import { reverseSteps } from "../../lib/diffusion/scheduler.ts";
+import { schedulerConfig } from "../../lib/diffusion/scheduler_config.ts";
 import { blendGraph } from "../../lib/diffusion/sampling_graph.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";

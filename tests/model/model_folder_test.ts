@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadModelFolder, loadRunModel, openModel } from "../../lib/diffusion/model_folder.ts";
 import { chooseScheduler, modelNotes } from "../../lib/diffusion/sampling_model.ts";
-import { schedulerConfig } from "../../lib/diffusion/scheduler.ts";
+import { schedulerConfig } from "../../lib/diffusion/scheduler_config.ts";
 import { loadPretrained, savePretrained } from "../../lib/nn/pretrained.ts";
 import { saveCheckpoint } from "../../lib/train/checkpoint.ts";
 

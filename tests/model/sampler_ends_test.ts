@@ -1,11 +1,8 @@
 /** The ends of samplers: first-order last steps, clipping ranges, η. Rules of diffusers' own classes. */
 
 import assert from "node:assert/strict";
-import {
-  reverseSteps,
-  type SchedulerConfig,
-  schedulerConfig,
-} from "../../lib/diffusion/scheduler.ts";
+import { reverseSteps } from "../../lib/diffusion/scheduler.ts";
+import { type SchedulerConfig, schedulerConfig } from "../../lib/diffusion/scheduler_config.ts";
 
 const of = (name: string, options: Partial<SchedulerConfig> = {}) =>
   schedulerConfig({ _class_name: name, ...options }, "test");

@@ -3,14 +3,14 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { readSchedulerFile, schedulerJson } from "../../lib/diffusion/scheduler_file.ts";
+import { reverseSteps } from "../../lib/diffusion/scheduler.ts";
 import {
   CLASS_KEYS,
   ignoredKeys,
-  reverseSteps,
   type SchedulerConfig,
   schedulerConfig,
   type SchedulerName,
-} from "../../lib/diffusion/scheduler.ts";
+} from "../../lib/diffusion/scheduler_config.ts";
 import { PRESETS, runConfig } from "../../lib/train/config.ts";
 import { schedulerStepOp } from "../../lib/ops/diffusion.ts";
 

@@ -3,11 +3,9 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { alphasCumprod, betas } from "../../lib/diffusion/noise_schedule.ts";
-import {
-  inferenceTimesteps,
-  reverseSteps,
-  schedulerConfig,
-} from "../../lib/diffusion/scheduler.ts";
+import { reverseSteps } from "../../lib/diffusion/scheduler.ts";
+import { schedulerConfig } from "../../lib/diffusion/scheduler_config.ts";
+import { inferenceTimesteps } from "../../lib/diffusion/timesteps.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { plan } from "../../lib/plan/planner.ts";

@@ -1,7 +1,8 @@
 /** Loss, clipping and label dropout as the Trainer puts them together, against float64. */
 
 import assert from "node:assert/strict";
-import { schedulerAlphas, schedulerConfig } from "../../lib/diffusion/scheduler.ts";
+import { schedulerAlphas } from "../../lib/diffusion/scheduler.ts";
+import { schedulerConfig } from "../../lib/diffusion/scheduler_config.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import { OPS } from "../../lib/ops/mod.ts";

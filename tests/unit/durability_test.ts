@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { schedulerConfig } from "../../lib/diffusion/scheduler.ts";
+import { schedulerConfig } from "../../lib/diffusion/scheduler_config.ts";
 import { writeSchedulerFile } from "../../lib/diffusion/scheduler_file.ts";
 import { writeFileAtomic } from "../../lib/io/atomic.ts";
 import { writeNpy } from "../../lib/io/npy_file.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { schedulerConfig } from "../../lib/diffusion/scheduler.ts";
+import { schedulerConfig } from "../../lib/diffusion/scheduler_config.ts";
 import {
   readSchedulerFile,
   schedulerJson,
