@@ -69,13 +69,14 @@ export function testFilesOf(files: ReadonlyMap<string, string>): TestFile[] {
         }
       }
     }
-    const own = [...distance.keys()].filter((p) => p.startsWith("tests/"));
+    // The test, what helps tests, and what it calls itself.
+    const own = [...distance].filter(([p, far]) => far <= 1 || p.startsWith("tests/"));
     return {
       path,
       distance,
       elsewhere,
       imported,
-      slow: own.some((p) => SLOW.test(files.get(p) ?? "")),
+      slow: own.some(([p]) => SLOW.test(files.get(p) ?? "")),
     };
   });
 }
