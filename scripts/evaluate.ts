@@ -9,7 +9,8 @@ import { parseCheckpoint, type WhichCheckpoint } from "../lib/diffusion/model_fo
 import { SCHEDULER_CHOICES } from "../lib/diffusion/sampling_model.ts";
 import { InputError } from "../lib/errors.ts";
 import { isTeachable, NoduleClassifier } from "../lib/evaluate/classifier.ts";
-import { evaluate, type EvaluationInput } from "../lib/evaluate/evaluation.ts";
+import { evaluate } from "../lib/evaluate/evaluation.ts";
+import type { EvaluationInput } from "../lib/evaluate/slices.ts";
 import type { Evaluators } from "../lib/evaluate/networks.ts";
 import { evaluationPage } from "../lib/evaluate/page.ts";
 import { csv, json, type Report, terminalTable } from "../lib/evaluate/report.ts";

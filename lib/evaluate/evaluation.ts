@@ -15,33 +15,11 @@ import { psnr } from "../metrics/psnr.ts";
 import { ssim, SSIM_PADDING } from "../metrics/ssim.ts";
 import { mean } from "../metrics/statistics.ts";
 import { PhiloxStream } from "../random/philox.ts";
-import { maskAdherence, type Segmenting } from "./conditions.ts";
+import { maskAdherence } from "./conditions.ts";
 import { type Copying, copying, isCopied } from "./copying.ts";
 import { type Evaluators, networkScores } from "./networks.ts";
+import { type EvalSlice, type EvaluationInput, NO_PARTNERS } from "./slices.ts";
 import { fromSummary, fromValue, METRICS, notComputed, type Score } from "./score.ts";
-
-/** A slice to score: planes of [height, width]. */
-export interface EvalSlice {
-  id: string;
-  patient: string;
-  /** The class asked for, or the real one. */
-  label: 0 | 1;
-  /** In [−1, 1]. */
-  ct: Float32Array;
-  /** 0 or 1: the mask it was generated inside, or its own. */
-  lungMask: Float32Array;
-  noduleMask?: Float32Array;
-}
-
-export interface EvaluationInput extends Segmenting {
-  generated: EvalSlice[];
-  real: EvalSlice[];
-  /** The real slice whose mask generated[i] was made for; null where that is not known. */
-  partners: EvalSlice[] | null;
-  /** What the model was trained on, if known. */
-  train: EvalSlice[];
-  seed: number;
-}
 
 /** Each slice's own scores, for the picture table; null where it has none. */
 export interface SliceScores {
@@ -72,7 +50,6 @@ export interface Evaluation {
 /** Values in [−1, 1] have this range. */
 const RANGE = 2;
 const HISTOGRAM_BINS = 75;
-export const NO_PARTNERS = "it is not known of which real slice's mask each was made";
 /** Root mean square difference in the lungs below which a slice is a copy: less than CT's noise. */
 const COPY_HU = 10;
 

@@ -11,7 +11,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { RowCache } from "../io/row_cache.ts";
 import { PhiloxStream } from "../random/philox.ts";
 import { tunedChoice } from "../tune/choice_files.ts";
-import type { EvalSlice } from "./evaluation.ts";
+import type { EvalSlice } from "./slices.ts";
 
 /** Keeps the choice of test slices apart from other draws with the same seed. */
 const CHOICE_STREAM = 8 * 2 ** 32;

@@ -10,7 +10,7 @@ import { auc } from "../metrics/overlap.ts";
 import { WEIGHTS_COMMAND } from "../metrics/weights.ts";
 import type { PhiloxStream } from "../random/philox.ts";
 import type { NoduleClassifier } from "./classifier.ts";
-import { type EvalSlice, type EvaluationInput, NO_PARTNERS } from "./evaluation.ts";
+import { type EvalSlice, type EvaluationInput, NO_PARTNERS } from "./slices.ts";
 import { fromSummary, fromValue, notComputed, type Score } from "./score.ts";
 
 /** Networks ready to run; null where there is none, with the reason. */

@@ -4,7 +4,8 @@ import { Canvas, CHARACTER, type Colour, COLOURS } from "../io/canvas.ts";
 import { escapeHtml } from "../io/html.ts";
 import { label, logTicks, ticks } from "../train/chart.ts";
 import type { ClosePair } from "./copying.ts";
-import type { Curve, EvalSlice } from "./evaluation.ts";
+import type { Curve } from "./evaluation.ts";
+import type { EvalSlice } from "./slices.ts";
 import type { Result } from "./report.ts";
 import { show } from "./report.ts";
 

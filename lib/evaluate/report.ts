@@ -2,7 +2,8 @@
 
 import { csvText } from "../io/csv.ts";
 import { jsonNumber } from "../metrics/statistics.ts";
-import type { Evaluation, EvaluationInput } from "./evaluation.ts";
+import type { Evaluation } from "./evaluation.ts";
+import type { EvaluationInput } from "./slices.ts";
 import { METRICS, type Score } from "./score.ts";
 
 /** One set of generated slices with what they scored. */

@@ -29,7 +29,7 @@ import { readJsonObject } from "../nn/pretrained.ts";
 import { runConfig } from "../train/config.ts";
 import { cropsOf, phantomOf } from "../train/data.ts";
 import { RUN_CONFIG_NAME } from "../train/run.ts";
-import type { EvalSlice } from "./evaluation.ts";
+import type { EvalSlice } from "./slices.ts";
 import { chooseTestSet, generateFor, spread } from "./inputs.ts";
 
 /** Told what is being done, and how much of it. */

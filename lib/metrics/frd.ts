@@ -8,19 +8,8 @@ import { frechetDistance } from "./fid.ts";
 import { FIRST_ORDER_NAMES, firstOrder } from "./first_order.ts";
 import { GLCM_NAMES, glcmFeatures } from "./glcm.ts";
 import { GLRLM_NAMES, glrlmFeatures } from "./glrlm.ts";
+import { discretise } from "./grey_levels.ts";
 import type { Features } from "./linear_algebra.ts";
-
-/** Grey-level bin width in HU: PyRadiomics' default. */
-export const BIN_WIDTH = 25;
-
-/** A slice of grey levels from 1; 0 is outside the mask. */
-export interface GreyLevels {
-  height: number;
-  width: number;
-  levels: Int32Array;
-  /** The levels that occur, ascending. */
-  present: number[];
-}
 
 /** Names in the order of `radiomicFeatures`' values, prefixed as PyRadiomics does. */
 export const RADIOMIC_NAMES: readonly string[] = [
@@ -28,29 +17,6 @@ export const RADIOMIC_NAMES: readonly string[] = [
   ...GLCM_NAMES.map((name) => `glcm_${name}`),
   ...GLRLM_NAMES.map((name) => `glrlm_${name}`),
 ];
-
-/**
- * Bins of equal width with edges at multiples of it, numbered from 1 at the lowest that occurs
- * (PyRadiomics `binImage`; IBSI's fixed bin size, but aligned to 0 rather than the minimum).
- */
-export function discretise(
-  image: ArrayLike<number>,
-  mask: ArrayLike<number>,
-  { height, width }: { height: number; width: number },
-  binWidth = BIN_WIDTH,
-): GreyLevels {
-  let minimum = Infinity;
-  for (let i = 0; i < image.length; i++) if (mask[i] > 0.5) minimum = Math.min(minimum, image[i]);
-  const lowest = Math.floor(minimum / binWidth);
-  const levels = new Int32Array(image.length);
-  const seen = new Set<number>();
-  for (let i = 0; i < image.length; i++) {
-    if (!(mask[i] > 0.5)) continue;
-    levels[i] = Math.floor(image[i] / binWidth) - lowest + 1;
-    seen.add(levels[i]);
-  }
-  return { height, width, levels, present: [...seen].sort((a, b) => a - b) };
-}
 
 /**
  * The 57 features of one slice inside its mask.

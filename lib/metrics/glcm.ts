@@ -5,7 +5,7 @@
  */
 
 import { EPSILON } from "./first_order.ts";
-import type { GreyLevels } from "./frd.ts";
+import { DIRECTIONS, type GreyLevels } from "./grey_levels.ts";
 import { singularValues } from "./linear_algebra.ts";
 
 /** Names in the order of `glcmFeatures`' values. */
@@ -35,9 +35,6 @@ export const GLCM_NAMES = [
   "SumEntropy",
   "SumSquares",
 ] as const;
-
-/** Steps (rows, columns) to one neighbour of each pair of opposite ones. */
-export const DIRECTIONS = [[0, 1], [1, -1], [1, 0], [1, 1]] as const;
 
 /** Mean over the directions that have any pair of pixels inside the mask; NaN where none has. */
 export function glcmFeatures(image: GreyLevels): number[] {

@@ -4,8 +4,7 @@
  */
 
 import { EPSILON } from "./first_order.ts";
-import type { GreyLevels } from "./frd.ts";
-import { DIRECTIONS } from "./glcm.ts";
+import { DIRECTIONS, type GreyLevels } from "./grey_levels.ts";
 
 /** Names in the order of `glrlmFeatures`' values. */
 export const GLRLM_NAMES = [

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { openPhantomDataset, prepareSlice, type SliceRecord } from "../../lib/data/dataset.ts";
 import { LUNG_WINDOW } from "../../lib/data/window.ts";
-import { type EvalSlice, evaluate, type EvaluationInput } from "../../lib/evaluate/evaluation.ts";
+import { evaluate } from "../../lib/evaluate/evaluation.ts";
+import type { EvalSlice, EvaluationInput } from "../../lib/evaluate/slices.ts";
 import { chooseTestSet } from "../../lib/evaluate/inputs.ts";
 import { evaluationPage } from "../../lib/evaluate/page.ts";
 import { csv, json, type Report, terminalTable } from "../../lib/evaluate/report.ts";

@@ -1,7 +1,7 @@
 /** FID, KID, IS and LPIPS in a report, with networks of seeded weights in place of the real ones. */
 
 import assert from "node:assert/strict";
-import type { EvalSlice, EvaluationInput } from "../../lib/evaluate/evaluation.ts";
+import type { EvalSlice, EvaluationInput } from "../../lib/evaluate/slices.ts";
 import { networkScores } from "../../lib/evaluate/networks.ts";
 import { LUNG_WINDOW } from "../../lib/data/window.ts";
 import { openGpu } from "../../lib/gpu/device.ts";

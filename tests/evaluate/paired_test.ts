@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { openPhantomDataset, prepareSlice, type SliceRecord } from "../../lib/data/dataset.ts";
 import { LUNG_WINDOW, unwindowHu } from "../../lib/data/window.ts";
 import { lungsSeen, maskAdherence } from "../../lib/evaluate/conditions.ts";
-import { type EvalSlice, evaluate, type EvaluationInput } from "../../lib/evaluate/evaluation.ts";
+import { evaluate } from "../../lib/evaluate/evaluation.ts";
+import type { EvalSlice, EvaluationInput } from "../../lib/evaluate/slices.ts";
 import { METRICS } from "../../lib/evaluate/score.ts";
 
 const SIZE = { height: 48, width: 48 };
