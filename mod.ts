@@ -1,7 +1,12 @@
 /**
- * The trainer as a library: graphs, Plans, their audit, the model and its sampler. Nothing here opens
- * files or a GPU by itself; `openGpu` needs WebGPU. It imports nothing of Deno, Node or a package, so
- * it runs in a browser as well (see examples/browser).
+ * The trainer as a library: graphs and their gradients, Plans, the GPU that replays them, the model and
+ * its sampler. Nothing here opens files or a GPU by itself; `openGpu` needs WebGPU. It imports nothing
+ * of Deno, Node or a package, so it runs in a browser as well (see examples/browser).
+ *
+ * @example From another folder, through its `deno.json`
+ * ```json
+ * { "imports": { "@lung-ddpm/webgpu": "../lung-ddpm-webgpu/mod.ts" } }
+ * ```
  *
  * @module
  */
@@ -9,48 +14,66 @@
 export { DeviceLostError, InputError, NoGpuError } from "./lib/errors.ts";
 
 export { Graph } from "./lib/graph/graph.ts";
+export { type DType, type Precision, Tensor, type TensorType } from "./lib/graph/tensor.ts";
 export { gradients } from "./lib/graph/autograd.ts";
 export { interpret, type Interpretation } from "./lib/graph/interpret.ts";
-export type { Cost, DeviceProfile, OpCase, OpDef, OpName, Registry } from "./lib/graph/op.ts";
-export { type DType, Tensor, type TensorType } from "./lib/graph/tensor.ts";
+
 export { OPS } from "./lib/ops/mod.ts";
+export { f32, i32 } from "./lib/ops/common.ts";
+export { add } from "./lib/ops/add.ts";
+export { attention, type AttentionOptions } from "./lib/ops/attention.ts";
+export { concat, slice } from "./lib/ops/concat.ts";
+export { conv2d, type Conv2dOptions } from "./lib/ops/conv2d.ts";
+export type { Padding } from "./lib/ops/conv2d/geometry.ts";
+export { timestepEmbedding, type TimestepEmbeddingOptions } from "./lib/ops/embedding.ts";
+export { groupNorm, type GroupNormOptions } from "./lib/ops/group_norm.ts";
+export { linear } from "./lib/ops/linear.ts";
+export { mse } from "./lib/ops/mse.ts";
+export { averagePool2d, maxPool2d, type Pool2dOptions } from "./lib/ops/pool2d.ts";
+export { relu } from "./lib/ops/relu.ts";
+export { scale } from "./lib/ops/scale.ts";
+export { silu } from "./lib/ops/silu.ts";
+export { upsampleNearest2x } from "./lib/ops/upsample.ts";
+export { view } from "./lib/ops/view.ts";
 
-export { DEFAULT_PROFILE, type Gpu, openGpu } from "./lib/gpu/device.ts";
-export { type Plan, planBytes, type PlanDispatch, type PlanShader } from "./lib/plan/plan.ts";
 export { plan, type PlanOptions } from "./lib/plan/planner.ts";
-export { compilerMessages } from "./lib/gpu/pipelines.ts";
-export { Executable } from "./lib/gpu/runtime.ts";
+export { type Plan, planBytes } from "./lib/plan/plan.ts";
+export { DEFAULT_PROFILE, type Gpu, openGpu } from "./lib/gpu/device.ts";
+export type { DeviceProfile } from "./lib/graph/op.ts";
+export { Executable, type LoadOptions, type TypedData } from "./lib/gpu/runtime.ts";
 
-export { checkImageSize, type UNet2DConfig, unet2DConfig } from "./lib/nn/config.ts";
-export { FlatParameters, ParameterLayout } from "./lib/nn/parameters.ts";
-export { flattenParameters, namedTensors, type PretrainedModel } from "./lib/nn/state_dict.ts";
-export { unet2D, unet2DParameters } from "./lib/nn/unet_2d.ts";
-export { encodeNpy, parseNpy } from "./lib/io/npy.ts";
-export { encodeSafetensors, parseSafetensors } from "./lib/io/safetensors.ts";
-
-export { generate, type GenerateOptions } from "./lib/diffusion/generate.ts";
-export { unwindowHu } from "./lib/data/window.ts";
-export { chooseMasks, pictureJobs, placeJobs, type SamplingJob } from "./lib/diffusion/jobs.ts";
 export {
-  chooseScheduler,
-  modelNotes,
-  type SamplingModel,
-  samplingModel,
-  SCHEDULER_CHOICES,
-  type SchedulerChoice,
-  slicePreparation,
-} from "./lib/diffusion/sampling_model.ts";
-export { Sampler, type SampleRequest, type SamplerOptions } from "./lib/diffusion/sampler.ts";
-export { samplingGraph } from "./lib/diffusion/sampling_graph.ts";
-export { type ReverseStep, reverseSteps } from "./lib/diffusion/scheduler.ts";
-export { schedulerConfig } from "./lib/diffusion/scheduler_config.ts";
-export { trainingGraph } from "./lib/train/training_graph.ts";
-export { PRESETS, type RunConfig, runConfig } from "./lib/train/config.ts";
+  type DownBlockType,
+  type UNet2DConfig,
+  unet2DConfig,
+  type UpBlockType,
+} from "./lib/nn/config.ts";
+export {
+  FlatParameters,
+  type Init,
+  ParameterLayout,
+  type ParameterSource,
+  type ParameterSpec,
+} from "./lib/nn/parameters.ts";
+export { flattenParameters, namedTensors } from "./lib/nn/state_dict.ts";
+export { unet2D, unet2DParameters } from "./lib/nn/unet_2d.ts";
+export { encodeNpy, type NpyArray, type NpyData, parseNpy } from "./lib/io/npy.ts";
+export {
+  encodeSafetensors,
+  parseSafetensors,
+  type SafeTensor,
+  type SafetensorsDtype,
+  type SafetensorsFile,
+  type TensorData,
+} from "./lib/io/safetensors.ts";
 
-export { casePlans, halfCases, prepareCase, runCasePlan } from "./lib/audit/cases.ts";
-export { byShare, checkStep, type NodeCheck, shareOf } from "./lib/audit/check.ts";
-export { zeroGradients } from "./lib/audit/findings.ts";
-export { lockedPlans } from "./lib/audit/locked_plans.ts";
-export { planHash, shaderHash } from "./lib/audit/hash.ts";
-export { type AuditReport, auditReport } from "./lib/audit/report.ts";
-export { type AuditedStep, auditedStep } from "./lib/audit/steps.ts";
+export type { BetaSchedule } from "./lib/diffusion/noise_schedule.ts";
+export { type NoiseLevel, type ReverseStep, reverseSteps } from "./lib/diffusion/scheduler.ts";
+export {
+  type PredictionType,
+  type SchedulerConfig,
+  schedulerConfig,
+  type SchedulerName,
+  type TimestepSpacing,
+} from "./lib/diffusion/scheduler_config.ts";
+export { Sampler, type SampleRequest, type SamplerOptions } from "./lib/diffusion/sampler.ts";

@@ -42,21 +42,61 @@ export function harmless(text: string): string {
  * A mistake in what the user gave: a flag, a file, a configuration. Scripts print its message as one
  * line, without a stack, and exit with code 2. The message names the file (or flag) and the reason,
  * as {@link shown} has it: whoever made the file may have written part of it.
+ *
+ * @example
+ * ```ts
+ * import { InputError, unet2DConfig } from "@lung-ddpm/webgpu";
+ * try {
+ *   unet2DConfig({ act_fn: "gelu" }, "config.json");
+ * } catch (error) {
+ *   if (!(error instanceof InputError)) throw error; // its message names the file, the key, the reason
+ * }
+ * ```
  */
 export class InputError extends Error {
+  /** `InputError`. */
   override name = "InputError";
+  /** The message is cut to 300 characters, and no terminal obeys it. */
   constructor(message: string, options?: ErrorOptions) {
     super(shown(message), options);
   }
 }
 
-/** No adapter, or one that lacks what the program needs. Scripts exit with code 3. */
+/**
+ * No adapter, or one that lacks what the program needs. Scripts exit with code 3.
+ *
+ * @example
+ * ```ts
+ * import { NoGpuError, openGpu } from "@lung-ddpm/webgpu";
+ * try {
+ *   (await openGpu()).destroy();
+ * } catch (error) {
+ *   if (!(error instanceof NoGpuError)) throw error; // its message says what to install
+ * }
+ * ```
+ */
 export class NoGpuError extends Error {
+  /** `NoGpuError`. */
   override name = "NoGpuError";
 }
 
-/** The GPU went away: reset, driver update, out of memory. What was on it is lost. */
+/**
+ * The GPU went away: reset, driver update, out of memory. What was on it is lost.
+ *
+ * @example
+ * ```ts
+ * import { DeviceLostError, openGpu } from "@lung-ddpm/webgpu";
+ * const gpu = await openGpu();
+ * try {
+ *   await gpu.idle();
+ * } catch (error) {
+ *   if (!(error instanceof DeviceLostError)) throw error; // open it again and load the last checkpoint
+ * }
+ * gpu.destroy();
+ * ```
+ */
 export class DeviceLostError extends Error {
+  /** `DeviceLostError`. */
   override name = "DeviceLostError";
 }
 

@@ -1,14 +1,9 @@
 /** What ran on the GPU, and whether it was right: the audit of a reverse step, as tables. */
 
-import {
-  auditReport,
-  byShare,
-  checkStep,
-  type NodeCheck,
-  type Sampler,
-  samplingGraph,
-  shareOf,
-} from "../../mod.ts";
+import { byShare, checkStep, type NodeCheck, shareOf } from "../../lib/audit/check.ts";
+import { auditReport } from "../../lib/audit/report.ts";
+import type { Sampler } from "../../lib/diffusion/sampler.ts";
+import { samplingGraph } from "../../lib/diffusion/sampling_graph.ts";
 import { element, table } from "./table.ts";
 
 function fold(title: string, ...content: HTMLElement[]): HTMLElement {

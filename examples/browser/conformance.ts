@@ -2,19 +2,13 @@
 
 /// <reference lib="dom" />
 
-import {
-  casePlans,
-  compilerMessages,
-  type Gpu,
-  halfCases,
-  lockedPlans,
-  type OpDef,
-  openGpu,
-  OPS,
-  type PlanShader,
-  prepareCase,
-  runCasePlan,
-} from "../../mod.ts";
+import { casePlans, halfCases, prepareCase, runCasePlan } from "../../lib/audit/cases.ts";
+import { lockedPlans } from "../../lib/audit/locked_plans.ts";
+import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
+import { compilerMessages } from "../../lib/gpu/pipelines.ts";
+import type { PlanShader } from "../../lib/plan/plan.ts";
+import type { OpDef } from "../../lib/graph/op.ts";
+import { OPS } from "../../lib/ops/mod.ts";
 import { table } from "./table.ts";
 import { save } from "./view.ts";
 

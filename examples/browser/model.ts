@@ -1,15 +1,15 @@
 /** Where the page's model comes from: the files beside the page, or a folder that the user picks. */
 
 import {
-  flattenParameters,
-  InputError,
-  parseSafetensors,
   type SamplingModel,
   samplingModel,
   slicePreparation,
-  unet2DConfig,
-  unet2DParameters,
-} from "../../mod.ts";
+} from "../../lib/diffusion/sampling_model.ts";
+import { InputError } from "../../lib/errors.ts";
+import { parseSafetensors } from "../../lib/io/safetensors.ts";
+import { unet2DConfig } from "../../lib/nn/config.ts";
+import { flattenParameters } from "../../lib/nn/state_dict.ts";
+import { unet2DParameters } from "../../lib/nn/unet_2d.ts";
 
 export interface PageModel {
   readonly model: SamplingModel;

@@ -2,25 +2,21 @@
 
 /// <reference lib="dom" />
 
+import { unwindowHu } from "../../lib/data/window.ts";
+import { generate } from "../../lib/diffusion/generate.ts";
+import { chooseMasks, pictureJobs, placeJobs, type SamplingJob } from "../../lib/diffusion/jobs.ts";
+import { Sampler } from "../../lib/diffusion/sampler.ts";
 import {
-  checkImageSize,
-  chooseMasks,
   chooseScheduler,
-  encodeNpy,
-  generate,
-  type Gpu,
   modelNotes,
-  NoGpuError,
-  openGpu,
-  pictureJobs,
-  placeJobs,
-  reverseSteps,
-  Sampler,
-  type SamplingJob,
   SCHEDULER_CHOICES,
   type SchedulerChoice,
-  unwindowHu,
-} from "../../mod.ts";
+} from "../../lib/diffusion/sampling_model.ts";
+import { reverseSteps } from "../../lib/diffusion/scheduler.ts";
+import { NoGpuError } from "../../lib/errors.ts";
+import { type Gpu, openGpu } from "../../lib/gpu/device.ts";
+import { encodeNpy } from "../../lib/io/npy.ts";
+import { checkImageSize } from "../../lib/nn/config.ts";
 import { checkTables, planTables } from "./audit.ts";
 import { fetchModel, modelFromFiles, type PageModel } from "./model.ts";
 import { drawFigure, drawPlane, save } from "./view.ts";

@@ -2,6 +2,7 @@
 
 import { InputError } from "../errors.ts";
 
+/** How β goes from the first timestep to the last, by diffusers' names. */
 export type BetaSchedule = "linear" | "scaled_linear" | "squaredcos_cap_v2";
 
 /** torch.linspace in float32: from both ends towards the middle. */

@@ -22,11 +22,17 @@ import {
   stepGraph,
 } from "./sampling_graph.ts";
 
+/** What a sampler is made for. */
 export interface SamplerOptions {
+  /** The model. */
   readonly config: UNet2DConfig;
+  /** `unet2DParameters(config)`. */
   readonly layout: ParameterLayout;
+  /** Images made at once. */
   readonly batch: number;
+  /** Of the images, in pixels. */
   readonly height: number;
+  /** Of the images, in pixels. */
   readonly width: number;
   /** Guidance; false runs the conditional model alone. */
   readonly guided: boolean;
@@ -38,6 +44,7 @@ export interface SamplerOptions {
   readonly rescaled?: boolean;
   /** Parts of known images are kept: {@link SampleRequest.keep}. */
   readonly inpaint?: boolean;
+  /** Leave out variants that round differently from the plain sum. */
   readonly exact?: boolean;
   /** How activations are stored; f32 by default. */
   readonly precision?: Precision;
@@ -45,11 +52,13 @@ export interface SamplerOptions {
   readonly choose?: PlanOptions["choose"];
   /** Use the weights in a state of another executable instead of own ones. */
   readonly share?: { readonly from: Executable; readonly state: string };
+  /** Called as pipelines get ready. */
   readonly onPipeline?: (done: number, total: number) => void;
   /** See `LoadOptions`; of the plan with the model. */
   readonly ahead?: boolean;
 }
 
+/** What a sampler shall make. */
 export interface SampleRequest {
   /** [N,H,W], 0 or 1. */
   readonly lungMask: Float32Array<ArrayBuffer>;
@@ -61,7 +70,9 @@ export interface SampleRequest {
   readonly classesAt?: (step: number) => readonly number[];
   /** What stands for "no class" in the model's training; 0 by default, as the original has it. */
   readonly nullClass?: number;
+  /** From {@link reverseSteps}. */
   readonly steps: readonly ReverseStep[];
+  /** Strength of the guidance; 1 is the conditional model alone. */
   readonly cfgScale: number;
   /** Whether to guide at a timestep; everywhere by default. */
   readonly guidedAt?: (t: number) => boolean;
@@ -74,6 +85,7 @@ export interface SampleRequest {
     /** How often each step is taken, noise added between (RePaint); for one-step samplers. */
     readonly resample?: number;
   };
+  /** The same seed and names give the same images. */
   readonly seed: bigint | number;
   /** Names of the images: the same seed and name give the same image in any batch. */
   readonly images: readonly number[];
@@ -89,7 +101,10 @@ export interface SampleRequest {
 
 type State = { readonly from: Executable; readonly state: string };
 
-/** The plans of a sampler. All share x, x0 and the weights. */
+/**
+ * The plans of a sampler. All share x, x0 and the weights.
+ * @internal
+ */
 interface Plans {
   /** What ends in the scheduler's step: with the model, but for two passes. */
   readonly main: Executable;
@@ -104,8 +119,47 @@ interface Plans {
 /** Draws of a step that is taken again are this far apart: above any number of steps. */
 const AGAIN = 2 ** 20;
 
+/**
+ * From noise to images by a model, conditioned on lung masks and a class or nodule masks.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   openGpu,
+ *   reverseSteps,
+ *   Sampler,
+ *   schedulerConfig,
+ *   unet2DConfig,
+ *   unet2DParameters,
+ * } from "@lung-ddpm/webgpu";
+ * const config = unet2DConfig({
+ *   out_channels: 1,
+ *   block_out_channels: [32],
+ *   down_block_types: ["DownBlock2D"],
+ *   up_block_types: ["UpBlock2D"],
+ * }, "config.json");
+ * const layout = unet2DParameters(config);
+ * const size = { height: 8, width: 8 };
+ * const gpu = await openGpu();
+ * const sampler = await Sampler.create(gpu, { config, layout, batch: 1, guided: false, ...size });
+ * sampler.setParameters(new Float32Array(layout.size)); // or flattenParameters(…)
+ * const ddim = schedulerConfig({ _class_name: "DDIMScheduler" }, "scheduler_config.json");
+ * await sampler.sample({
+ *   lungMask: new Float32Array(64).fill(1),
+ *   classes: [1],
+ *   steps: reverseSteps(ddim, 2),
+ *   cfgScale: 1,
+ *   seed: 7,
+ *   images: [0],
+ * }); // [1, 8, 8] in [−1, 1]
+ * sampler.destroy();
+ * gpu.destroy();
+ * ```
+ */
 export class Sampler {
+  /** What it was made for. */
   readonly options: SamplerOptions;
+  /** @internal */
   readonly plans: Plans;
 
   private constructor(options: SamplerOptions, plans: Plans) {
@@ -113,6 +167,7 @@ export class Sampler {
     this.plans = plans;
   }
 
+  /** Plans, compiles and allocates. */
   static async create(gpu: Gpu, options: SamplerOptions): Promise<Sampler> {
     requirePrecision(options.precision, gpu);
     const { batch, height, width, exact, choose, share, onPipeline, guided } = options;
@@ -312,6 +367,7 @@ export class Sampler {
     return map;
   }
 
+  /** Frees the memory, except what it shares with others. */
   destroy(): void {
     for (const exe of this.#all()) exe.destroy();
   }

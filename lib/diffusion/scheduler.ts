@@ -21,7 +21,9 @@ export function schedulerAlphas(config: SchedulerConfig): number[] {
 
 /** One reverse step: the timestep that the model is asked at, and the kernel's coefficients. */
 export interface ReverseStep {
+  /** The timestep. */
   readonly t: number;
+  /** Of the op scheduler_step. */
   readonly coefficients: Float32Array<ArrayBuffer>;
   /** Whether noise is added (its coefficient is not zero). */
   readonly stochastic: boolean;
@@ -161,6 +163,13 @@ const NO_CLIP = 3e38;
  *
  * @param eta DDIM's η: 0 deterministic, 1 as noisy as DDPM.
  * @throws InputError where a step would ask for a timestep that was not trained, or divide by zero.
+ *
+ * @example
+ * ```ts
+ * import { reverseSteps, schedulerConfig } from "@lung-ddpm/webgpu";
+ * const config = schedulerConfig({ _class_name: "DDIMScheduler" }, "scheduler_config.json");
+ * reverseSteps(config, 10).map(({ t }) => t); // [900, 800, …, 0]
+ * ```
  */
 export function reverseSteps(config: SchedulerConfig, steps: number, eta = 0): ReverseStep[] {
   const alphasCumprod = schedulerAlphas(config);

@@ -6,22 +6,34 @@
 import { InputError } from "../errors.ts";
 import type { BetaSchedule } from "./noise_schedule.ts";
 
+/** Classes of diffusers. */
 export type SchedulerName = "DDPMScheduler" | "DDIMScheduler" | "DPMSolverMultistepScheduler";
+/** What the model predicts: the noise, v or the clean image. */
 export type PredictionType = "epsilon" | "v_prediction" | "sample";
+/** How `set_timesteps` spreads the timesteps. */
 export type TimestepSpacing = "leading" | "linspace" | "trailing";
 
 /** Keys and defaults of diffusers' schedulers, those that change the numbers. */
 export interface SchedulerConfig {
+  /** Which scheduler. */
   _class_name: SchedulerName;
+  /** T. */
   num_train_timesteps: number;
+  /** β of the first timestep. */
   beta_start: number;
+  /** β of the last timestep. */
   beta_end: number;
+  /** How β goes from one to the other. */
   beta_schedule: BetaSchedule;
+  /** What the model predicts. */
   prediction_type: PredictionType;
+  /** How `set_timesteps` spreads the timesteps. */
   timestep_spacing: TimestepSpacing;
+  /** Added to the timesteps of "leading". */
   steps_offset: number;
   /** DDPM and DDIM. */
   clip_sample: boolean;
+  /** DDPM and DDIM. */
   clip_sample_range: number;
   /** With sample_max_value 1, as here: x0 is clipped to ±1. The only clipping of DPM-Solver++. */
   thresholding: boolean;
@@ -31,8 +43,11 @@ export interface SchedulerConfig {
   set_alpha_to_one: boolean;
   /** DPM-Solver++. */
   solver_order: 1 | 2;
+  /** DPM-Solver++. */
   lower_order_final: boolean;
+  /** DPM-Solver++. */
   final_sigmas_type: "zero" | "sigma_min";
+  /** DPM-Solver++. */
   euler_at_final: boolean;
 }
 
@@ -162,6 +177,13 @@ export function ignoredKeys(raw: Record<string, unknown>, name: string): string[
  * have are passed over: see {@link ignoredKeys}.
  *
  * @throws InputError naming the file, the key and what it may be.
+ *
+ * @example
+ * ```ts
+ * import { schedulerConfig } from "@lung-ddpm/webgpu";
+ * const config = schedulerConfig({ _class_name: "DDIMScheduler" }, "scheduler_config.json");
+ * config.num_train_timesteps; // 1000, diffusers' default
+ * ```
  */
 export function schedulerConfig(raw: Record<string, unknown>, name: string): SchedulerConfig {
   const of = classOf(raw, name);

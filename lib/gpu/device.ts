@@ -5,8 +5,11 @@ import type { DeviceProfile } from "../graph/op.ts";
 import type { Precision } from "../graph/tensor.ts";
 import type { PlanShader } from "../plan/plan.ts";
 
+/** An open device and what is known about it. */
 export interface Gpu {
+  /** WebGPU's own. */
   readonly device: GPUDevice;
+  /** What plans are made for. */
   readonly profile: DeviceProfile;
   /** For people: "llvmpipe (LLVM 15.0.6, 256 bits)". */
   readonly name: string;
@@ -23,6 +26,7 @@ export interface Gpu {
   check(): void;
   /** Resolves when all submitted work is done; throws on errors. */
   idle(): Promise<void>;
+  /** Gives the device back. */
   destroy(): void;
 }
 
@@ -60,6 +64,14 @@ export const STORAGE_ALIGNMENT = 256;
  *
  * @param accept sees each shader before it is compiled, and throws to refuse it.
  * @throws NoGpuError with what to install where there is no adapter.
+ *
+ * @example
+ * ```ts
+ * import { openGpu } from "@lung-ddpm/webgpu";
+ * const gpu = await openGpu();
+ * gpu.name; // "llvmpipe (LLVM 15.0.6, 256 bits)"
+ * gpu.destroy();
+ * ```
  */
 export async function openGpu(accept?: Gpu["accept"]): Promise<Gpu> {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
@@ -170,7 +182,17 @@ export function requirePrecision(
   }
 }
 
-/** A profile with WebGPU's default limits, for planning without a device. */
+/**
+ * A profile with WebGPU's default limits, for planning without a device.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_PROFILE, f32, Graph, OPS, plan, silu } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * g.output("y", silu(g.input("x", f32(2))));
+ * plan(g, OPS, { device: DEFAULT_PROFILE }).dispatches.length; // 1
+ * ```
+ */
 export const DEFAULT_PROFILE: DeviceProfile = {
   limits: {
     maxComputeWorkgroupStorageSize: 16384,

@@ -16,8 +16,10 @@ import {
   texelCopies,
 } from "../plan/staging.ts";
 
+/** What inputs and states are written from. */
 export type TypedData = Float32Array | Int32Array | Uint32Array | Uint16Array;
 
+/** How a plan is loaded. */
 export interface LoadOptions {
   /** State name → a state of an executable loaded before, whose memory it uses. */
   readonly share?: Readonly<Record<string, { from: Executable; state: string }>>;
@@ -64,9 +66,27 @@ function copyToTextures(encoder: GPUCommandEncoder, copies: readonly Copy[]): vo
   }
 }
 
-/** A plan with its pipelines, buffers and bind groups: ready to run any number of times. */
+/**
+ * A plan with its pipelines, buffers and bind groups: ready to run any number of times.
+ *
+ * @example
+ * ```ts
+ * import { Executable, f32, Graph, openGpu, OPS, plan, silu } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * g.output("y", silu(g.input("x", f32(3))));
+ * const gpu = await openGpu();
+ * const step = await Executable.load(gpu, plan(g, OPS, { device: gpu.profile }));
+ * step.write("x", Float32Array.of(-1, 0, 1));
+ * step.run();
+ * await step.read("y"); // [-0.269, 0, 0.731]
+ * step.destroy();
+ * gpu.destroy();
+ * ```
+ */
 export class Executable {
+  /** Where it runs. */
   readonly gpu: Gpu;
+  /** What it runs. */
   readonly plan: Plan;
   readonly #steps: Step[] = [];
   readonly #buffers: GPUBuffer[] = [];
@@ -237,7 +257,7 @@ export class Executable {
    * Encodes and submits one whole step, or the dispatches [from, to) of it. Does not wait. A whole
    * step leaves out what runs once, when it has run.
    */
-  run(from = 0, to = this.#steps.length): void {
+  run(from: number = 0, to: number = this.#steps.length): void {
     this.gpu.check();
     const isWhole = from === 0 && to === this.#steps.length;
     const isPrepared = isWhole && this.#isPrepared;

@@ -10,6 +10,16 @@ import { type Node, sameShape, show, type Tensor } from "./tensor.ts";
  * a tensor of its shape).
  *
  * @throws if a tensor of `wrt` does not influence `of`, or a path crosses a non-differentiable op.
+ *
+ * @example
+ * ```ts
+ * import { f32, gradients, Graph, interpret, mse, OPS } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const [a, b] = ["a", "b"].map((name) => g.input(name, f32(2)));
+ * const [da] = gradients(g, OPS, mse(a, b), g.input("dloss", f32(1)), [a]);
+ * g.output("da", da);
+ * interpret(g, OPS, { a: [1, 2], b: [1, 4], dloss: [1] }).outputs.get("da"); // [0, -2]
+ * ```
  */
 export function gradients(
   graph: Graph,

@@ -3,16 +3,33 @@
 import type { OpDef } from "./op.ts";
 import { type Attrs, type Node, sameShape, show, Tensor, type TensorType } from "./tensor.ts";
 
+/**
+ * A computation, built by applying ops to its inputs and states. Nothing runs: see `interpret` for the
+ * CPU and `plan` for a GPU.
+ *
+ * @example
+ * ```ts
+ * import { add, f32, Graph } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const x = g.input("x", f32(2, 3));
+ * const w = g.state("w", f32(2, 3));
+ * g.update("w", add(w, x)); // after a run, w holds w + x
+ * ```
+ */
 export class Graph {
+  /**
+   * In the order of execution.
+   * @internal
+   */
   readonly nodes: Node[] = [];
   /** Data given anew for every run. */
-  readonly inputs = new Map<string, Tensor>();
+  readonly inputs: Map<string, Tensor> = new Map();
   /** Memory that outlives a run: parameters, moments, the image being sampled. */
-  readonly states = new Map<string, Tensor>();
+  readonly states: Map<string, Tensor> = new Map();
   /** What a run hands out. */
-  readonly outputs = new Map<string, Tensor>();
+  readonly outputs: Map<string, Tensor> = new Map();
   /** State name → the tensor that takes its place after a run. */
-  readonly updates = new Map<string, Tensor>();
+  readonly updates: Map<string, Tensor> = new Map();
 
   #scope: string[] = [];
   #phase: Node["phase"] = "forward";
@@ -27,7 +44,10 @@ export class Graph {
     }
   }
 
-  /** Appends nodes in the place (scope) of another node and in a given phase. */
+  /**
+   * Appends nodes in the place (scope) of another node and in a given phase.
+   * @internal
+   */
   within<T>(scope: string, phase: Node["phase"], body: () => T): T {
     const saved: [string[], Node["phase"]] = [this.#scope, this.#phase];
     this.#scope = scope ? [scope] : [];
@@ -39,14 +59,17 @@ export class Graph {
     }
   }
 
+  /** Of the scopes that are open, dot-separated. */
   get scopeName(): string {
     return this.#scope.join(".");
   }
 
+  /** Declares data that every run is given anew. */
   input(name: string, type: TensorType): Tensor {
     return this.#source("input", name, type, this.inputs);
   }
 
+  /** Declares memory that outlives a run: parameters, moments, an image being sampled. */
   state(name: string, type: TensorType): Tensor {
     return this.#source("state", name, type, this.states);
   }
@@ -61,7 +84,10 @@ export class Graph {
     return tensor;
   }
 
-  /** Applies an op; the output types come from its shape rule. */
+  /**
+   * Applies an op; the output types come from its shape rule.
+   * @internal
+   */
   append(def: OpDef, inputs: readonly Tensor[], attrs: Attrs = {}): Tensor[] {
     for (const t of inputs) {
       if (t.graph !== this) {
@@ -93,6 +119,7 @@ export class Graph {
     return node;
   }
 
+  /** Names a tensor that a run hands out. */
   output(name: string, tensor: Tensor): void {
     if (this.outputs.has(name)) throw new Error(`Cannot add output "${name}": it exists already`);
     this.outputs.set(name, tensor);
@@ -109,7 +136,10 @@ export class Graph {
     this.updates.set(name, value);
   }
 
-  /** Checks order, types and names; throws on the first breach. Run after every pass. */
+  /**
+   * Checks order, types and names; throws on the first breach. Run after every pass.
+   * @internal
+   */
   verify(registry: Readonly<Record<string, OpDef>>): void {
     const seen = new Set<Node>();
     for (const [i, node] of this.nodes.entries()) {

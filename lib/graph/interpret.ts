@@ -4,14 +4,20 @@ import type { Graph } from "./graph.ts";
 import type { Registry } from "./op.ts";
 import { type Node, show, type Tensor } from "./tensor.ts";
 
+/** What a run on the CPU gave, in float64. */
 export interface Interpretation {
+  /** By name. */
   readonly outputs: Map<string, Float64Array>;
+  /** By name, after the run. */
   readonly states: Map<string, Float64Array>;
   /** The value of any tensor of the graph. */
   value(tensor: Tensor): Float64Array;
 }
 
-/** What becomes of a node's i-th result. */
+/**
+ * What becomes of a node's i-th result.
+ * @internal
+ */
 export type After = (values: Float64Array, node: Node, i: number) => Float64Array;
 
 /**
@@ -19,6 +25,14 @@ export type After = (values: Float64Array, node: Node, i: number) => Float64Arra
  * changed, the new ones are returned.
  *
  * @param after itself by default.
+ *
+ * @example
+ * ```ts
+ * import { f32, Graph, interpret, OPS, scale } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * g.output("y", scale(g.input("x", f32(2)), 2));
+ * interpret(g, OPS, { x: [1, 2] }).outputs.get("y"); // [2, 4]
+ * ```
  */
 export function interpret(
   graph: Graph,

@@ -5,6 +5,7 @@ import { type Attrs, bytesOf, type Node, type Tensor, type TensorType } from "./
 
 /** What lowering may rely on. Plain data, so that planning works without a GPU. */
 export interface DeviceProfile {
+  /** WebGPU's limits. */
   readonly limits: {
     readonly maxComputeWorkgroupStorageSize: number;
     readonly maxComputeInvocationsPerWorkgroup: number;
@@ -16,6 +17,7 @@ export interface DeviceProfile {
     readonly minStorageBufferOffsetAlignment: number;
     readonly minUniformBufferOffsetAlignment: number;
   };
+  /** WebGPU's features, where granted. */
   readonly features: readonly string[];
   /** A software rasteriser: threads are CPU cores, workgroup memory and barriers are dear. */
   readonly software: boolean;
@@ -33,7 +35,10 @@ export interface LowerContext {
   readonly device: DeviceProfile;
 }
 
-/** One way to compute a node. */
+/**
+ * One way to compute a node.
+ * @internal
+ */
 export interface Variant {
   /** Stable name, stored by the tuner: `direct`, `winograd_f4`. */
   readonly name: string;
@@ -66,7 +71,10 @@ export type Fill =
   | { readonly kind: "integers"; readonly low: number; readonly high: number }
   | { readonly kind: "values"; readonly values: readonly number[] };
 
-/** Drives an op's GPU test, its gradient check and its benchmark alike. */
+/**
+ * Drives an op's GPU test, its gradient check and its benchmark alike.
+ * @internal
+ */
 export interface OpCase {
   readonly name: string;
   readonly inputs: readonly (TensorType & { readonly fill?: Fill })[];
@@ -79,7 +87,10 @@ export interface OpCase {
   readonly checkGradient?: boolean;
 }
 
-/** Every op there is; the registry in `lib/ops/mod.ts` must have a row for each. */
+/**
+ * Every op there is; the registry in `lib/ops/mod.ts` must have a row for each.
+ * @internal
+ */
 export type OpName =
   | "add"
   | "conv2d"
@@ -156,6 +167,10 @@ export interface Piece {
   readonly at: number;
 }
 
+/**
+ * An op.
+ * @internal
+ */
 export interface OpDef {
   readonly name: OpName;
   /** Output types. Throws an Error that names action, argument, actual and required. */
@@ -196,6 +211,10 @@ export interface OpDef {
   readonly cases: readonly OpCase[];
 }
 
+/**
+ * Ops by name; `OPS` has all.
+ * @internal
+ */
 export type Registry = Readonly<Record<string, OpDef>>;
 
 /** Bytes of all inputs and outputs, each once: the usual `cost.bytes`. */

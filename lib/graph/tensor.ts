@@ -2,6 +2,7 @@
 
 import type { Graph } from "./graph.ts";
 
+/** Element types. */
 export type DType = "f32" | "f16" | "i32" | "u32";
 
 /** How activations and their gradients are stored. */
@@ -9,15 +10,23 @@ export type Precision = "f32" | "f16";
 
 /** Shape (row-major, images NCHW) and element type. */
 export interface TensorType {
+  /** Row-major; images are [N,C,H,W]. */
   readonly shape: readonly number[];
+  /** Type of an element. */
   readonly dtype: DType;
 }
 
-/** Plain JSON: whatever an op needs to know beside its inputs. */
+/**
+ * Plain JSON: whatever an op needs to know beside its inputs.
+ * @internal
+ */
 // deno-lint-ignore no-explicit-any
 export type Attrs = Readonly<Record<string, any>>;
 
-/** One application of an op. Created by `Graph.append` only and never changed. */
+/**
+ * One application of an op. Created by `Graph.append` only and never changed.
+ * @internal
+ */
 export interface Node {
   readonly id: number;
   readonly op: string;
@@ -29,22 +38,43 @@ export interface Node {
   readonly phase: "forward" | "backward" | "update";
 }
 
-/** One output of one node. */
+/**
+ * A value of a graph: one output of one node. Ops take and give these.
+ *
+ * @example
+ * ```ts
+ * import { f32, Graph, silu } from "@lung-ddpm/webgpu";
+ * const y = silu(new Graph().input("x", f32(2, 3)));
+ * y.shape; // [2, 3]
+ * ```
+ */
 export class Tensor implements TensorType {
+  /** The graph it belongs to. */
   readonly graph: Graph;
+  /**
+   * What makes it.
+   * @internal
+   */
   readonly node: Node;
+  /**
+   * Which of the node's outputs it is.
+   * @internal
+   */
   readonly index: number;
 
+  /** @internal */
   constructor(graph: Graph, node: Node, index: number) {
     this.graph = graph;
     this.node = node;
     this.index = index;
   }
 
+  /** Row-major; images are [N,C,H,W]. */
   get shape(): readonly number[] {
     return this.node.outputs[this.index].shape;
   }
 
+  /** Type of an element. */
   get dtype(): DType {
     return this.node.outputs[this.index].dtype;
   }

@@ -6,6 +6,7 @@
 import { InputError } from "../errors.ts";
 import { LIMITS } from "./limits.ts";
 
+/** What an array's elements are held in. */
 export type NpyData =
   | Uint8Array
   | Int8Array
@@ -20,6 +21,7 @@ export type NpyData =
 
 /** An array in C order (last axis fastest), whatever order the file had. */
 export interface NpyArray {
+  /** As NumPy has it. */
   shape: number[];
   /** As the file says it, for example `<i2`. `<f2` is widened into a Float32Array. */
   dtype: string;
@@ -63,6 +65,13 @@ export interface NpyHeader {
  * Parses a `.npy` file's bytes; the result shares no memory with them.
  * @param name the file's name, for messages.
  * @throws InputError naming `name` and the reason, whatever the bytes are.
+ *
+ * @example
+ * ```ts
+ * import { encodeNpy, parseNpy } from "@lung-ddpm/webgpu";
+ * const file = encodeNpy([2, 1], Int16Array.of(-1000, 40));
+ * parseNpy(file, "slice.npy").shape; // [2, 1]
+ * ```
  */
 export function parseNpy(bytes: Uint8Array, name: string): NpyArray {
   const header = parseNpyHeader(bytes, bytes.length, name);
@@ -186,6 +195,12 @@ function descrOf(data: NpyData): string {
 /**
  * A version 1 `.npy` file, byte for byte as `numpy.save` writes it.
  * @throws Error if `data.length` is not the product of `shape`.
+ *
+ * @example
+ * ```ts
+ * import { encodeNpy } from "@lung-ddpm/webgpu";
+ * encodeNpy([2, 1], Int16Array.of(-1000, 40)); // the bytes of a file
+ * ```
  */
 export function encodeNpy(shape: readonly number[], data: NpyData): Uint8Array<ArrayBuffer> {
   const count = shape.reduce((a, b) => a * b, 1);

@@ -7,6 +7,7 @@ import { InputError } from "../errors.ts";
 import { parseJson } from "./json.ts";
 import { LIMITS } from "./limits.ts";
 
+/** What a tensor's elements are held in. */
 export type TensorData =
   | Uint8Array
   | Int8Array
@@ -39,20 +40,40 @@ const MAKERS = {
   F64: Float64Array,
   I64: BigInt64Array,
   U64: BigUint64Array,
-} as const satisfies Record<string, DataMaker>;
+} as const satisfies Record<SafetensorsDtype, DataMaker>;
 
-export type SafetensorsDtype = keyof typeof MAKERS;
+/** safetensors' names of element types. */
+export type SafetensorsDtype =
+  | "BOOL"
+  | "U8"
+  | "I8"
+  | "I16"
+  | "U16"
+  | "F16"
+  | "BF16"
+  | "I32"
+  | "U32"
+  | "F32"
+  | "F64"
+  | "I64"
+  | "U64";
 const ORDER = Object.keys(MAKERS) as SafetensorsDtype[];
 
+/** A tensor of a file. */
 export interface SafeTensor {
+  /** Its element type, by safetensors' name. */
   dtype: SafetensorsDtype;
+  /** As PyTorch has it. */
   shape: number[];
   /** In C order. F16 and BF16 are their raw 16 bits; see {@link toFloat32}. */
   data: TensorData;
 }
 
+/** What a file holds. */
 export interface SafetensorsFile {
+  /** Its `__metadata__`. */
   metadata: Record<string, string>;
+  /** By name. */
   tensors: Map<string, SafeTensor>;
 }
 
@@ -71,6 +92,14 @@ interface Entry {
  * Parses a safetensors file. Tensors are views into `bytes` where alignment allows.
  * @param name the file's name, for messages.
  * @throws InputError naming `name` and the reason, whatever the bytes are.
+ *
+ * @example
+ * ```ts
+ * import { encodeSafetensors, parseSafetensors } from "@lung-ddpm/webgpu";
+ * const w = { dtype: "F32" as const, shape: [2], data: Float32Array.of(1, 2) };
+ * const file = encodeSafetensors([["w", w]]);
+ * parseSafetensors(file, "model.safetensors").tensors.get("w"); // w
+ * ```
  */
 export function parseSafetensors(bytes: Uint8Array, name: string): SafetensorsFile {
   const { metadata, start, entries } = parseSafetensorsHeader(bytes, bytes.length, name);
@@ -184,11 +213,22 @@ function parseEntry(
   return { key, dtype: dtype as SafetensorsDtype, shape, begin, end };
 }
 
-/** A safetensors file as one array; see {@link safetensorsParts}. */
+/**
+ * A safetensors file as one array, byte for byte as the safetensors library writes it.
+ * @throws Error if a tensor's data do not fit its dtype and shape.
+ *
+ * @example
+ * ```ts
+ * import { encodeSafetensors } from "@lung-ddpm/webgpu";
+ * const w = { dtype: "F32" as const, shape: [2], data: Float32Array.of(1, 2) };
+ * encodeSafetensors([["w", w]], { format: "pt" }); // the bytes of a file
+ * ```
+ */
 export function encodeSafetensors(
-  ...content: Parameters<typeof safetensorsParts>
+  tensors: Iterable<readonly [string, SafeTensor]>,
+  metadata: Record<string, string> = {},
 ): Uint8Array<ArrayBuffer> {
-  const parts = safetensorsParts(...content);
+  const parts = safetensorsParts(tensors, metadata);
   const out = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let to = 0;
   for (const part of parts) {

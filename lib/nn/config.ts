@@ -2,38 +2,68 @@
 
 import { InputError } from "../errors.ts";
 
+/** Without and with self-attention. */
 export type DownBlockType = "DownBlock2D" | "AttnDownBlock2D";
+/** Without and with self-attention. */
 export type UpBlockType = "UpBlock2D" | "AttnUpBlock2D";
 
 /** Keys and meanings are those of diffusers 0.40 `UNet2DModel.__init__`. */
 export interface UNet2DConfig {
+  /** Pixels a side, or [height, width]; a note, any size that divides will do. */
   sample_size: number | [number, number] | null;
+  /** Channels of `sample`. */
   in_channels: number;
+  /** Channels of the result. */
   out_channels: number;
+  /** Others are not supported. */
   center_input_sample: false;
+  /** Others are not supported. */
   time_embedding_type: "positional";
+  /** Width of the time embedding; null: four times the first width. */
   time_embedding_dim: number | null;
+  /** `downscale_freq_shift` of the sinusoids. */
   freq_shift: number;
+  /** Cosines first. */
   flip_sin_to_cos: boolean;
+  /** From fine to coarse. */
   down_block_types: DownBlockType[];
+  /** null: none. */
   mid_block_type: "UNetMidBlock2D" | null;
+  /** From coarse to fine. */
   up_block_types: UpBlockType[];
+  /** Width of each level. */
   block_out_channels: number[];
+  /** Residual blocks of a level on the way down; one more on the way up. */
   layers_per_block: number;
+  /** The residual sum of the middle is divided by it. */
   mid_block_scale_factor: number;
+  /** 0 pads at the right and the bottom alone. */
   downsample_padding: number;
+  /** Others are not supported. */
   downsample_type: "conv";
+  /** Others are not supported. */
   upsample_type: "conv";
+  /** Others are not supported. */
   dropout: 0;
+  /** Both are SiLU. */
   act_fn: "silu" | "swish";
+  /** Channels of a head; null: one head. */
   attention_head_dim: number | null;
+  /** Groups of each group norm. */
   norm_num_groups: number;
+  /** Groups of the norm before the middle's attention; null: `norm_num_groups`. */
   attn_norm_num_groups: number | null;
+  /** Added to variances. */
   norm_eps: number;
+  /** Others are not supported. */
   resnet_time_scale_shift: "default";
+  /** Attention in the middle. */
   add_attention: boolean;
+  /** Others are not supported. */
   class_embed_type: null;
+  /** Others are not supported. */
   num_class_embeds: null;
+  /** A note. */
   num_train_timesteps: number | null;
 }
 
@@ -144,6 +174,19 @@ function list(allowed: string[]) {
  *
  * @param name of the file, for errors.
  * @throws InputError that names the file, the key, what it holds and what it may hold.
+ *
+ * @example
+ * ```ts
+ * import { unet2DConfig } from "@lung-ddpm/webgpu";
+ * const config = unet2DConfig({
+ *   in_channels: 3,
+ *   out_channels: 1,
+ *   block_out_channels: [32, 64],
+ *   down_block_types: ["DownBlock2D", "AttnDownBlock2D"],
+ *   up_block_types: ["AttnUpBlock2D", "UpBlock2D"],
+ * }, "config.json");
+ * config.norm_num_groups; // 32, diffusers' default
+ * ```
  */
 export function unet2DConfig(raw: unknown, name: string): UNet2DConfig {
   if (typeof raw !== "object" || raw === null || Array.isArray(raw)) {

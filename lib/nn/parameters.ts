@@ -8,9 +8,13 @@ import type { PhiloxStream } from "../random/philox.ts";
 /** Initial distribution: uniform in [−bound, bound] (PyTorch's default) or a constant. */
 export type Init = { readonly bound: number } | { readonly value: number };
 
+/** A parameter. */
 export interface ParameterSpec {
+  /** As diffusers' state dict has it. */
   readonly name: string;
+  /** As PyTorch has it. */
   readonly shape: readonly number[];
+  /** What it starts from. */
   readonly init: Init;
   /** First element within the flat buffer. */
   readonly offset: number;
@@ -19,12 +23,28 @@ export interface ParameterSpec {
 /** Elements between which parameters start: 256 bytes, WebGPU's binding alignment. */
 const STEP = 64;
 
+/**
+ * Where each parameter of a model lies in one flat buffer.
+ *
+ * @example
+ * ```ts
+ * import { ParameterLayout } from "@lung-ddpm/webgpu";
+ * const init = { bound: 0.1 };
+ * const layout = new ParameterLayout([
+ *   { name: "w", shape: [3, 3], init },
+ *   { name: "b", shape: [3], init },
+ * ]);
+ * layout.get("b").offset; // 64: parameters start at multiples of 256 bytes
+ * ```
+ */
 export class ParameterLayout {
+  /** In the order of the buffer. */
   readonly specs: readonly ParameterSpec[];
   readonly #byName: Map<string, ParameterSpec>;
   /** Length of the flat buffer, gaps included. */
   readonly size: number;
 
+  /** Of parameters in the order that they shall have. */
   constructor(items: readonly Omit<ParameterSpec, "offset">[]) {
     let offset = 0;
     this.specs = items.map((item) => {
@@ -36,12 +56,14 @@ export class ParameterLayout {
     this.#byName = new Map(this.specs.map((s) => [s.name, s]));
   }
 
+  /** The parameter of that name; throws where there is none. */
   get(name: string): ParameterSpec {
     const spec = this.#byName.get(name);
     if (!spec) throw new Error(`The model has no parameter "${name}"`);
     return spec;
   }
 
+  /** Whether there is one of that name. */
   has(name: string): boolean {
     return this.#byName.has(name);
   }
@@ -79,7 +101,10 @@ export class ParameterLayout {
     return flat;
   }
 
-  /** Fresh values, each parameter from its own distribution. */
+  /**
+   * Fresh values, each parameter from its own distribution.
+   * @internal
+   */
   initialise(random: PhiloxStream): Float32Array<ArrayBuffer> {
     const flat = new Float32Array(this.size);
     for (const { name, init } of this.specs) {
@@ -93,21 +118,37 @@ export class ParameterLayout {
 
 /** Where building blocks get their parameters from: named after the graph's scope. */
 export interface ParameterSource {
+  /** The parameter of the open scope and this name. */
   get(name: string, shape: readonly number[], init: Init): Tensor;
 }
 
-/** Parameters as views of one flat state or input of the graph. */
+/**
+ * Parameters as views of one flat state or input of the graph; see `unet2D`.
+ *
+ * @example
+ * ```ts
+ * import { f32, FlatParameters, Graph, ParameterLayout } from "@lung-ddpm/webgpu";
+ * const layout = new ParameterLayout([{ name: "layer.w", shape: [3], init: { value: 0 } }]);
+ * const g = new Graph();
+ * const source = new FlatParameters(g.state("params", f32(layout.size)), layout);
+ * g.scope("layer", () => source.get("w", [3])); // the tensor
+ * ```
+ */
 export class FlatParameters implements ParameterSource {
+  /** All of them. */
   readonly flat: Tensor;
+  /** Where each lies. */
   readonly layout: ParameterLayout;
   /** The views handed out, by name. */
-  readonly views = new Map<string, Tensor>();
+  readonly views: Map<string, Tensor> = new Map();
 
+  /** Of the flat tensor [layout.size]. */
   constructor(flat: Tensor, layout: ParameterLayout) {
     this.flat = flat;
     this.layout = layout;
   }
 
+  /** The parameter of the open scope and this name. */
   get(name: string, shape: readonly number[]): Tensor {
     const full = `${this.flat.graph.scopeName}.${name}`;
     let tensor = this.views.get(full);

@@ -6,8 +6,11 @@ import { type SafeTensor, toFloat32 } from "../io/safetensors.ts";
 import type { UNet2DConfig } from "./config.ts";
 import type { ParameterLayout } from "./parameters.ts";
 
+/** A model with its weights. */
 export interface PretrainedModel {
+  /** What it is. */
   readonly config: UNet2DConfig;
+  /** Where its parameters lie. */
   readonly layout: ParameterLayout;
   /** All parameters, flat. */
   readonly params: Float32Array<ArrayBuffer>;
@@ -18,6 +21,14 @@ export interface PretrainedModel {
  *
  * @param prefix that names carry in the file (`param.` in reference cases).
  * @throws InputError for a missing tensor, a wrong shape, or one that the model does not have.
+ *
+ * @example
+ * ```ts
+ * import { flattenParameters, ParameterLayout } from "@lung-ddpm/webgpu";
+ * const layout = new ParameterLayout([{ name: "w", shape: [2], init: { value: 0 } }]);
+ * const w = { dtype: "F32" as const, shape: [2], data: Float32Array.of(1, 2) };
+ * flattenParameters(layout, new Map([["w", w]]), "model.safetensors"); // [1, 2, 0, …]
+ * ```
  */
 export function flattenParameters(
   layout: ParameterLayout,
@@ -69,7 +80,16 @@ function prefixHint(tensors: ReadonlyMap<string, SafeTensor>, name: string): str
   }, or take the prefix off all names`;
 }
 
-/** The parameters as tensors under their state-dict names; views of `flat`. */
+/**
+ * The parameters as tensors under their state-dict names; views of `flat`.
+ *
+ * @example
+ * ```ts
+ * import { encodeSafetensors, namedTensors, ParameterLayout } from "@lung-ddpm/webgpu";
+ * const layout = new ParameterLayout([{ name: "w", shape: [2], init: { value: 0 } }]);
+ * encodeSafetensors(namedTensors(layout, new Float32Array(layout.size))); // the bytes of a file
+ * ```
+ */
 export function* namedTensors(
   layout: ParameterLayout,
   flat: Float32Array,

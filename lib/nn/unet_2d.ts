@@ -13,6 +13,28 @@ import { collectParameters, type ParameterLayout, type ParameterSource } from ".
  * @param sample [N, in_channels, H, W]; H and W divisible by 2^(levels − 1).
  * @param timestep i32 [N].
  * @returns [N, out_channels, H, W].
+ *
+ * @example
+ * ```ts
+ * import {
+ *   f32,
+ *   FlatParameters,
+ *   Graph,
+ *   i32,
+ *   unet2D,
+ *   unet2DConfig,
+ *   unet2DParameters,
+ * } from "@lung-ddpm/webgpu";
+ * const config = unet2DConfig({
+ *   block_out_channels: [32],
+ *   down_block_types: ["DownBlock2D"],
+ *   up_block_types: ["UpBlock2D"],
+ * }, "config.json");
+ * const layout = unet2DParameters(config);
+ * const g = new Graph();
+ * const weights = new FlatParameters(g.state("params", f32(layout.size)), layout);
+ * unet2D(config, weights, g.input("sample", f32(1, 3, 8, 8)), g.input("t", i32(1))); // [1, 3, 8, 8]
+ * ```
  */
 export function unet2D(
   config: UNet2DConfig,
@@ -55,7 +77,20 @@ export function unet2D(
   return convLayer(source, "conv_out", x, config.out_channels, 3, { padding: 1 });
 }
 
-/** Names, shapes and initial distributions of the model's parameters. */
+/**
+ * Names, shapes and initial distributions of the model's parameters.
+ *
+ * @example
+ * ```ts
+ * import { unet2DConfig, unet2DParameters } from "@lung-ddpm/webgpu";
+ * const config = unet2DConfig({
+ *   block_out_channels: [32],
+ *   down_block_types: ["DownBlock2D"],
+ *   up_block_types: ["UpBlock2D"],
+ * }, "config.json");
+ * unet2DParameters(config).get("conv_in.weight").shape; // [32, 3, 3, 3]
+ * ```
+ */
 export function unet2DParameters(config: UNet2DConfig): ParameterLayout {
   const side = 2 ** (config.block_out_channels.length - 1);
   return collectParameters((graph, source) => {

@@ -14,7 +14,18 @@ import text from "../../kernels/add/forward.wgsl" with { type: "text" };
 const ADD = kernel("add/forward.wgsl", text);
 const ADD_STAGED = storing("add/forward_staged.wgsl", stagedText, stagedLibrary);
 
-/** a and b of one shape and type. */
+/**
+ * scaleA·a + scaleB·b, elementwise; a and b of one shape and type.
+ *
+ * @example
+ * ```ts
+ * import { add, f32, Graph, interpret, OPS } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const a = g.input("a", f32(2)), b = g.input("b", f32(2));
+ * g.output("y", add(a, b));
+ * interpret(g, OPS, { a: [1, 2], b: [3, 4] }).outputs.get("y"); // [4, 6]
+ * ```
+ */
 export function add(a: Tensor, b: Tensor, scaleA = 1, scaleB = 1): Tensor {
   return a.graph.append(addOp, [a, b], { scaleA, scaleB })[0];
 }

@@ -37,6 +37,7 @@ const FORWARD_PARTS = kernel(
   softmaxText,
 );
 
+/** Heads and scale of {@link attention}. */
 export interface AttentionOptions {
   /** Head h owns channels h·C/heads to (h + 1)·C/heads. */
   readonly heads: number;
@@ -44,7 +45,18 @@ export interface AttentionOptions {
   readonly scale?: number;
 }
 
-/** softmax(scale·qᵀk)·v per head; q, k, v and the result [N,C,T] or [N,C,H,W]. */
+/**
+ * softmax(scale·qᵀk)·v per head; q, k, v and the result [N,C,T] or [N,C,H,W].
+ *
+ * @example
+ * ```ts
+ * import { attention, f32, Graph, interpret, OPS } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const [q, k, v] = ["q", "k", "v"].map((name) => g.input(name, f32(1, 1, 2)));
+ * g.output("y", attention(q, k, v, { heads: 1 }));
+ * interpret(g, OPS, { q: [0, 0], k: [1, 2], v: [3, 5] }).outputs.get("y"); // [4, 4]
+ * ```
+ */
 export function attention(
   q: Tensor,
   k: Tensor,

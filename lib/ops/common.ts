@@ -69,7 +69,25 @@ export function storedAs(dtype: DType, elements: 1 | 4 | "staged 4"): { readonly
   return { Stored: elements === 1 ? dtype : `vec4<${dtype}>` };
 }
 
+/**
+ * The type of a float32 tensor.
+ *
+ * @example
+ * ```ts
+ * import { f32 } from "@lung-ddpm/webgpu";
+ * f32(1, 3, 8, 8); // { shape: [1, 3, 8, 8], dtype: "f32" }
+ * ```
+ */
 export const f32 = (...shape: number[]): TensorType => ({ shape, dtype: "f32" });
+/**
+ * The type of an int32 tensor, as timesteps are.
+ *
+ * @example
+ * ```ts
+ * import { i32 } from "@lung-ddpm/webgpu";
+ * i32(8); // { shape: [8], dtype: "i32" }
+ * ```
+ */
 export const i32 = (...shape: number[]): TensorType => ({ shape, dtype: "i32" });
 
 /** Workgroup size of elementwise kernels. */

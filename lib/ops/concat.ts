@@ -20,12 +20,34 @@ const COPY = kernel("copy/rows.wgsl", text);
 const JOIN = kernel("copy/join.wgsl", joinText);
 const COPY_STAGED = kernel("copy/rows_staged.wgsl", stagedText, stagedLibrary);
 
-/** Tensors of one dtype, of one shape but for `axis`, one after the other along it. */
+/**
+ * Tensors of one dtype, of one shape but for `axis`, one after the other along it.
+ *
+ * @example
+ * ```ts
+ * import { concat, f32, Graph, interpret, OPS } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const a = g.input("a", f32(1, 2)), b = g.input("b", f32(1, 1));
+ * g.output("y", concat([a, b], 1));
+ * interpret(g, OPS, { a: [1, 2], b: [3] }).outputs.get("y"); // [1, 2, 3], of shape [1, 3]
+ * ```
+ */
 export function concat(tensors: Tensor[], axis: 0 | 1): Tensor {
   return tensors[0].graph.append(concatOp, tensors, { axis })[0];
 }
 
-/** Elements [start, start + length) of x along `axis`. */
+/**
+ * Elements [start, start + length) of x along `axis`.
+ *
+ * @example
+ * ```ts
+ * import { f32, Graph, interpret, OPS, slice } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const x = g.input("x", f32(1, 3));
+ * g.output("y", slice(x, 1, 1, 2));
+ * interpret(g, OPS, { x: [1, 2, 3] }).outputs.get("y"); // [2, 3]
+ * ```
+ */
 export function slice(x: Tensor, axis: 0 | 1, start: number, length: number): Tensor {
   return x.graph.append(sliceOp, [x], { axis, start, length })[0];
 }

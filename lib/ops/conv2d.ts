@@ -42,9 +42,11 @@ import { backwardWeightWinograd } from "./conv2d/winograd_weight.ts";
 import { backwardWeightByLanes, backwardWeightDirect } from "./conv2d/weight.ts";
 import { sharingOn } from "./lanes.ts";
 
+/** How {@link conv2d} walks over its input. */
 export interface Conv2dOptions {
-  /** [Co] */
+  /** [Co]; none by default. */
   readonly bias?: Tensor;
+  /** Pixels from one output to the next; 1 by default. */
   readonly stride?: number;
   /** Zeros around x: all sides alike, or [top, left, bottom, right]. */
   readonly padding?: Padding;
@@ -53,6 +55,15 @@ export interface Conv2dOptions {
 /**
  * Cross-correlation, as torch.nn.functional.conv2d: x [N,Ci,H,W], weight [Co,Ci,Kh,Kw] →
  * [N,Co,Ho,Wo].
+ *
+ * @example
+ * ```ts
+ * import { conv2d, f32, Graph, interpret, OPS } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const x = g.input("x", f32(1, 1, 2, 2)), w = g.input("w", f32(1, 1, 2, 2));
+ * g.output("y", conv2d(x, w));
+ * interpret(g, OPS, { x: [1, 2, 3, 4], w: [1, 0, 0, 1] }).outputs.get("y"); // [5]
+ * ```
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
   const { bias, stride = 1, padding = 0 } = options;

@@ -8,6 +8,7 @@ import text from "../../kernels/timestep_embedding/forward.wgsl" with { type: "t
 
 const FORWARD = kernel("timestep_embedding/forward.wgsl", text);
 
+/** The frequencies of {@link timestepEmbedding}. */
 export interface TimestepEmbeddingOptions {
   /** Columns: half sines, half cosines, and a zero if odd. */
   readonly dim: number;
@@ -19,7 +20,19 @@ export interface TimestepEmbeddingOptions {
   readonly maxPeriod?: number;
 }
 
-/** t, i32 [N] → [N,dim]: diffusers' get_timestep_embedding. */
+/**
+ * t, i32 [N] → [N,dim]: diffusers' get_timestep_embedding.
+ *
+ * @example
+ * ```ts
+ * import { f32, Graph, i32, interpret, OPS, timestepEmbedding } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const t = g.input("t", i32(1));
+ * const options = { dim: 2, flipSinToCos: true, downscaleFreqShift: 0 };
+ * g.output("y", timestepEmbedding(t, options));
+ * interpret(g, OPS, { t: [0] }).outputs.get("y"); // [1, 0]
+ * ```
+ */
 export function timestepEmbedding(t: Tensor, options: TimestepEmbeddingOptions): Tensor {
   return t.graph.append(timestepEmbeddingOp, [t], { maxPeriod: 10000, ...options })[0];
 }

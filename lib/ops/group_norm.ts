@@ -25,9 +25,11 @@ import applyText from "../../kernels/group_norm/apply.wgsl" with { type: "text" 
 const STATS = reducingKernels("group_norm/stats.wgsl", statsText, ["x"]);
 const APPLY = storingKernels("group_norm/apply.wgsl", applyText, "x");
 
+/** What {@link groupNorm} takes together, and what it does afterwards. */
 export interface GroupNormOptions {
   /** Divides the number of channels. */
   readonly groups: number;
+  /** Added to the variance. */
   readonly eps: number;
   /** Also apply x·sigmoid(x). */
   readonly silu?: boolean;
@@ -36,6 +38,16 @@ export interface GroupNormOptions {
 /**
  * y = (x − mean) / √(variance + eps) · weight + bias, mean and variance over the channels of a group
  * and all pixels, then SiLU if asked: torch.nn.GroupNorm. x [N,C,H,W]; weight, bias [C].
+ *
+ * @example
+ * ```ts
+ * import { f32, Graph, groupNorm, interpret, OPS } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const x = g.input("x", f32(1, 2, 1, 1));
+ * const [w, b] = ["w", "b"].map((name) => g.input(name, f32(2)));
+ * g.output("y", groupNorm(x, w, b, { groups: 1, eps: 0 }));
+ * interpret(g, OPS, { x: [1, 3], w: [1, 1], b: [0, 0] }).outputs.get("y"); // [-1, 1]
+ * ```
  */
 export function groupNorm(
   x: Tensor,

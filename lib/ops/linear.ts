@@ -21,7 +21,18 @@ const FORWARD = kernel("linear/forward.wgsl", forwardText);
 const DATA = kernel("linear/backward_data.wgsl", dataText);
 const WEIGHT = kernel("linear/backward_weight.wgsl", weightText);
 
-/** x [M,K], weight [N,K], bias [N] → [M,N]: torch.nn.Linear. */
+/**
+ * x [M,K], weight [N,K], bias [N] → [M,N]: torch.nn.Linear.
+ *
+ * @example
+ * ```ts
+ * import { f32, Graph, interpret, linear, OPS } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const x = g.input("x", f32(1, 2)), w = g.input("w", f32(1, 2));
+ * g.output("y", linear(x, w));
+ * interpret(g, OPS, { x: [1, 2], w: [3, 4] }).outputs.get("y"); // [11]
+ * ```
+ */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   return x.graph.append(linearOp, bias ? [x, weight, bias] : [x, weight])[0];
 }

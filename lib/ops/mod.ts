@@ -39,6 +39,15 @@ import { lossScaleOp } from "./loss_scale.ts";
 import { attentionOp } from "./attention.ts";
 import { attentionBackwardOp } from "./attention_backward.ts";
 
+/**
+ * Every op by name: what graphs are interpreted, differentiated and planned with.
+ *
+ * @example
+ * ```ts
+ * import { OPS } from "@lung-ddpm/webgpu";
+ * Object.keys(OPS).includes("conv2d"); // true
+ * ```
+ */
 export const OPS: Readonly<Record<OpName, OpDef>> = {
   add: addOp,
   conv2d: conv2dOp,

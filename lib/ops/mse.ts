@@ -28,7 +28,18 @@ const ALONE = partials(aloneText);
 const WITH_GRADIENT = partials(gradientText);
 const TOTAL = kernel("mse/total.wgsl", `${totalText}\n${REDUCE.alone}`, SUMMED);
 
-/** [1]: the mean of (prediction − target)² over all elements. */
+/**
+ * [1]: the mean of (prediction − target)² over all elements, as torch.nn.functional.mse_loss.
+ *
+ * @example
+ * ```ts
+ * import { f32, Graph, interpret, mse, OPS } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const [a, b] = ["a", "b"].map((name) => g.input(name, f32(2)));
+ * g.output("y", mse(a, b));
+ * interpret(g, OPS, { a: [1, 2], b: [1, 4] }).outputs.get("y"); // [2]
+ * ```
+ */
 export function mse(prediction: Tensor, target: Tensor): Tensor {
   return prediction.graph.append(mseOp, [prediction, target])[0];
 }

@@ -9,9 +9,11 @@ import stagedText from "../../kernels/lib/staged.wgsl" with { type: "text" };
 import averageText from "../../kernels/pool2d/average.wgsl" with { type: "text" };
 import maxText from "../../kernels/pool2d/max.wgsl" with { type: "text" };
 
+/** The windows of a pool. */
 export interface Pool2dOptions {
   /** A side, or [height, width]. */
   readonly window: number | readonly [number, number];
+  /** Pixels from one window to the next; 1 by default. */
   readonly stride?: number;
   /** On all sides; what is added takes no part in the maximum or the mean. */
   readonly padding?: number;
@@ -24,12 +26,32 @@ export interface Pool2dOptions {
 /**
  * Largest value of each window: x [N,C,H,W] → [N,C,Ho,Wo], rounded down as PyTorch does. Flat planes
  * [N,C,1,P] (see flat.ts) become flat planes.
+ *
+ * @example
+ * ```ts
+ * import { f32, Graph, interpret, maxPool2d, OPS } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const x = g.input("x", f32(1, 1, 2, 2));
+ * g.output("y", maxPool2d(x, { window: 2 }));
+ * interpret(g, OPS, { x: [1, 2, 3, 4] }).outputs.get("y"); // [4]
+ * ```
  */
 export function maxPool2d(x: Tensor, options: Pool2dOptions): Tensor {
   return x.graph.append(maxPool2dOp, [x], attrsOf(options))[0];
 }
 
-/** Mean of each window's pixels inside x (`count_include_pad=False`). */
+/**
+ * Mean of each window's pixels inside x (`count_include_pad=False`): [N,C,H,W] → [N,C,Ho,Wo].
+ *
+ * @example
+ * ```ts
+ * import { averagePool2d, f32, Graph, interpret, OPS } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const x = g.input("x", f32(1, 1, 2, 2));
+ * g.output("y", averagePool2d(x, { window: 2 }));
+ * interpret(g, OPS, { x: [1, 2, 3, 4] }).outputs.get("y"); // [2.5]
+ * ```
+ */
 export function averagePool2d(x: Tensor, options: Pool2dOptions): Tensor {
   return x.graph.append(averagePool2dOp, [x], attrsOf(options))[0];
 }

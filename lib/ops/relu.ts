@@ -8,6 +8,18 @@ import text from "../../kernels/relu/forward.wgsl" with { type: "text" };
 
 const FORWARD = kernel("relu/forward.wgsl", text);
 
+/**
+ * max(x, 0), elementwise; of any shape. Inference only.
+ *
+ * @example
+ * ```ts
+ * import { f32, Graph, interpret, OPS, relu } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const x = g.input("x", f32(2));
+ * g.output("y", relu(x));
+ * interpret(g, OPS, { x: [-1, 2] }).outputs.get("y"); // [0, 2]
+ * ```
+ */
 export function relu(x: Tensor): Tensor {
   return x.graph.append(reluOp, [x])[0];
 }

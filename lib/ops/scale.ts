@@ -8,6 +8,18 @@ import text from "../../kernels/scale/forward.wgsl" with { type: "text" };
 
 const SCALE = kernel("scale/forward.wgsl", text);
 
+/**
+ * factor·x, elementwise; of any shape.
+ *
+ * @example
+ * ```ts
+ * import { f32, Graph, interpret, OPS, scale } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const x = g.input("x", f32(2));
+ * g.output("y", scale(x, 3));
+ * interpret(g, OPS, { x: [-1, 2] }).outputs.get("y"); // [-3, 6]
+ * ```
+ */
 export function scale(x: Tensor, factor: number): Tensor {
   return x.graph.append(scaleOp, [x], { factor })[0];
 }

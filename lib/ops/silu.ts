@@ -10,6 +10,18 @@ import backwardText from "../../kernels/silu/backward.wgsl" with { type: "text" 
 const FORWARD = kernel("silu/forward.wgsl", forwardText);
 const BACKWARD = kernel("silu/backward.wgsl", backwardText);
 
+/**
+ * x·sigmoid(x), elementwise; of any shape.
+ *
+ * @example
+ * ```ts
+ * import { f32, Graph, interpret, OPS, silu } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const x = g.input("x", f32(3));
+ * g.output("y", silu(x));
+ * interpret(g, OPS, { x: [-1, 0, 1] }).outputs.get("y"); // [-0.269, 0, 0.731]
+ * ```
+ */
 export function silu(x: Tensor): Tensor {
   return x.graph.append(siluOp, [x])[0];
 }

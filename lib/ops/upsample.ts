@@ -24,7 +24,18 @@ const BACKWARD = {
     readingKernels("upsample_nearest_2x/backward_scalar.wgsl", backwardScalarText, "dy").scalar,
 };
 
-/** Each pixel of x [N,C,H,W] as 2×2 pixels: [N,C,2H,2W]. */
+/**
+ * Each pixel of x [N,C,H,W] as 2×2 pixels: [N,C,2H,2W].
+ *
+ * @example
+ * ```ts
+ * import { f32, Graph, interpret, OPS, upsampleNearest2x } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const x = g.input("x", f32(1, 1, 1, 2));
+ * g.output("y", upsampleNearest2x(x));
+ * interpret(g, OPS, { x: [1, 2] }).outputs.get("y"); // [1, 1, 2, 2, 1, 1, 2, 2]
+ * ```
+ */
 export function upsampleNearest2x(x: Tensor): Tensor {
   return x.graph.append(upsampleNearest2xOp, [x])[0];
 }

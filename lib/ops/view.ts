@@ -6,6 +6,15 @@ import { sizeOf, type Tensor } from "../graph/tensor.ts";
 /**
  * `shape` elements of x from element `offset` on, row-major, sharing its memory.
  * Offsets other than 0 must be multiples of 64 elements, WebGPU's binding alignment.
+ *
+ * @example
+ * ```ts
+ * import { f32, Graph, interpret, OPS, view } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * const x = g.input("x", f32(4));
+ * g.output("y", view(x, [2, 2]));
+ * interpret(g, OPS, { x: [1, 2, 3, 4] }).outputs.get("y"); // the same, of shape [2, 2]
+ * ```
  */
 export function view(x: Tensor, shape: readonly number[], offset = 0): Tensor {
   return x.graph.append(viewOp, [x], { shape: [...shape], offset })[0];

@@ -6,6 +6,10 @@
 import { type StagedType, stagingPitchBytes } from "./staging.ts";
 import type { DType, TensorType } from "../graph/tensor.ts";
 
+/**
+ * A buffer of a plan.
+ * @internal
+ */
 export interface PlanBuffer {
   readonly bytes: number;
   /** `arena` buffers are shared by tensors whose lifetimes do not meet. */
@@ -14,6 +18,10 @@ export interface PlanBuffer {
   readonly name: string;
 }
 
+/**
+ * A shader of a plan.
+ * @internal
+ */
 export interface PlanShader {
   readonly file: string;
   /** The final text, after specialisation. */
@@ -22,7 +30,10 @@ export interface PlanShader {
   readonly layout: readonly { readonly binding: number; readonly access: string }[];
 }
 
-/** A staging texture of four elements a texel; see `staging.ts`. */
+/**
+ * A staging texture of four elements a texel; see `staging.ts`.
+ * @internal
+ */
 export interface PlanTexture {
   readonly dtype: StagedType;
   readonly rows: number;
@@ -48,6 +59,10 @@ export interface PlanPiece {
   readonly at: number;
 }
 
+/**
+ * A range of a buffer that a shader sees.
+ * @internal
+ */
 export interface PlanBinding {
   readonly binding: number;
   readonly name: string;
@@ -60,6 +75,10 @@ export interface PlanBinding {
   readonly pieces?: readonly PlanPiece[];
 }
 
+/**
+ * A dispatch of a plan, and the node that it belongs to.
+ * @internal
+ */
 export interface PlanDispatch {
   readonly shader: number;
   readonly bindings: readonly PlanBinding[];
@@ -77,6 +96,10 @@ export interface PlanDispatch {
   readonly once?: boolean;
 }
 
+/**
+ * Where a tensor lies.
+ * @internal
+ */
 export interface PlanSlot extends TensorType {
   readonly dtype: DType;
   readonly buffer: number;
@@ -88,15 +111,23 @@ export interface PlanSlot extends TensorType {
   readonly home?: { readonly texture: number; readonly dispatch: number };
 }
 
+/** One run of a graph as plain JSON. */
 export interface Plan {
+  /** All memory but textures. */
   readonly buffers: readonly PlanBuffer[];
+  /** What tensors are copied to where textures are read faster. */
   readonly textures: readonly PlanTexture[];
+  /** Each once. */
   readonly shaders: readonly PlanShader[];
+  /** In order. */
   readonly dispatches: readonly PlanDispatch[];
   /** Words of the buffer whose role is `params`. */
   readonly params: readonly number[];
+  /** By name. */
   readonly inputs: Readonly<Record<string, PlanSlot>>;
+  /** By name. */
   readonly states: Readonly<Record<string, PlanSlot>>;
+  /** By name. */
   readonly outputs: Readonly<Record<string, PlanSlot>>;
   /** After the last dispatch: states whose new value was computed elsewhere. */
   readonly copies: readonly { readonly from: PlanSlot; readonly to: PlanSlot }[];
@@ -104,7 +135,17 @@ export interface Plan {
   readonly tensors: Readonly<Record<string, PlanSlot>>;
 }
 
-/** Bytes of all buffers and textures: what the step holds on the device. */
+/**
+ * Bytes of all buffers and textures: what the step holds on the device.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_PROFILE, f32, Graph, OPS, plan, planBytes, silu } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * g.output("y", silu(g.input("x", f32(64))));
+ * planBytes(plan(g, OPS, { device: DEFAULT_PROFILE })) >= 512; // true
+ * ```
+ */
 export function planBytes(plan: Plan): number {
   return plan.buffers.reduce((sum, b) => sum + b.bytes, 0) +
     plan.textures.reduce((sum, { dtype, rows }) => sum + rows * stagingPitchBytes(dtype), 0);

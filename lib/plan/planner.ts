@@ -30,7 +30,9 @@ import { isStagedType, Staging } from "./staging.ts";
 import { type Place, resolveStorage } from "./aliasing.ts";
 import { packParams } from "./wgsl.ts";
 
+/** What a plan is made for. */
 export interface PlanOptions {
+  /** `gpu.profile`, or `DEFAULT_PROFILE` without a GPU. */
   readonly device: DeviceProfile;
   /** Leave out variants that round differently from the plain sum. */
   readonly exact?: boolean;
@@ -86,7 +88,17 @@ function lowerAll(
   return { lowered, kept: keptCalls(keeping, lowered) };
 }
 
-/** Lays out one run of the graph for a device. */
+/**
+ * Lays out one run of a graph for a device: every dispatch, every buffer.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_PROFILE, f32, Graph, OPS, plan, planBytes, silu } from "@lung-ddpm/webgpu";
+ * const g = new Graph();
+ * g.output("y", silu(g.input("x", f32(64))));
+ * planBytes(plan(g, OPS, { device: DEFAULT_PROFILE })); // of device memory
+ * ```
+ */
 export function plan(graph: Graph, registry: Registry, options: PlanOptions): Plan {
   graph.verify(registry);
   const nodes = liveNodes(graph);

@@ -70,10 +70,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "lib/mpi",
     "lib/lint",
   ],
-  "mod.ts": ["@program", "@machine", "lib/audit"],
+  // The library for others.
+  "mod.ts": ["lib/diffusion", "@machine"],
 
-  // The page for browsers, a program like any other that uses the library; and what serves it.
-  "examples": ["mod.ts"],
+  // The page for browsers, a program like any other; and what serves it.
+  "examples": ["@program", "@machine", "lib/audit"],
   "lib/browser": ["lib/diffusion", "lib/nn", "lib/errors.ts"],
 };
 
@@ -211,7 +212,10 @@ function boundToDeno(path: string, seen = new Set<string>()): string[] {
   return [...found, ...next.flatMap((target) => boundToDeno(target, seen))];
 }
 
-Deno.test("mod.ts needs no Deno, no Node and no package: it works in a browser", () => {
+Deno.test("mod.ts and the pages need no Deno, no Node and no package: they work in a browser", () => {
+  for (const page of ["page", "conformance"]) {
+    assert.deepEqual(boundToDeno(`examples/browser/${page}.ts`), []);
+  }
   assert.deepEqual(boundToDeno("mod.ts"), []);
   const path = "lib/io/atomic.ts";
   assert.deepEqual(boundToDeno(path), [`${path} imports node:path`, `${path} names Deno`]);
