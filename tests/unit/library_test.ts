@@ -14,49 +14,53 @@ async function deno(args: string[], cwd = ROOT): Promise<string> {
   return out;
 }
 
-interface Documented {
-  readonly name: string;
-  readonly declarations: readonly {
-    readonly kind: string;
-    readonly location: { readonly filename: string };
-    readonly jsDoc?: { readonly tags?: readonly { readonly kind: string }[] };
-  }[];
-}
-
-/** What is exported and runs: functions, classes and values. */
-async function exported(): Promise<Documented["declarations"][0][]> {
-  const { nodes } = JSON.parse(await deno(["doc", "--json", "mod.ts"]));
-  const symbols: Documented[] = Object.values<{ symbols: Documented[] }>(nodes)
-    .flatMap((module) => module.symbols);
-  return symbols.flatMap(({ name, declarations }) =>
-    declarations.filter(({ kind }) => ["function", "class", "variable"].includes(kind))
-      .map((declaration) => ({ ...declaration, name }))
-  );
-}
-
-Deno.test("all that mod.ts exports is documented, with an example that runs", async () => {
-  await deno(["doc", "--lint", "mod.ts"]);
-  const symbols = await exported();
-  assert.ok(symbols.length > 30, `${symbols.length}`);
-  const bare = symbols.filter(({ jsDoc }) => !jsDoc?.tags?.some((tag) => tag.kind === "example"));
-  assert.deepEqual(bare, []);
-  const files = [...new Set(symbols.map(({ location }) => fileURLToPath(location.filename)))];
-  await deno(["test", "--doc", "--cached-only", "--frozen", ...files]);
-});
-
-Deno.test("the README's example learns, from a folder of its own", async () => {
-  const readme = await Deno.readTextFile(join(ROOT, "README.md"));
-  const [, code] = readme.match(/```ts\n([\s\S]*?)```/)!;
+/** Checks the types of programs that use the library from a folder of their own, and runs them. */
+async function run(programs: readonly string[]): Promise<string> {
   const folder = await Deno.makeTempDir({ dir: join(ROOT, "out", "tmp") });
+  const write = (name: string, text: string) => Deno.writeTextFile(join(folder, name), text);
   try {
     const imports = { "@lung-ddpm/webgpu": join(ROOT, "mod.ts") };
-    await Deno.writeTextFile(join(folder, "deno.json"), JSON.stringify({ imports }));
-    await Deno.writeTextFile(join(folder, "main.ts"), code);
-    const lines = (await deno(["run", "--check", "main.ts"], folder)).trim().split("\n");
-    const losses = lines.map((line) => Number(line.split(" ")[1]));
-    assert.equal(losses.length, 3);
-    assert.ok(losses[2] < losses[1] && losses[1] < losses[0] / 2, losses.join(" "));
+    await write("deno.json", JSON.stringify({ imports }));
+    for (const [i, text] of programs.entries()) await write(`${i}.ts`, `${text}\nexport {};\n`);
+    await write("main.ts", programs.map((_, i) => `import "./${i}.ts";\n`).join(""));
+    return await deno(["run", "--check", "main.ts"], folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+interface Declaration {
+  readonly kind: string;
+  readonly jsDoc?: { readonly tags?: readonly { readonly kind: string; readonly doc: string }[] };
+}
+
+interface Documented {
+  readonly name: string;
+  readonly declarations: readonly Declaration[];
+}
+
+/** The examples of what is exported and runs: functions, classes and values. */
+async function examples(): Promise<{ name: string; code: string | undefined }[]> {
+  const { nodes } = JSON.parse(await deno(["doc", "--json", "mod.ts"]));
+  const symbols = Object.values<{ symbols: Documented[] }>(nodes).flatMap((file) => file.symbols);
+  return symbols.flatMap(({ name, declarations }) =>
+    declarations.filter(({ kind }) => ["function", "class", "variable"].includes(kind))
+      .map(({ jsDoc }) => {
+        const doc = jsDoc?.tags?.find((tag) => tag.kind === "example")?.doc;
+        return { name, code: doc?.match(/```ts\n([\s\S]*?)```/)?.[1] };
+      })
+  );
+}
+
+Deno.test("all that mod.ts exports has an example that runs; the README's learns", async () => {
+  await deno(["doc", "--lint", "mod.ts"]);
+  const found = await examples();
+  assert.ok(found.length > 30, `${found.length}`);
+  assert.deepEqual(found.filter(({ code }) => code === undefined).map(({ name }) => name), []);
+  const readme = await Deno.readTextFile(join(ROOT, "README.md"));
+  const [, code] = readme.match(/```ts\n([\s\S]*?)```/)!;
+  const printed = await run([...found.map(({ code }) => code!), code]);
+  const losses = printed.trim().split("\n").map((line) => Number(line.split(" ")[1]));
+  assert.equal(losses.length, 3, printed);
+  assert.ok(losses[2] < losses[1] && losses[1] < losses[0] / 2, printed);
 });
