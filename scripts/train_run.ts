@@ -1,4 +1,4 @@
-/** A training run as its user sees it: progress, notes, report; alone or as one of a team. */
+/** A training run as its user sees it: progress, notes, report; alone or as one of a group. */
 
 import { join, resolve } from "node:path";
 import { type Progress, progressBar } from "../lib/cli/main.ts";
@@ -21,7 +21,7 @@ import { trainingStep } from "../lib/train/training_step.ts";
 import { smallConfig } from "../lib/bench/small.ts";
 import { firstUse } from "./first_use.ts";
 import { augmentation, fittingStep, samplerOf, type Trainer } from "../lib/train/trainer.ts";
-import type { Team } from "../lib/train/team.ts";
+import type { ProcessGroup } from "../lib/train/process_group.ts";
 import {
   openTrainingData,
   packTrainingData,
@@ -43,8 +43,8 @@ const ROOT = new URL("../", import.meta.url);
 const SILENT: Progress = { update() {}, stop() {} };
 
 /** Says what the run would take; nothing is written. */
-async function estimate(request: TrainRequest, count: number, team?: Team): Promise<void> {
-  if (team) throw new InputError("--estimate is of one process: leave out mpirun");
+async function estimate(request: TrainRequest, count: number, group?: ProcessGroup): Promise<void> {
+  if (group) throw new InputError("--estimate is of one process: leave out mpirun");
   const { config } = request;
   const { dataset, cache } = await openTrainingData(request);
   for (const note of dataset.notes) console.log(shown(`data: ${note}`));
@@ -65,28 +65,28 @@ async function estimate(request: TrainRequest, count: number, team?: Team): Prom
   gpu.destroy();
 }
 
-/** Trains as asked; of a team only the first speaks and writes. */
-export async function runTraining(request: TrainRequest, team?: Team): Promise<void> {
-  if (team && team.rank > 0) return await train(request, team);
-  if (request.estimate !== undefined) return await estimate(request, request.estimate, team);
+/** Trains as asked; of a group only the first speaks and writes. */
+export async function runTraining(request: TrainRequest, group?: ProcessGroup): Promise<void> {
+  if (group && group.rank > 0) return await train(request, group);
+  if (request.estimate !== undefined) return await estimate(request, request.estimate, group);
   const { out } = request;
   const isNew = await Deno.stat(out).then(() => false, () => true);
   using _lock = lockFolder(out);
   try {
-    await train(request, team);
+    await train(request, group);
   } catch (error) {
     if (isNew) await abandonRun(out);
     throw error;
   }
 }
 
-async function train(request: TrainRequest, team: Team | undefined): Promise<void> {
-  const leads = !team || team.rank === 0;
+async function train(request: TrainRequest, group: ProcessGroup | undefined): Promise<void> {
+  const leads = !group || group.rank === 0;
   const say = (text: string) => leads && console.log(text);
   const showProgress: typeof progressBar = (...args) => leads ? progressBar(...args) : SILENT;
   const { config, out, data, resume } = request;
   const accept = request.locked ? lockGuard(await readLock(ROOT)) : undefined;
-  await requireFits(config, team?.size);
+  await requireFits(config, group?.size);
   let cropping: Progress | undefined;
   const { dataset, cache } = await openTrainingData(request, (done, total) => {
     cropping ??= showProgress("patches ", total);
@@ -98,11 +98,11 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
   const loading = showProgress("slices  ", dataset.train.length + dataset.val.length);
   await prepareAll(dataset.val, cache, (done) => loading.update(done));
   const inTrain = (done: number) => loading.update(dataset.val.length + done);
-  if (team && isAugmenting(augmentation(config))) {
+  if (group && isAugmenting(augmentation(config))) {
     throw new InputError("augmentation is not supported where several processes share the batch");
   }
-  // Members of a team share a folder: they read slices themselves.
-  const packed = team ? undefined : await packTrainingData(request, dataset, inTrain);
+  // Members of a group share a folder: they read slices themselves.
+  const packed = group ? undefined : await packTrainingData(request, dataset, inTrain);
   if (!packed) await prepareAll(dataset.train, cache, inTrain);
   loading.stop();
   const positives = dataset.train.filter((r) => r.label === 1).length;
@@ -138,8 +138,8 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
 
   const open = async () => {
     const gpu = await openGpu(accept);
-    // Members of a team must run the same kernels, and a run that goes on those that it began with.
-    if (request.tune && !team && !resume) {
+    // Members of a group must run the same kernels, and a run that goes on those that it began with.
+    if (request.tune && !group && !resume) {
       const graphOf = (c: typeof config) => trainingStep(c, gpu.profile).graph;
       const steps = () => [{ graph: graphOf(config), small: graphOf(smallConfig(config)) }];
       await firstUse(gpu, steps, () => stop !== undefined);
@@ -156,7 +156,7 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
   try {
     const { complete, step } = await trainSession(
       {
-        ...{ config, dataset, cache, out, resume, openGpu: open, team, packed, ahead: !team },
+        ...{ config, dataset, cache, out, resume, openGpu: open, group, packed, ahead: !group },
         acceptNewData: request.acceptNewData,
       },
       {
@@ -176,7 +176,7 @@ async function train(request: TrainRequest, team: Team | undefined): Promise<voi
               `${config.precision}; ` +
               `peak GPU memory of a training step ${mebibytes} MiB; ready in ${seconds} s`,
           );
-          if (team) say(`processes: ${team.size}`);
+          if (group) say(`processes: ${group.size}`);
           running = trainer;
           begun = trainer.step;
           if (trainer.step > 0 && trainer.step < trainer.totalSteps) {

@@ -79,7 +79,7 @@ async function explain(
   events.onNote(`${error.message}; looking for where it began`);
   const [newest] = await listCheckpoints(out);
   const state = newest ? await latestCheckpoint(out, trainer.layout, () => {}) : null;
-  const bad = trainer.team ? undefined : await firstBadTensor(trainer, state, error.step);
+  const bad = trainer.group ? undefined : await firstBadTensor(trainer, state, error.step);
   const parts = [
     error.message,
     bad ? describeBadTensor(bad) : "no single tensor is to blame",
@@ -154,7 +154,7 @@ class Run {
       await this.#endEpoch();
     }
     let looked = performance.now();
-    const stops = () => trainer.team ? trainer.stopAgreed : events.stopRequested();
+    const stops = () => trainer.group ? trainer.stopAgreed : events.stopRequested();
     while (trainer.step < total && !stops()) {
       trainer.stopWanted = events.stopRequested();
       await trainer.runStep();

@@ -7,7 +7,7 @@ import type { BalancedSampler } from "../data/sampler.ts";
 import { latestCheckpoint, listCheckpoints, type TrainingState } from "./checkpoint.ts";
 import type { RunConfig } from "./config.ts";
 import { type RunEvents, trainRun } from "./run.ts";
-import type { Team } from "./team.ts";
+import type { ProcessGroup } from "./process_group.ts";
 import { Trainer } from "./trainer.ts";
 
 export interface SessionOptions {
@@ -18,7 +18,7 @@ export interface SessionOptions {
   /** Go on from the newest checkpoint, if there is one. */
   readonly resume: boolean;
   readonly openGpu: () => Promise<Gpu>;
-  readonly team?: Team;
+  readonly group?: ProcessGroup;
   /** A packed file of the training slices, see `TrainerOptions`. */
   readonly packed?: string;
   /** A checkpoint made with other slices begins their next epoch; else it is refused. */
@@ -54,13 +54,13 @@ export async function trainSession(
     try {
       trainer = await start(gpu, options, events, options.resume || lost > 0);
       const { dataset, cache, out } = options;
-      const leads = !options.team || options.team.rank === 0;
+      const leads = !options.group || options.group.rank === 0;
       const complete = leads
         ? await trainRun(trainer, dataset, cache, out, runEvents)
         : await followRun(trainer, runEvents);
       return { complete, step: trainer.step };
     } catch (error) {
-      if (options.team) throw error; // the others wait: they must be told, not made to wait longer
+      if (options.group) throw error; // the others wait: they must be told, not made to wait longer
       await new Promise((resolve) => setTimeout(resolve, LOSS_NOTICE));
       if (!gpu.isLost && !(error instanceof DeviceLostError)) throw error;
       const message = error instanceof Error ? error.message : String(error);
@@ -73,7 +73,7 @@ export async function trainSession(
   }
 }
 
-/** The part in a run of a team's members but the first: steps alone. */
+/** The part in a run of a group's members but the first: steps alone. */
 async function followRun(trainer: Trainer, events: RunEvents): Promise<boolean> {
   while (trainer.step < trainer.totalSteps && !trainer.stopAgreed) {
     trainer.stopWanted = events.stopRequested();
@@ -85,12 +85,12 @@ async function followRun(trainer: Trainer, events: RunEvents): Promise<boolean> 
 
 async function start(
   gpu: Gpu,
-  { config, dataset, cache, out, team, packed, ahead, acceptNewData }: SessionOptions,
+  { config, dataset, cache, out, group, packed, ahead, acceptNewData }: SessionOptions,
   events: SessionEvents,
   resume: boolean,
 ): Promise<Trainer> {
   const { onPipeline } = events;
-  const options = { onPipeline, team, packed, ahead };
+  const options = { onPipeline, group, packed, ahead };
   const trainer = await Trainer.create(gpu, config, dataset.train, cache, options);
   // A run killed before its first checkpoint begins again; being a function of its seed, it is the
   // same run.
@@ -108,10 +108,10 @@ async function start(
       );
     }
   }
-  if (team) {
+  if (group) {
     const steps = new Float32Array([trainer.step]);
-    await team.sum(steps);
-    if (steps[0] !== trainer.step * team.size) {
+    await group.sum(steps);
+    if (steps[0] !== trainer.step * group.size) {
       throw new InputError(`${out}: the processes do not see the same checkpoints there`);
     }
   }

@@ -28,7 +28,7 @@ import {
 } from "./loss_scale.ts";
 import { sha256 } from "./provenance.ts";
 import { minSnrWeights, targetTable } from "./target.ts";
-import type { Team } from "./team.ts";
+import type { ProcessGroup } from "./process_group.ts";
 import {
   LOG_SIZE,
   NO_CLASS,
@@ -54,7 +54,7 @@ export interface LossRecord {
 
 export interface TrainerOptions {
   /** Others to share each batch with. */
-  readonly team?: Team;
+  readonly group?: ProcessGroup;
   /** A packed file of the records, to read batches from instead of the cache. */
   readonly packed?: string;
   readonly onPipeline?: (done: number, total: number) => void;
@@ -71,9 +71,9 @@ export class Trainer {
   readonly batches: Batches;
   /** Where the sampler stood after the last batch used; it may be ahead of that. */
   #position: SamplerState;
-  /** For a team: this member asks all to stop after the next step. */
+  /** For a group: this member asks all to stop after the next step. */
   stopWanted = false;
-  /** For a team: one of its members has asked to stop. All learn it at the same step. */
+  /** For a group: one of its members has asked to stop. All learn it at the same step. */
   stopAgreed = false;
   #read = 0; // micro-batches whose loss was asked for
   #skipped = 0; // optimizer steps among those
@@ -86,13 +86,13 @@ export class Trainer {
     readonly executable: Executable,
     readonly records: readonly SliceRecord[],
     readonly cache: SliceCache,
-    readonly team: Team | undefined,
+    readonly group: ProcessGroup | undefined,
     packed: string | undefined,
   ) {
     this.sampler = samplerOf(records, config);
     this.#position = this.sampler.state();
-    const count = config.train_batch_size / (team?.size ?? 1);
-    const part = { first: count * (team?.rank ?? 0), count };
+    const count = config.train_batch_size / (group?.size ?? 1);
+    const part = { first: count * (group?.rank ?? 0), count };
     const augment = augmentation(config);
     this.batches = packed
       ? new PackedBatches(this.sampler, packed, part, augment, config.condition, config.seed)
@@ -104,13 +104,13 @@ export class Trainer {
     config: RunConfig,
     records: readonly SliceRecord[],
     cache: SliceCache,
-    { onPipeline, team, packed, ahead }: TrainerOptions = {},
+    { onPipeline, group, packed, ahead }: TrainerOptions = {},
   ): Promise<Trainer> {
     requirePrecision(config.precision, gpu);
     const choose = await tunedChoice(gpu);
-    const { layout, plan: laidOut } = fittingStep(config, gpu, team?.size, choose);
+    const { layout, plan: laidOut } = fittingStep(config, gpu, group?.size, choose);
     const executable = await Executable.load(gpu, laidOut, { onPipeline, ahead });
-    const trainer = new Trainer(gpu, config, layout, executable, records, cache, team, packed);
+    const trainer = new Trainer(gpu, config, layout, executable, records, cache, group, packed);
     const { prediction_type, snr_gamma } = config;
     const alphas = schedulerAlphas(schedulerConfig(trainingScheduler(config), "configuration"));
     executable.write("table", qSampleTable(alphas));
@@ -177,12 +177,12 @@ export class Trainer {
     }, done);
   }
 
-  /** Submits one optimizer step; does not wait for it (but for a team's exchange of gradients). */
+  /** Submits one optimizer step; does not wait for it (but for a group's exchange of gradients). */
   async runStep(): Promise<void> {
-    const { config, executable, team } = this;
+    const { config, executable, group } = this;
     for (let i = 0; i < config.gradient_accumulation_steps; i++) {
       await this.prepareMicroStep(i);
-      if (team) await this.#runWithTeam(team);
+      if (group) await this.#runInGroup(group);
       else executable.run();
       this.finishMicroStep(i);
     }
@@ -212,7 +212,7 @@ export class Trainer {
   }
 
   /** Gradient and loss of the whole batch are the means of the members' own. */
-  async #runWithTeam(team: Team): Promise<void> {
+  async #runInGroup(group: ProcessGroup): Promise<void> {
     const { executable } = this;
     const update = executable.plan.dispatches.findIndex((d) => d.phase === "update");
     executable.run(0, update);
@@ -222,18 +222,18 @@ export class Trainer {
     const shared = new Float32Array(gradient.length + 2);
     shared.set(gradient);
     shared.set([loss[0], this.stopWanted ? 1 : 0], gradient.length);
-    await team.sum(shared);
+    await group.sum(shared);
     if (shared[gradient.length + 1] > 0) this.stopAgreed = true;
-    const mean = shared.map((v) => v / team.size);
+    const mean = shared.map((v) => v / group.size);
     executable.write("gradient", mean.slice(0, gradient.length));
     executable.write("loss", mean.slice(gradient.length, gradient.length + 1));
     executable.run(update);
   }
 
   async #upload(): Promise<void> {
-    const { config, executable, microStep, team } = this;
-    const batch = config.train_batch_size / (team?.size ?? 1);
-    const first = batch * (team?.rank ?? 0); // of this process's slices within the whole batch
+    const { config, executable, microStep, group } = this;
+    const batch = config.train_batch_size / (group?.size ?? 1);
+    const first = batch * (group?.rank ?? 0); // of this process's slices within the whole batch
     const pixels = config.resolution[0] * config.resolution[1];
     const { ct, lungMask, classMap, position } = await this.batches.next(microStep);
     const key = keyOf(config.seed);

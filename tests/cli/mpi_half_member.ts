@@ -10,7 +10,7 @@ import { writeFileAtomic } from "../../lib/io/atomic.ts";
 import { writeSafetensors } from "../../lib/io/safetensors_file.ts";
 import { Mpi } from "../../lib/mpi/mpi.ts";
 import { fromLossScale, INITIAL_LOSS_SCALE } from "../../lib/train/loss_scale.ts";
-import type { Team } from "../../lib/train/team.ts";
+import type { ProcessGroup } from "../../lib/train/process_group.ts";
 import { Trainer } from "../../lib/train/trainer.ts";
 import { tinyConfig, tinyData } from "../train/tiny.ts";
 
@@ -20,7 +20,7 @@ const mpi = Mpi.open();
 /** Steps in which a gradient of this process was not finite before the exchange, and after it. */
 const own: number[] = [], summed: number[] = [];
 let step = 0;
-const team: Team = {
+const group: ProcessGroup = {
   rank: mpi.rank,
   size: mpi.size,
   async sum(data) {
@@ -36,7 +36,7 @@ const config = { ...tiny, unet: { ...tiny.unet, norm_num_groups: 2 } };
 const { dataset, cache } = tinyData(config);
 const gpu = await openGpu();
 const trainer = await Trainer.create(gpu, config, dataset.train, cache, {
-  team: mpi.size > 1 ? team : undefined,
+  group: mpi.size > 1 ? group : undefined,
 });
 const { executable } = trainer;
 executable.write("loss_scale", fromLossScale({ ...INITIAL_LOSS_SCALE, scale }));

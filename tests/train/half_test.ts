@@ -17,7 +17,7 @@ import { type RunConfig, runConfig } from "../../lib/train/config.ts";
 import { DivergenceWatch, firstBadTensor } from "../../lib/train/divergence.ts";
 import { fromLossScale, INITIAL_LOSS_SCALE, logBetas } from "../../lib/train/loss_scale.ts";
 import { trainRun } from "../../lib/train/run.ts";
-import type { Team } from "../../lib/train/team.ts";
+import type { ProcessGroup } from "../../lib/train/process_group.ts";
 import { Trainer } from "../../lib/train/trainer.ts";
 import { floats, readCase, relative, row, tensorOf } from "../../lib/verify/case.ts";
 import { QUIET, tinyConfig, tinyData, withFolder } from "./tiny.ts";
@@ -31,11 +31,11 @@ const MODEL = ["params", "m", "v"] as const;
 async function withTrainer(
   config: RunConfig,
   body: (trainer: Trainer) => Promise<void>,
-  team?: Team,
+  group?: ProcessGroup,
 ) {
   const { dataset, cache } = tinyData(config);
   const gpu = await openGpu();
-  const trainer = await Trainer.create(gpu, config, dataset.train, cache, { team });
+  const trainer = await Trainer.create(gpu, config, dataset.train, cache, { group });
   await body(trainer);
   trainer.batches.close();
   gpu.destroy();
@@ -156,9 +156,9 @@ for (const accumulation of [1, 2]) {
     ));
 }
 
-Deno.test("an overflow in another process of a team is skipped here too", () => {
+Deno.test("an overflow in another process of a group is skipped here too", () => {
   let infinite = true;
-  const team: Team = {
+  const group: ProcessGroup = {
     rank: 0,
     size: 2,
     sum(data) {
@@ -180,7 +180,7 @@ Deno.test("an overflow in another process of a team is skipped here too", () => 
       const { skipped: count, taken } = (await trainer.state()).progress.lossScale!;
       assert.deepEqual([count, taken], [1, 1]);
     },
-    team,
+    group,
   );
 });
 

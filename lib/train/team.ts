@@ -1,8 +1,0 @@
-/** Processes that train one model together, each on its share of every batch. */
-
-export interface Team {
-  readonly rank: number;
-  readonly size: number;
-  /** Replaces `data` by its sum over all members, in place. Every member must call it. */
-  sum(data: Float32Array<ArrayBuffer>): Promise<void>;
-}
