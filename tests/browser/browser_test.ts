@@ -14,16 +14,16 @@ import { CHROMIUM, ROOT, serveBrowser, visit } from "./chromium.ts";
 const MODEL = join(ROOT, "tests/fixtures/diffusers_tiny");
 const STEPS = 8;
 
-async function sampleInDeno(out: string): Promise<Float32Array> {
+async function sampleInDeno(out: string, model: string, slice: number, flags: string[]) {
   const { code, stderr } = await new Deno.Command("deno", {
-    args: ["task", "--quiet", "sample", "--model", MODEL, "--class", "1", "--seed", "3"]
-      .concat("--steps", String(STEPS), "--cfg", "2.5", "--out", out),
+    args: ["task", "--quiet", "sample", "--model", model, "--class", "1", "--seed", "3"]
+      .concat("--steps", String(STEPS), ...flags, "--out", out),
     cwd: ROOT,
     stdout: "null",
     stderr: "piped",
   }).output();
   assert.equal(code, 0, new TextDecoder().decode(stderr));
-  return (await readNpy(join(out, "GEN1-3_slice_2.npy"))).data as Float32Array;
+  return (await readNpy(join(out, `GEN1-3_slice_${slice}.npy`))).data as Float32Array;
 }
 
 /** ‖a − b‖ / ‖b‖ of what the model gave, in [−1, 1]. */
@@ -94,9 +94,59 @@ Deno.test({
     assert.match(blind.texts.message, /no GPU that it can use/);
 
     const page = (await readNpy(saved)).data as Float32Array;
-    const error = difference(page, await sampleInDeno(folder));
+    const error = difference(page, await sampleInDeno(folder, MODEL, 2, ["--cfg", "2.5"]));
     console.log(`browser and Deno differ by ${error.toExponential(1)}`);
     assert.ok(error < 1e-4, String(error));
+    await Deno.remove(folder, { recursive: true });
+  },
+});
+
+Deno.test({
+  name: "a model of nodule masks: the page puts nodules where the command that it names puts them",
+  ignore: !CHROMIUM,
+  async fn() {
+    const folder = await Deno.makeTempDir({ prefix: "placed-" });
+    const model = join(folder, "model");
+    await Deno.mkdir(model);
+    for (const name of ["config.json", "diffusion_pytorch_model.safetensors"]) {
+      await Deno.copyFile(join(MODEL, name), join(model, name));
+    }
+    await Deno.writeTextFile(
+      join(model, "scheduler_config.json"),
+      JSON.stringify({ _class_name: "DDPMScheduler", _condition: "nodule-mask" }),
+    );
+    const saved = join(folder, "sample.npy");
+    await using served = await serveBrowser("--model", model);
+    const [{ texts, errors }] = await visit([{
+      url: served.address,
+      steps: [
+        { wait: "#sample:enabled" },
+        { fill: "#seed", with: "3" },
+        { fill: "#mask", with: "0" },
+        { fill: "#steps", with: String(STEPS) },
+        { click: "#sample" },
+        { wait: "#check:enabled" },
+        { download: "#save-npy", to: saved },
+      ],
+      texts: { command: "#command" },
+    }]);
+    assert.deepEqual(errors, []);
+    assert.match(
+      texts.command,
+      /--cfg 1 --scheduler ddim --steps 8 --nodules random --diameter 6-20/,
+    );
+    const page = (await readNpy(saved)).data as Float32Array;
+    const inDeno = (diameter: string) =>
+      sampleInDeno(join(folder, diameter), model, 0, [
+        "--nodules",
+        "random",
+        "--diameter",
+        diameter,
+      ]);
+    const same = difference(page, await inDeno("6-20"));
+    const other = difference(page, await inDeno("21-30"));
+    console.log(`off by ${same.toExponential(1)}; from other nodules by ${other.toExponential(1)}`);
+    assert.ok(same < 1e-4 && other > 5 * same, `${same} ${other}`);
     await Deno.remove(folder, { recursive: true });
   },
 });
