@@ -40,6 +40,9 @@ export interface Dataset {
   notes: string[];
 }
 
+/** Among the notes of the built-in phantom. */
+export const PHANTOM_NOTE = "built-in phantom: synthetic slices, no patient data";
+
 /** Fewer pixels than these do not make a slice positive (the original project's rule). */
 export const MIN_NODULE_PIXELS = 10;
 
@@ -90,7 +93,7 @@ export function openPhantomDataset({ seed, count, size = 128 }: PhantomDatasetOp
     train: Array.from({ length: count }, (_, i) => record(i, "")),
     val: Array.from({ length: Math.max(2, Math.floor(count / 8)) }, (_, i) => record(i, "V")),
     test: [],
-    notes: ["built-in phantom: synthetic slices, no patient data"],
+    notes: [PHANTOM_NOTE],
   };
 }
 

@@ -6,6 +6,7 @@
  *     scheduler/scheduler_config.json
  *     optimizer.safetensors     AdamW's moments, flat
  *     state.json                where the run is, and the SHA-256 of the files above
+ *     README.md                 the model card
  */
 
 import { createHash } from "node:crypto";
@@ -50,6 +51,7 @@ export interface TrainingState {
 }
 
 export const CHECKPOINTS = "checkpoints";
+export const CARD_NAME = "README.md";
 const STATE_NAME = "state.json";
 const OPTIMIZER_NAME = "optimizer.safetensors";
 const FILES = [
@@ -62,7 +64,7 @@ const FILES = [
 ];
 
 /** SHA-256 of a file, read piece by piece. */
-async function hashOf(path: string): Promise<string> {
+export async function hashOf(path: string): Promise<string> {
   try {
     await requireFile(path, MAX_BYTES);
     using file = await Deno.open(path);
@@ -77,13 +79,19 @@ async function hashOf(path: string): Promise<string> {
 
 export const checkpointName = (step: number) => `step-${String(step).padStart(8, "0")}`;
 
-/** Writes a checkpoint of a run, whole or not at all. @returns its folder. */
+/**
+ * Writes a checkpoint of a run, whole or not at all.
+ *
+ * @param card writes its model card, told the SHA-256 of each file.
+ * @returns its folder.
+ */
 export async function saveCheckpoint(
   run: string,
   config: UNet2DConfig,
   layout: ParameterLayout,
   scheduler: Record<string, unknown>,
   state: TrainingState,
+  card?: (sha256: Record<string, string>) => string,
 ): Promise<string> {
   const root = join(run, CHECKPOINTS);
   const target = join(root, checkpointName(state.progress.step));
@@ -106,6 +114,7 @@ export async function saveCheckpoint(
     await writeSafetensors(join(temporary, OPTIMIZER_NAME), tensors);
     const sha256: Record<string, string> = {};
     for (const file of FILES) sha256[file] = await hashOf(join(temporary, file));
+    if (card) await writeFileAtomic(join(temporary, CARD_NAME), card(sha256));
     const record = { ...state.progress, sha256 };
     await writeFileAtomic(join(temporary, STATE_NAME), JSON.stringify(record, null, 2) + "\n");
     // A folder cannot be renamed over another: one of the same step gives way first.

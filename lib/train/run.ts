@@ -13,6 +13,7 @@ import {
 } from "./checkpoint.ts";
 import { describeBadTensor, DivergedError, DivergenceWatch, firstBadTensor } from "./divergence.ts";
 import { Garbage } from "./garbage.ts";
+import { describeData, modelCard } from "./model_card.ts";
 import { MetricsFile, type ScoredOn } from "./metrics_file.ts";
 import { Preview } from "./preview.ts";
 import { provenanceHash, writeProvenance } from "./provenance_file.ts";
@@ -119,6 +120,8 @@ class Run {
     readonly metrics: MetricsFile,
     readonly preview: Preview,
     readonly scoredOn: ScoredOn,
+    /** What the model card says of the data. */
+    readonly data: string,
     private best: Awaited<ReturnType<typeof readBest>>,
   ) {
     this.#saved = trainer.step > 0 ? trainer.step : -1;
@@ -142,7 +145,7 @@ class Run {
     const best = await readBest(out);
     // A best one from after this point will be found again.
     const known = best && best.step <= trainer.step ? best : undefined;
-    return new Run(trainer, out, events, metrics, preview, scoredOn, known);
+    return new Run(trainer, out, events, metrics, preview, scoredOn, describeData(dataset), known);
   }
 
   async train(): Promise<boolean> {
@@ -250,7 +253,9 @@ class Run {
       if (state[name].every(Number.isFinite)) continue;
       throw new DivergedError(`${name} holds NaN or infinite values after step ${step}`, step);
     }
-    await saveCheckpoint(out, config.unet, layout, trainingScheduler(config), state);
+    const facts = { step, parameters: layout.count, data: this.data };
+    const card = (sha256: Record<string, string>) => modelCard(config, { ...facts, sha256 });
+    await saveCheckpoint(out, config.unet, layout, trainingScheduler(config), state, card);
     release(state);
     this.#saved = step;
     await prune(out, config.keep, this.best);

@@ -4,12 +4,14 @@
  * them, such as a path, a name or a picture, gets through.
  */
 
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { loadRunModel, type WhichCheckpoint } from "../diffusion/model_folder.ts";
 import { InputError } from "../errors.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { readJsonObject, savePretrained } from "../nn/pretrained.ts";
+import { CARD_NAME, hashOf } from "./checkpoint.ts";
 import { type RunConfig, runConfig } from "./config.ts";
+import { modelCard } from "./model_card.ts";
 import { RUN_CONFIG_NAME } from "./run.ts";
 import { trainingScheduler } from "./training_step.ts";
 
@@ -25,6 +27,7 @@ export const SHARED_FILES = [
   "unet/diffusion_pytorch_model.safetensors",
   "scheduler/scheduler_config.json",
   RUN_CONFIG_NAME,
+  CARD_NAME,
 ] as const;
 
 /**
@@ -46,7 +49,7 @@ export async function shareRun(run: string, out: string, options: ShareOptions):
     throw new InputError(`--out ${out}: it holds files already, and what is shared must be known`);
   }
   const path = join(run, RUN_CONFIG_NAME);
-  const { data: _, ...raw } = await readJsonObject(path);
+  const { data, ...raw } = await readJsonObject(path);
   const config: RunConfig = runConfig(raw, path);
   const model = await loadRunModel(run, options.ema, options.checkpoint);
   await savePretrained(join(out, "unet"), model);
@@ -56,5 +59,18 @@ export async function shareRun(run: string, out: string, options: ShareOptions):
     json(trainingScheduler(config)),
   );
   await writeFileAtomic(join(out, RUN_CONFIG_NAME), json({ data: null, ...config }));
+  const sha256: Record<string, string> = {};
+  for (const file of SHARED_FILES) {
+    if (file !== CARD_NAME) sha256[file] = await hashOf(join(out, file));
+  }
+  const card = modelCard(config, {
+    step: Number(basename(dirname(model.folder)).slice("step-".length)),
+    parameters: model.layout.count,
+    data: data === null
+      ? "The built-in phantom: no patients."
+      : "CT slices; not part of this folder.",
+    sha256,
+  });
+  await writeFileAtomic(join(out, CARD_NAME), card);
   return model.folder;
 }

@@ -1,6 +1,7 @@
 /** train and sample as a user runs them, with a tiny model; and what they say to wrong input. */
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openGpu } from "../../lib/gpu/device.ts";
@@ -79,6 +80,16 @@ Deno.test("train, then sample twice: files, pictures, the same bytes for the sam
     const parts = names(latest);
     for (const part of ["optimizer.safetensors", "scheduler", "state.json", "unet", "unet_ema"]) {
       assert.ok(parts.includes(part), `${part} among ${parts}`);
+    }
+    const card = await Deno.readTextFile(join(latest, "README.md"));
+    assert.match(card, /research only/);
+    assert.match(card, /The built-in phantom: no patients\. \d+ training slices/);
+    assert.ok(!card.includes(folder), "no path");
+    const hashes = [...card.matchAll(/^\| (\S+) \| `([0-9a-f]{64})` \|$/gm)];
+    assert.equal(hashes.length, 6);
+    for (const [, file, hash] of hashes) {
+      const bytes = await Deno.readFile(join(latest, file));
+      assert.equal(createHash("sha256").update(bytes).digest("hex"), hash, file);
     }
     const picture = names(join(out, "samples")).at(-1)!;
     const png = decodePng(await Deno.readFile(join(out, "samples", picture)), picture);

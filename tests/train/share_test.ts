@@ -79,6 +79,12 @@ Deno.test("share: weights, scheduler and settings alone; no id, path, date or pi
       const latin = Array.from(bytes, (b) => String.fromCharCode(b)).join("");
       for (const word of words) assert.ok(!latin.includes(word), `${file} holds ${word}`);
     }
+    const card = await Deno.readTextFile(join(out, "README.md"));
+    assert.match(card, /step 7$/m);
+    const weightsHash = createHash("sha256").update(
+      await Deno.readFile(join(out, "unet", WEIGHTS)),
+    );
+    assert.ok(card.includes(`| unet/${WEIGHTS} | \`${weightsHash.digest("hex")}\` |`), card);
     const model = await loadModelFolder(out);
     const weights = (flat: Float32Array<ArrayBuffer>) =>
       [...namedTensors(model.layout, flat)].map(([name, { data }]) => [name, data]);
