@@ -36,7 +36,8 @@ export { silu } from "./lib/ops/silu.ts";
 export { upsampleNearest2x } from "./lib/ops/upsample.ts";
 export { view } from "./lib/ops/view.ts";
 
-export { plan, type PlanOptions } from "./lib/plan/planner.ts";
+export { plan } from "./lib/plan/planner.ts";
+export type { PlanOptions } from "./lib/plan/lower.ts";
 export { type Plan, planBytes } from "./lib/plan/plan.ts";
 export { DEFAULT_PROFILE, type Gpu, openGpu } from "./lib/gpu/device.ts";
 export type { DeviceProfile } from "./lib/graph/op.ts";

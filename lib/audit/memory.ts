@@ -1,7 +1,7 @@
 /** Which tensors hold memory at each dispatch, and where that peaks. */
 
 import { type Plan, planBytes } from "../plan/plan.ts";
-import { resolveStorage } from "../plan/aliasing.ts";
+import { resolveAliases } from "../plan/aliasing.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Registry } from "../graph/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
@@ -31,7 +31,7 @@ export interface MemoryReport {
 /** Lifetimes, counted anew from the graph and not taken from the planner's. */
 export function memoryReport(graph: Graph, plan: Plan, registry: Registry): MemoryReport {
   const nodes = graph.nodes.filter((n) => `${n.id}:0` in plan.tensors);
-  const places = resolveStorage(nodes, registry);
+  const places = resolveAliases(nodes, registry);
   const range = new Map<number, [number, number]>(); // node → its dispatches
   plan.dispatches.forEach((d, i) => {
     const known = range.get(d.node);
@@ -39,7 +39,7 @@ export function memoryReport(graph: Graph, plan: Plan, registry: Registry): Memo
   });
   const lives = new Map<string, { bytes: number; first: number; last: number }>();
   const touch = (key: string, at: readonly [number, number], bytes: number) => {
-    const { root, offset } = places.get(key)!;
+    const { allocation: { name: root }, offset } = places.get(key)!;
     const life = lives.get(root) ?? { bytes: 0, first: at[0], last: at[1] };
     lives.set(root, {
       bytes: Math.max(life.bytes, offset + bytes),

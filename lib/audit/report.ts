@@ -1,7 +1,7 @@
 /** What runs on the GPU: a Plan told dispatch by dispatch, with totals and memory. */
 
 import { type Plan, planBytes, type PlanDispatch } from "../plan/plan.ts";
-import { STAGING_PITCH } from "../plan/staging.ts";
+import { STAGING_PITCH } from "../plan/staging_layout.ts";
 import type { Node, TensorType } from "../graph/tensor.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { OPS } from "../ops/mod.ts";

@@ -3,7 +3,8 @@
 import { initialNoiseGraph, samplingGraph } from "../diffusion/sampling_graph.ts";
 import { InputError } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
-import { plan, type PlanOptions } from "../plan/planner.ts";
+import { plan } from "../plan/planner.ts";
+import type { PlanOptions } from "../plan/lower.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { DeviceProfile } from "../graph/op.ts";
 import type { Precision } from "../graph/tensor.ts";

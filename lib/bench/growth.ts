@@ -1,7 +1,7 @@
 /** How steps grow from the smallest to the largest that was measured, the two taking turns. */
 
 import type { Gpu } from "../gpu/device.ts";
-import type { PlanOptions } from "../plan/planner.ts";
+import type { PlanOptions } from "../plan/lower.ts";
 import { type Budget, median, stepsInRow, type Timing } from "./statistics.ts";
 import { benchConfig, benchStep, LoadedStep } from "./steps.ts";
 import { ratiosInTurns } from "./turns.ts";

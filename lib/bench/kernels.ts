@@ -1,7 +1,7 @@
 /** Every kernel of a training step: how fast, by which variant, and whether right. */
 
 import type { Gpu } from "../gpu/device.ts";
-import type { PlanOptions } from "../plan/planner.ts";
+import type { PlanOptions } from "../plan/lower.ts";
 import type { Precision } from "../graph/tensor.ts";
 import { type Node, sizeOf } from "../graph/tensor.ts";
 import { OPS } from "../ops/mod.ts";

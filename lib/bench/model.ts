@@ -1,7 +1,7 @@
 /** Whole steps over batch and image size, what fits and what the time allows. */
 
 import type { Gpu } from "../gpu/device.ts";
-import type { PlanOptions } from "../plan/planner.ts";
+import type { PlanOptions } from "../plan/lower.ts";
 import type { Precision } from "../graph/tensor.ts";
 import { storesHalf } from "../passes/precision.ts";
 import { OPS } from "../ops/mod.ts";

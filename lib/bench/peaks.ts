@@ -3,7 +3,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import type { Plan, PlanBinding } from "../plan/plan.ts";
 import { Executable } from "../gpu/runtime.ts";
-import { stagingRowBytes } from "../plan/staging.ts";
+import { stagingRowBytes } from "../plan/staging_layout.ts";
 import { packParams, shaderInterface, specialize } from "../plan/wgsl.ts";
 import { gridFor, type KernelSource } from "../graph/kernel_call.ts";
 import { storing, storingOn } from "../ops/lanes.ts";

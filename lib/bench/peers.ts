@@ -2,7 +2,7 @@
 
 import { InputError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { PlanOptions } from "../plan/planner.ts";
+import type { PlanOptions } from "../plan/lower.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { relativeError } from "../tune/check.ts";
 import { type Budget, stepsInRow, type Timing, timing } from "./statistics.ts";

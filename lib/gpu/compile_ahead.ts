@@ -7,7 +7,7 @@
 
 import type { Gpu } from "./device.ts";
 import type { Plan, PlanShader } from "../plan/plan.ts";
-import type { StagedType } from "../plan/staging.ts";
+import type { StagedType } from "../plan/staging_layout.ts";
 
 /** What the worker is told. */
 export interface CompileJobs {

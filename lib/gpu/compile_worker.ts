@@ -3,7 +3,7 @@
 import type { CompileJobs } from "./compile_ahead.ts";
 import { type Gpu, openGpu } from "./device.ts";
 import { pipelineFor } from "./pipelines.ts";
-import { STAGED_FORMATS, STAGING_PITCH } from "../plan/staging.ts";
+import { STAGED_FORMATS, STAGING_PITCH } from "../plan/staging_layout.ts";
 
 /** Bytes of what stands in for a tensor. What lies outside reads as zero and is not written. */
 const BYTES = 2 ** 16;

@@ -2,7 +2,7 @@
 
 import type { Gpu } from "./device.ts";
 import type { PlanShader } from "../plan/plan.ts";
-import { STAGED_FORMATS } from "../plan/staging.ts";
+import { STAGED_FORMATS } from "../plan/staging_layout.ts";
 
 const BINDING_TYPES: Record<string, Omit<GPUBindGroupLayoutEntry, "binding" | "visibility">> = {
   uniform: { buffer: { type: "uniform" } },

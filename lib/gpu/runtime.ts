@@ -8,13 +8,13 @@ import { compileAhead } from "./compile_ahead.ts";
 import type { Gpu } from "./device.ts";
 import { pipelineFor } from "./pipelines.ts";
 import { type Plan, planBytes, type PlanSlot, type PlanStage } from "../plan/plan.ts";
+import { texelCopies } from "../plan/staging.ts";
 import {
   STAGED_FORMATS,
   STAGING_PITCH,
   stagingPitchBytes,
   stagingRowBytes,
-  texelCopies,
-} from "../plan/staging.ts";
+} from "../plan/staging_layout.ts";
 
 /** What inputs and states are written from. */
 export type TypedData = Float32Array | Int32Array | Uint32Array | Uint16Array;

@@ -2,12 +2,7 @@
 
 import type { Registry } from "../graph/op.ts";
 import { bytesPer, type Node, sizeOf } from "../graph/tensor.ts";
-
-/** A byte offset within the memory of a root tensor (its key, `node:index`). */
-export interface Place {
-  readonly root: string;
-  readonly offset: number;
-}
+import { type Allocation, allocation, type Place } from "./schedule.ts";
 
 /**
  * Resolves each tensor of `nodes` to its place.
@@ -19,11 +14,17 @@ export interface Place {
  * @throws where a packed tensor is an input, a state, or packed twice, and where an old value is
  * read after it was overwritten.
  */
-export function resolveStorage(
+export function resolveAliases(
   nodes: readonly Node[],
   registry: Registry,
 ): Map<string, Place> {
   const packed = new Map<string, Place>();
+  const own = new Map<string, Allocation>();
+  const ownOf = (key: string) => {
+    const known = own.get(key) ?? allocation(key);
+    own.set(key, known);
+    return known;
+  };
   for (const node of nodes) {
     if (node.op !== "pack") continue;
     node.inputs.forEach((t, i) => {
@@ -35,16 +36,19 @@ export function resolveStorage(
       if (!free) {
         throw new Error(`Cannot pack "${t.node.scope}": ${base.node.op} has its memory elsewhere`);
       }
-      packed.set(base.key, { root: `${node.id}:0`, offset: node.attrs.offsets[i] * 4 });
+      packed.set(base.key, {
+        allocation: ownOf(`${node.id}:0`),
+        offset: node.attrs.offsets[i] * 4,
+      });
     });
   }
 
   const places = new Map<string, Place>();
-  const overwritten = new Map<string, { by: Node; old: string }>(); // root → last in-place writer
+  const overwritten = new Map<Allocation, { by: Node; old: string }>(); // by its last writer in place
   for (const node of nodes) {
     for (const t of node.inputs) {
       const place = places.get(t.key)!;
-      const last = overwritten.get(place.root);
+      const last = overwritten.get(place.allocation);
       if (last && last.old === t.key) {
         throw new Error(
           `Cannot plan ${node.op} "${node.scope}": it reads a value that ` +
@@ -58,15 +62,15 @@ export function resolveStorage(
       if (node.op === "view") {
         const from = places.get(node.inputs[0].key)!;
         places.set(key, {
-          root: from.root,
+          allocation: from.allocation,
           offset: from.offset + node.attrs.offset * bytesPer(node.outputs[0].dtype),
         });
       } else if (shared !== undefined) {
         const from = places.get(node.inputs[shared].key)!;
         places.set(key, from);
-        overwritten.set(from.root, { by: node, old: node.inputs[shared].key });
+        overwritten.set(from.allocation, { by: node, old: node.inputs[shared].key });
       } else {
-        places.set(key, packed.get(key) ?? { root: key, offset: 0 });
+        places.set(key, packed.get(key) ?? { allocation: ownOf(key), offset: 0 });
       }
     });
   }

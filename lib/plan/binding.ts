@@ -4,13 +4,8 @@ import type { BufferRef, KernelCall } from "../graph/kernel_call.ts";
 import type { DeviceProfile } from "../graph/op.ts";
 import type { Node } from "../graph/tensor.ts";
 import type { PlanBinding, PlanPiece, PlanShader, PlanStage } from "./plan.ts";
-import {
-  type Staged,
-  type StagedType,
-  type Staging,
-  STAGING_ROWS,
-  stagingRowBytes,
-} from "./staging.ts";
+import type { Staged, Staging } from "./staging.ts";
+import { type StagedType, STAGING_ROWS, stagingRowBytes } from "./staging_layout.ts";
 import { shaderInterface, specialize, withHalves } from "./wgsl.ts";
 
 export const roundUp = (n: number, to: number) => Math.ceil(n / to) * to;

@@ -4,16 +4,13 @@
  * Or two inputs joined, where all that reads them is kernels that can read two buffers.
  */
 
-import type { Graph } from "../graph/graph.ts";
 import type { KernelCall } from "../graph/kernel_call.ts";
-import type { DeviceProfile, Registry } from "../graph/op.ts";
 import { bytesPer, type Node, sizeOf, type Tensor } from "../graph/tensor.ts";
-import type { Lowered } from "./constant_hoisting.ts";
-import type { Place } from "./aliasing.ts";
+import type { Schedule } from "./schedule.ts";
 import { shaderInterface } from "./wgsl.ts";
 
 /** Bytes of the tensor `source` that make up bytes from `at` on. */
-export interface JoinedPiece {
+export interface ElidedPiece {
   readonly source: string;
   readonly offset: number;
   readonly size: number;
@@ -27,8 +24,8 @@ export interface TwoTensors {
   readonly sizes: readonly [number, number];
 }
 
-export interface Joined {
-  readonly pieces: readonly JoinedPiece[];
+export interface ElidedConcat {
+  readonly pieces: readonly ElidedPiece[];
   /** Where it is not copied to a texture, but read from both buffers. */
   readonly two?: TwoTensors;
 }
@@ -47,78 +44,73 @@ export function readersOf(nodes: readonly Node[]): Map<string, Node[]> {
   return readers;
 }
 
-/**
- * Key → what it is made of, of the tensors that need no memory.
- *
- * @param own roots that have buffers of their own (inputs and states).
- */
-export function joinedTensors(
-  graph: Graph,
-  nodes: readonly Node[],
-  registry: Registry,
-  lowered: ReadonlyMap<Node, Lowered>,
-  places: ReadonlyMap<string, Place>,
-  own: ReadonlySet<string>,
-  { limits }: Pick<DeviceProfile, "limits">,
-): Map<string, Joined> {
+/** Fills `schedule.elided`; what it names is computed by no call any more. */
+export function elideConcats(schedule: Schedule): void {
+  const { graph, nodes, registry, places, scheduled, elided } = schedule;
+  const { limits } = schedule.device;
+  const own = new Set(
+    [...graph.inputs.values(), ...graph.states.values()].map((t) => places.get(t.key)!.allocation),
+  );
   const readers = readersOf(nodes);
   const handedOut = new Set(
     [...graph.outputs.values(), ...graph.updates.values()].map((t) => t.key),
   );
   const inPlace = new Set(
     nodes.flatMap((node) =>
-      Object.keys(registry[node.op]?.inPlace ?? {}).map((i) => places.get(`${node.id}:${i}`)!.root)
+      Object.keys(registry[node.op]?.inPlace ?? {}).map((i) =>
+        places.get(`${node.id}:${i}`)!.allocation
+      )
     ),
   );
-  const joined = new Map<string, Joined>();
   for (const node of nodes) {
     const key = `${node.id}:0`;
     const made = registry[node.op]?.pieces?.(node.inputs, node.outputs, node.attrs);
     if (!made || handedOut.has(key)) continue;
-    const { root } = places.get(key)!;
-    if (root !== key || inPlace.has(root)) continue;
+    const memory = places.get(key)!.allocation;
+    if (memory.name !== key || inPlace.has(memory)) continue;
     const scale = bytesPer(node.outputs[0].dtype);
-    const pieces = made.map(({ input, offset, size, at }): JoinedPiece => ({
+    const pieces = made.map(({ input, offset, size, at }): ElidedPiece => ({
       source: node.inputs[input].key,
       offset: offset * scale,
       size: size * scale,
       at: at * scale,
     }));
-    const stays = ({ source }: JoinedPiece) =>
-      !joined.has(source) && !inPlace.has(places.get(source)!.root);
-    const isCopied = (p: JoinedPiece) => {
+    const stays = ({ source }: ElidedPiece) =>
+      !elided.has(source) && !inPlace.has(places.get(source)!.allocation);
+    const isCopied = (p: ElidedPiece) => {
       const place = places.get(p.source)!;
-      return !own.has(place.root) &&
+      return !own.has(place.allocation) &&
         [place.offset, p.offset, p.size, p.at].every((n) => n % 16 === 0);
     };
-    const isTexture = (reader: Node) => readsAsTexture(reader, key, registry, lowered);
+    const isTexture = (reader: Node) => readsAsTexture(schedule, reader, key);
     const reading = readers.get(key) ?? [];
     if (!pieces.every(stays)) continue;
     const isLarge = sizeOf(node.outputs[0].shape) >= FEWEST_ELEMENTS;
     if (isLarge && pieces.every(isCopied) && reading.every(isTexture)) {
-      joined.set(key, { pieces });
+      elided.set(key, { pieces });
       continue;
     }
     const two = twoOf(node, pieces);
     const isOfTwo = (reader: Node) =>
       readsEach(
+        schedule,
         reader,
         key,
-        registry,
-        lowered,
         ({ kernel }, name) =>
           name === "x" && kernel.ofTwo !== undefined &&
           two!.sizes.every((n) => n % kernel.ofTwo!.width === 0) &&
           shaderInterface(kernel.ofTwo.source).bindings.filter((b) => b.access.startsWith("read"))
               .length <= limits.maxStorageBuffersPerShaderStage,
       );
-    if (two && reading.every(isOfTwo)) joined.set(key, { pieces, two });
+    if (two && reading.every(isOfTwo)) elided.set(key, { pieces, two });
   }
-  return joined;
+  for (const key of elided.keys()) {
+    scheduled.delete(nodes.find((node) => `${node.id}:0` === key)!);
+  }
 }
 
 /** Of a node whose pieces are two tensors by turns, each from its beginning to its end. */
-function twoOf({ inputs }: Node, pieces: readonly JoinedPiece[]): TwoTensors | undefined {
+function twoOf({ inputs }: Node, pieces: readonly ElidedPiece[]): TwoTensors | undefined {
   const inOrder = pieces.toSorted((p, q) => p.at - q.at);
   const [a, b] = inOrder;
   if (!b || pieces.length % 2) return undefined;
@@ -155,17 +147,11 @@ export function callOfTwo(
 }
 
 /** Whether a node's calls see the tensor in textures only, and whole. */
-export function readsAsTexture(
-  node: Node,
-  key: string,
-  registry: Registry,
-  lowered: ReadonlyMap<Node, Lowered>,
-): boolean {
+export function readsAsTexture(schedule: Schedule, node: Node, key: string): boolean {
   return readsEach(
+    schedule,
     node,
     key,
-    registry,
-    lowered,
     ({ kernel }, name) =>
       shaderInterface(kernel).bindings.some((b) => b.name === name && b.access === "texture"),
   );
@@ -173,16 +159,15 @@ export function readsAsTexture(
 
 /** Whether a node's calls see the tensor whole, and each so that `suits` is true of it. */
 function readsEach(
+  { registry, scheduled }: Schedule,
   node: Node,
   key: string,
-  registry: Registry,
-  lowered: ReadonlyMap<Node, Lowered>,
   suits: (call: KernelCall, variable: string) => boolean,
 ): boolean {
-  const low = lowered.get(node);
+  const of = scheduled.get(node);
   const shared = Object.values(registry[node.op]?.inPlace ?? {});
-  if (!low || shared.some((i) => node.inputs[i].key === key)) return false;
-  return low.calls.every((call) =>
+  if (!of || shared.some((i) => node.inputs[i].key === key)) return false;
+  return of.calls.every(({ call }) =>
     Object.entries(call.bindings).every(([name, ref]) =>
       ref.kind !== "input" || node.inputs[ref.index].key !== key ||
       (ref.offset === undefined && suits(call, name))

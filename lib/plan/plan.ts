@@ -3,7 +3,7 @@
  * made once from a graph and replayed; see `planner.ts` for how and `runtime.ts` for the replay.
  */
 
-import { type StagedType, stagingPitchBytes } from "./staging.ts";
+import { type StagedType, stagingPitchBytes } from "./staging_layout.ts";
 import type { DType, TensorType } from "../graph/tensor.ts";
 
 /**

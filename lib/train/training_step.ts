@@ -3,7 +3,8 @@
 import { preparationNotes } from "../diffusion/sampling_model.ts";
 import { InputError } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
-import { plan, type PlanOptions } from "../plan/planner.ts";
+import { plan } from "../plan/planner.ts";
+import type { PlanOptions } from "../plan/lower.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { DeviceProfile } from "../graph/op.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";

@@ -5,7 +5,7 @@ import { interpret } from "../graph/interpret.ts";
 import type { Fill, OpCase, OpDef, Variant } from "../graph/op.ts";
 import { type Attrs, type DType, type Node, sizeOf, type TensorType } from "../graph/tensor.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { PlanOptions } from "../plan/planner.ts";
+import type { PlanOptions } from "../plan/lower.ts";
 import { plan } from "../plan/planner.ts";
 import { decode, encode, roundTo } from "../gpu/data.ts";
 import { Executable } from "../gpu/runtime.ts";

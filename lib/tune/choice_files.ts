@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import type { DeviceProfile } from "../graph/op.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { PlanOptions } from "../plan/planner.ts";
+import type { PlanOptions } from "../plan/lower.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { parseJsonFile } from "../io/json.ts";
 import { LIMITS } from "../io/limits.ts";

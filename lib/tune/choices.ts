@@ -2,7 +2,7 @@
 
 import type { Variant } from "../graph/op.ts";
 import type { Node } from "../graph/tensor.ts";
-import type { PlanOptions } from "../plan/planner.ts";
+import type { PlanOptions } from "../plan/lower.ts";
 import { formKey, formOf } from "./check.ts";
 
 /** Of one form (op, shapes, attributes). */

@@ -1,7 +1,7 @@
 /** Times the variants of every form that has a choice, and drops those that compute wrongly. */
 
 import type { Gpu } from "../gpu/device.ts";
-import { liveNodes } from "../plan/planner.ts";
+import { liveNodes } from "../plan/lower.ts";
 import type { Graph } from "../graph/graph.ts";
 import { sizeOf } from "../graph/tensor.ts";
 import { OPS } from "../ops/mod.ts";

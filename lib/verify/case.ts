@@ -1,7 +1,7 @@
 /** Reference cases: one safetensors file each, with `kind` and `config` in its metadata. */
 
 import { InputError } from "../errors.ts";
-import type { PlanOptions } from "../plan/planner.ts";
+import type { PlanOptions } from "../plan/lower.ts";
 import type { Precision } from "../graph/tensor.ts";
 import { parseJson } from "../io/json.ts";
 import { type SafeTensor, toFloat32 } from "../io/safetensors.ts";

@@ -5,7 +5,7 @@
 
 import type { Gpu } from "../../lib/gpu/device.ts";
 import type { Plan, PlanSlot } from "../../lib/plan/plan.ts";
-import { STAGING_WIDTH, stagingRowBytes } from "../../lib/plan/staging.ts";
+import { STAGING_WIDTH, stagingRowBytes } from "../../lib/plan/staging_layout.ts";
 
 type Event =
   | { readonly kind: "write"; readonly buffer: object; readonly offset: number; bytes: number }

@@ -8,7 +8,7 @@ import { openGpu } from "../../lib/gpu/device.ts";
 import type { Plan } from "../../lib/plan/plan.ts";
 import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
-import { STAGING_WIDTH } from "../../lib/plan/staging.ts";
+import { STAGING_WIDTH } from "../../lib/plan/staging_layout.ts";
 import type { DeviceKind } from "../../lib/graph/op.ts";
 import { loadPretrained } from "../../lib/nn/pretrained.ts";
 import { OPS } from "../../lib/ops/mod.ts";

@@ -5,9 +5,9 @@ import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
 import { checkStep } from "../../lib/audit/check.ts";
 import { benchConfig, benchStep } from "../../lib/bench/steps.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { type Home, shareTextures } from "../../lib/plan/texture_residency.ts";
+import { type Residency, shareTextures } from "../../lib/plan/texture_residency.ts";
 import type { Plan } from "../../lib/plan/plan.ts";
-import { KEPT_BYTES } from "../../lib/plan/shared_transforms.ts";
+import { KEPT_BYTES } from "../../lib/plan/value_numbering.ts";
 import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { Graph } from "../../lib/graph/graph.ts";
@@ -97,7 +97,12 @@ for (const profile of ["software", "software-512"]) {
 }
 
 Deno.test("homes: tensors of one type share a texture where they are not read at a time", () => {
-  const home = (first: number, last: number, rows: number, dtype: "f32" | "f16" = "f32"): Home => ({
+  const home = (
+    first: number,
+    last: number,
+    rows: number,
+    dtype: "f32" | "f16" = "f32",
+  ): Residency => ({
     first,
     last,
     rows,

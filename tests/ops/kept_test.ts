@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { checkStep } from "../../lib/audit/check.ts";
 import { compare } from "../../lib/audit/values.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { keepers } from "../../lib/plan/shared_transforms.ts";
+import { transformGroups } from "../../lib/plan/value_numbering.ts";
 import type { Plan } from "../../lib/plan/plan.ts";
 import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
@@ -133,7 +133,7 @@ Deno.test("kept: not where one of the two takes another way, nor beyond the memo
     const bytes = [...new Set([...chosen.values()].flatMap((v) => v.kept?.bytes ?? []))]
       .sort((a, b) => a - b);
     assert.equal(bytes.length, 2);
-    const kept = (most: number) => keepers(graph.nodes, chosen, most).length;
+    const kept = (most: number) => transformGroups(graph.nodes, chosen, most).length;
     assert.deepEqual([bytes[0] - 1, bytes[0], bytes[0] + bytes[1] - 1].map(kept), [0, 1, 1]);
     assert.equal(kept(bytes[0] + bytes[1]), 2);
     return Promise.resolve();

@@ -2,11 +2,12 @@
 
 import assert from "node:assert/strict";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { onceCalls } from "../../lib/plan/constant_hoisting.ts";
 import { plan } from "../../lib/plan/planner.ts";
+import { allocation, type Place, type ScheduledNode } from "../../lib/plan/schedule.ts";
+import { numberValues } from "../../lib/plan/value_numbering.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { Graph } from "../../lib/graph/graph.ts";
-import { type BufferRef, input, scratch } from "../../lib/graph/kernel_call.ts";
+import { type BufferRef, input, type KernelCall, scratch } from "../../lib/graph/kernel_call.ts";
 import type { Node } from "../../lib/graph/tensor.ts";
 import { conv2d } from "../../lib/ops/conv2d.ts";
 import { OPS } from "../../lib/ops/mod.ts";
@@ -50,6 +51,22 @@ function doubling(): Graph {
 }
 
 const options = { device: real.profile };
+
+/** A place of its own for each tensor. */
+const placesOf = (...tensors: { readonly key: string }[]): Map<string, Place> =>
+  new Map(tensors.map(({ key }) => [key, { allocation: allocation(key), offset: 0 }]));
+
+/** A node with its calls, none of which has been looked at. */
+const scheduledOf = (
+  node: Node,
+  calls: readonly KernelCall[],
+  bytes: number,
+): ScheduledNode => ({
+  node,
+  variant: "",
+  calls: calls.map((call) => ({ call, runs: "each run" })),
+  scratch: [allocation(`scratch ${node.id}:0`, bytes)],
+});
 const rng = random(5);
 const normals = (length: number) => Float32Array.from({ length }, () => normal(rng));
 const x = normals(2 * 8 * 12 * 20), w = normals(8 * 8 * 9), other = normals(8 * 8 * 9);
@@ -103,11 +120,12 @@ Deno.test("a call stays in each run where another one writes to the same scratch
   const graph = new Graph();
   const [w, x] = [graph.state("w", f32(4)), graph.input("x", f32(4))];
   const of: Node = { ...x.node, inputs: [w, x] };
-  const places = new Map([w, x].map((t) => [t.key, { root: t.key, offset: 0 }]));
+  const places = placesOf(w, x), constant = new Set([places.get(w.key)!.allocation]);
   const once = (names: string[]) => {
     const calls = names.map((n) => call(n, input(n === "weights" ? 0 : 1)));
-    const lowered = new Map([[of, { calls, scratch: ["s"], scratchBytes: [16] }]]);
-    return onceCalls(lowered, places, new Set([w.key])).calls.size;
+    const one = scheduledOf(of, calls, 16);
+    numberValues({ places, scheduled: new Map([[of, one]]), transformGroups: [] }, constant);
+    return one.calls.filter(({ runs }) => runs === "once").length;
   };
   assert.equal(once(["weights"]), 1);
   assert.equal(once(["image"]), 0);
@@ -122,11 +140,11 @@ Deno.test("what another node has made is taken only where everything about it is
     @group(0) @binding(1) var<storage, read_write> target_: array<f32>;`;
   const graph = new Graph();
   const [w, v] = [graph.state("w", f32(4)), graph.state("v", f32(4))];
-  const places = new Map([w, v].map((t) => [t.key, { root: t.key, offset: 0 }]));
+  const places = placesOf(w, v);
   const usual = { input: w, constants: { N: 1 }, params: { n: 1 }, offset: 0, bytes: 16, text };
   /** Whether a second node that is as usual but for this takes what the first has made. */
   const shared = (other: Partial<typeof usual>): boolean => {
-    const lowered = new Map([usual, { ...usual, ...other }].map((o, i) => {
+    const scheduled = new Map([usual, { ...usual, ...other }].map((o, i) => {
       const call = {
         kernel: { file: "pack.wgsl", text: o.text },
         constants: o.constants,
@@ -136,17 +154,18 @@ Deno.test("what another node has made is taken only where everything about it is
         workgroups: [1, 1, 1] as const,
       };
       const node: Node = { ...w.node, id: 10 + i, inputs: [o.input] };
-      return [node, { calls: [call], scratch: [`s${i}`], scratchBytes: [o.bytes] }];
+      return [node, scheduledOf(node, [call], o.bytes)];
     }));
-    const { calls, scratch: kept, same, spared } = onceCalls(
-      lowered,
-      places,
-      new Set([w.key, v.key]),
+    numberValues(
+      { places, scheduled, transformGroups: [] },
+      new Set([...places.values()].map((place) => place.allocation)),
     );
-    assert.equal(calls.size + spared.size, 2);
-    assert.equal(kept.size + same.size, 2);
-    assert.equal(same.get("s1"), spared.size ? "s0" : undefined);
-    return spared.size === 1;
+    const [first, second] = [...scheduled.values()];
+    assert.equal(first.calls[0].runs, "once");
+    const isShared = second.calls[0].runs === "never";
+    assert.equal(second.calls[0].runs, isShared ? "never" : "once");
+    assert.equal(second.scratch[0] === first.scratch[0], isShared);
+    return isShared;
   };
   assert.ok(shared({}));
   assert.ok(!shared({ input: v }));

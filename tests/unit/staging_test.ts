@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
 import { plan } from "../../lib/plan/planner.ts";
-import { type Staged, Staging, stagingRowBytes, texelCopies } from "../../lib/plan/staging.ts";
+import { type Staged, Staging, texelCopies } from "../../lib/plan/staging.ts";
+import { stagingRowBytes } from "../../lib/plan/staging_layout.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import type { Tensor } from "../../lib/graph/tensor.ts";
 import { add } from "../../lib/ops/add.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
 import { benchConfig, benchStep } from "../../lib/bench/steps.ts";
-import { liveNodes } from "../../lib/plan/planner.ts";
+import { liveNodes } from "../../lib/plan/lower.ts";
 import type { TensorType } from "../../lib/graph/tensor.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { formOf, variantsOf } from "../../lib/tune/check.ts";
