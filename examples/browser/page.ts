@@ -79,7 +79,10 @@ function use(model: PageModel): void {
     throw new Error(`${model.name} makes patches, for --inpaint: use ./run sample`);
   }
   // A model that is told where nodules are needs no guidance.
-  if (preparation.condition === "nodule-mask") $<HTMLInputElement>("cfg").value = "1";
+  if (preparation.condition === "nodule-mask") {
+    $<HTMLInputElement>("cfg").value = "1";
+    setText("lungs-title", "the lungs, and the nodule it was asked for");
+  }
   page = model;
   sampler?.destroy();
   sampler = undefined;

@@ -1,6 +1,7 @@
 /** From an inpainting to images: part after part through the sampler, pasted into the slice. */
 
 import { cutPlane, cutSlice, type Window } from "../data/crops.ts";
+import { squaredDistance } from "../data/lung/morphology.ts";
 import { type LoadedSlice, type PreparedSlice, prepareSlice } from "../data/dataset.ts";
 import { resizeArea, resizeBilinear, type Size } from "../data/resize.ts";
 import { unwindowHu } from "../data/window.ts";
@@ -142,19 +143,36 @@ function askFor(slice: LoadedSlice, { window, region, nodules }: InpaintPart, is
   });
 }
 
+/**
+ * Share of the model's image in each pixel of a window: 1 in what was asked for, from there falling
+ * with distance to 0 beyond the region. Lung that is denser or thinner than what the model learned
+ * from would otherwise end in a rim.
+ */
+export function shareOf({ window, region, nodules }: InpaintPart): Float32Array {
+  const { height, width } = window;
+  const to = (mask: Uint8Array) => squaredDistance(mask, height, width, [1, 1]);
+  const inner = to(nodules), outer = to(region.map((v) => 1 - v));
+  return Float32Array.from(region, (v, i) => {
+    if (!v || nodules[i]) return v;
+    const [a, b] = [Math.sqrt(inner[i]), Math.sqrt(outer[i])];
+    return b === Infinity ? 1 : b / (a + b);
+  });
+}
+
 /** Writes the model's image over the region, at the slice's own size. */
 function paste(
   slice: LoadedSlice,
-  { window, region }: InpaintPart,
+  part: InpaintPart,
   image: Float32Array,
   size: Size,
   preparation: SlicePreparation,
 ) {
+  const { window } = part, share = shareOf(part);
   const same = window.height === size.height && window.width === size.width;
   const full = same ? image : resizeBilinear(image, size, window);
   const hu = unwindowHu(full, preparation.window);
   inWindow(slice, window, (at, i) => {
-    if (region[i]) slice.ct[at] = hu[i];
+    if (share[i]) slice.ct[at] += share[i] * (hu[i] - slice.ct[at]);
   });
 }
 

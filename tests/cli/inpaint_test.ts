@@ -9,6 +9,7 @@ import { encodeCtFile } from "../../lib/data/dicom_write/ct_file.ts";
 import { encodeNifti } from "../../lib/data/nifti_write.ts";
 import { type OneSlice, readOneSlice } from "../../lib/data/one_slice.ts";
 import { phantomSlice } from "../../lib/data/phantom.ts";
+import { shareOf } from "../../lib/diffusion/inpaint_run.ts";
 import { readNpy, writeNpy } from "../../lib/io/npy_file.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -248,6 +249,24 @@ Deno.test("nodules at a slice's own size, byte-equal outside, by a model of patc
     }
   });
   await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("around a nodule the model's share falls from 1 to 0 without a step; a drawn region is all its own", () => {
+  const window = { x: 0, y: 0, height: 31, width: 31 };
+  const disc = (radius: number) =>
+    Uint8Array.from(
+      { length: 961 },
+      (_, i) => Math.hypot(i % 31 - 15, Math.floor(i / 31) - 15) <= radius ? 1 : 0,
+    );
+  const share = shareOf({ window, region: disc(10), nodules: disc(5) });
+  const row = Array.from(share.subarray(15 * 31 + 15, 16 * 31));
+  assert.deepEqual(row.slice(0, 6), Array(6).fill(1));
+  row.slice(5, 12).forEach((v, i, all) =>
+    assert.ok(i === 0 || (v < all[i - 1] && v > all[i - 1] - 0.25))
+  );
+  assert.ok(row.slice(11).every((v) => v === 0));
+  const drawn = disc(10);
+  assert.deepEqual(shareOf({ window, region: drawn, nodules: drawn }), Float32Array.from(drawn));
 });
 
 Deno.test("one slice of any file: exactly the numbers that are in it", async () => {
