@@ -4,6 +4,7 @@ import type { Size } from "../data/resize.ts";
 import { unwindowHu } from "../data/window.ts";
 import { summarise, type Summary } from "../metrics/bootstrap.ts";
 import { takeRows } from "../metrics/fid.ts";
+import { frd, frdFeatures } from "../metrics/frd_full.ts";
 import { frdSubset, radiomicFeatures, stack, standardise } from "../metrics/frd.ts";
 import { earthMover, histogram, valuesInside } from "../metrics/histogram_distance.ts";
 import type { Features } from "../metrics/linear_algebra.ts";
@@ -208,8 +209,10 @@ function freeScores(
   const total = generated.length + real.length + train.length;
   let done = 0;
   const features = (slices: EvalSlice[], images: Float32Array[]) => {
-    const rows: number[][] = [], places: number[] = [];
+    const rows: number[][] = [], places: number[] = [], full: number[][] = [];
     slices.forEach(({ lungMask }, i) => {
+      const all = frdFeatures(images[i], lungMask, size);
+      if (all) full.push(all);
       const row = radiomicFeatures(images[i], lungMask, size);
       if (row) {
         rows.push(row);
@@ -217,14 +220,16 @@ function freeScores(
       }
       onDone(++done, total);
     });
-    return { rows: stack(rows), places };
+    return { rows: stack(rows), places, full: stack(full) };
   };
   const radiomics = {
     generated: features(generated, generatedHu),
     real: features(real, realHu),
     train: features(train, trainHu),
   };
-  const scores: Score[] = [];
+  const scores: Score[] = [
+    fullFrd(radiomics.real.full, radiomics.generated.full, radiomics.train.full),
+  ];
   const [g, r, t] = [radiomics.generated.rows, radiomics.real.rows, radiomics.train.rows];
   if (g.count < 2 || r.count < 2) {
     const why = `needs 2 slices with a lung on each side, got ${g.count} and ${r.count}`;
@@ -281,6 +286,25 @@ function freeScores(
       ],
     },
   };
+}
+
+function fullFrd(real: Features, generated: Features, train: Features): Score {
+  if (real.count < 2 || generated.count < 2) {
+    const why = `needs 2 slices with a lung on each side, got ${generated.count} and ${real.count}`;
+    return notComputed("frd", why);
+  }
+  const { value, columns } = frd(real, generated);
+  const known = train.count < 2 ? null : frd(real, train).value;
+  const reference = Number.isFinite(known) ? known : null;
+  if (!Number.isFinite(value)) {
+    return { ...notComputed("frd", "the sets are equal: ln 0"), reference };
+  }
+  return fromValue("frd", value, {
+    reference,
+    note: real.count <= columns
+      ? `${real.count} real slices for ${columns} features: biased upwards, compare like with like`
+      : undefined,
+  });
 }
 
 /**

@@ -67,6 +67,7 @@ export const METRICS = [
   metric(SETS, "fid_infinity", "FID∞", "", "lower", "Chong and Forsyth 2020"),
   metric(SETS, "kid", "KID × 1000", "", "lower", "Bińkowski 2018, torch-fidelity"),
   metric(SETS, "inception_score", "Inception Score", "", "higher", "Salimans 2016, torch-fidelity"),
+  metric(FREE, "frd", "FRD (398 features), ln d²", "", "lower", "Konz 2026, frd-score 1.0.1"),
   metric(
     FREE,
     "frd_subset",

@@ -36,12 +36,20 @@ export const GLCM_NAMES = [
   "SumSquares",
 ] as const;
 
-/** Mean over the directions that have any pair of pixels inside the mask; NaN where none has. */
-export function glcmFeatures(image: GreyLevels): number[] {
+/**
+ * Mean over the directions that have any pair of pixels inside the mask; NaN where none has.
+ *
+ * @param without names to leave out: MCC takes longer than all others.
+ */
+export function glcmFeatures(
+  image: GreyLevels,
+  without: ReadonlySet<string> = new Set(),
+): number[] {
+  const names = GLCM_NAMES.filter((name) => !without.has(name));
   const all = DIRECTIONS.map((step) => directionMatrix(image, step))
     .filter((matrix) => matrix !== null)
-    .map((matrix) => features(matrix, image));
-  return GLCM_NAMES.map((_, k) => all.reduce((sum, row) => sum + row[k], 0) / all.length);
+    .map((matrix) => features(matrix, image, names));
+  return names.map((_, k) => all.reduce((sum, row) => sum + row[k], 0) / all.length);
 }
 
 /** Probabilities [present, present] over the grey levels that occur, or null without pairs. */
@@ -65,7 +73,11 @@ function directionMatrix(
   return pairs === 0 ? null : matrix.map((count) => count / pairs);
 }
 
-function features(p: Float64Array, { present }: GreyLevels): number[] {
+function features(
+  p: Float64Array,
+  { present }: GreyLevels,
+  names: readonly (typeof GLCM_NAMES[number])[],
+): number[] {
   const size = present.length, levels = present[size - 1]; // PyRadiomics' Ng is the largest level
   const sums = new Float64Array(2 * levels + 1), differences = new Float64Array(levels);
   const marginal = new Float64Array(size); // of rows and columns alike: the matrix is symmetrical
@@ -128,13 +140,13 @@ function features(p: Float64Array, { present }: GreyLevels): number[] {
     JointAverage: mean,
     JointEnergy: energy,
     JointEntropy: jointEntropy,
-    MCC: maximalCorrelation(p, marginal),
+    MCC: names.includes("MCC") ? maximalCorrelation(p, marginal) : NaN,
     MaximumProbability: largest,
     SumAverage: over(sums, (k) => k),
     SumEntropy: entropy(sums),
     SumSquares: variance,
   };
-  return GLCM_NAMES.map((name) => of[name]);
+  return names.map((name) => of[name]);
 }
 
 /**

@@ -102,7 +102,15 @@ Deno.test("HU distance is of generated and real, its reference of training and r
 });
 
 Deno.test("references do not hang on what was generated; without training slices there are none", async () => {
-  const names = ["frd_subset", "mmd", "hu_distance", "spectrum_distance", "mask_dice", "copied"];
+  const names = [
+    "frd",
+    "frd_subset",
+    "mmd",
+    "hu_distance",
+    "spectrum_distance",
+    "mask_dice",
+    "copied",
+  ];
   const [one, other] = [await scores({ generated: moved }), await scores({ generated: real })];
   for (const name of names) {
     const { reference, value } = one.of(name);
