@@ -104,7 +104,10 @@ export function halved({ image, mask, height, width }: Masked, pad: number): Mas
         }
       }
       out.image[to] = sum;
-      out.mask[to] = mask[(y + 1) * width + x + 1];
+      // Two old pixels are equally near. ITK takes the second, but along a row it finds the place as a
+      // part of the row, and where that is rounded down, the first.
+      const place = 2 * columns.from + 0.5 + u / columns.count * (2 * columns.count);
+      out.mask[to] = mask[(y + 1) * width + Math.floor(place + 0.5)];
     }
   }
   return out;
