@@ -6,7 +6,7 @@
 import { Graph } from "../graph/graph.ts";
 import type { DeviceProfile, OpCase, OpDef, Variant } from "../graph/op.ts";
 import { sizeOf, type TensorType } from "../graph/tensor.ts";
-import { concat, sliceOp } from "../ops/concat.ts";
+import { concat, sliceOp } from "../ops/concat/op.ts";
 
 /** Elements of all inputs. */
 export const elementsOf = (test: OpCase): number =>

@@ -6,7 +6,7 @@ import { Executable } from "../gpu/runtime.ts";
 import { stagingRowBytes } from "../plan/staging_layout.ts";
 import { packParams, shaderInterface, specialize } from "../plan/wgsl.ts";
 import { gridFor, type KernelSource } from "../graph/kernel_call.ts";
-import { storing, storingOn } from "../ops/lanes.ts";
+import { storing, storingOn } from "../ops/common/subgroup_sharing.ts";
 import copyText from "../../kernels/bench/copy.wgsl" with { type: "text" };
 import copyStagedText from "../../kernels/bench/copy_staged.wgsl" with { type: "text" };
 import multiplyAddText from "../../kernels/bench/multiply_add.wgsl" with { type: "text" };

@@ -16,7 +16,7 @@ import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
 import { unet2D, unet2DParameters } from "../nn/unet_2d.ts";
 import { formOf } from "../passes/optimize.ts";
 import { OPS } from "../ops/mod.ts";
-import { CLIP_BLOCK } from "../ops/gradient_clip.ts";
+import { CLIP_BLOCK } from "../ops/gradient_clip/shared.ts";
 import { PhiloxStream } from "../random/philox.ts";
 import { adamwHyper } from "../train/adamw.ts";
 import { PRESETS, type RunConfig, runConfig } from "../train/config.ts";

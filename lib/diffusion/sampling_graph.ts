@@ -8,11 +8,14 @@ import { formOf } from "../passes/optimize.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
 import { unet2D } from "../nn/unet_2d.ts";
-import { concat, slice } from "../ops/concat.ts";
-import { guidance, qSample, schedulerStep, STEP_COEFFICIENTS } from "../ops/diffusion.ts";
-import { blend, guidanceRescale } from "../ops/guidance.ts";
-import { randomNormal } from "../ops/random.ts";
-import { scale } from "../ops/scale.ts";
+import { concat, slice } from "../ops/concat/op.ts";
+import { qSample, schedulerStep } from "../ops/diffusion/op.ts";
+import { STEP_COEFFICIENTS } from "../ops/diffusion/shared.ts";
+import { guidance } from "../ops/guidance/op.ts";
+import { guidanceRescale } from "../ops/guidance/op.ts";
+import { blend } from "../ops/blend/op.ts";
+import { randomNormal } from "../ops/random/op.ts";
+import { scale } from "../ops/scale/op.ts";
 
 export interface SamplingGraphOptions {
   readonly config: UNet2DConfig;

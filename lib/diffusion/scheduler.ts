@@ -8,7 +8,7 @@
  */
 
 import { InputError } from "../errors.ts";
-import { STEP_COEFFICIENTS } from "../ops/diffusion.ts";
+import { STEP_COEFFICIENTS } from "../ops/diffusion/shared.ts";
 import { alphasCumprod, betas, qSampleTable } from "./noise_schedule.ts";
 import type { PredictionType, SchedulerConfig, SchedulerName } from "./scheduler_config.ts";
 import { checkedTimesteps, inferenceTimesteps } from "./timesteps.ts";

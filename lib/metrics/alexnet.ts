@@ -6,9 +6,9 @@
 import { InputError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Tensor } from "../graph/tensor.ts";
-import { conv2d } from "../ops/conv2d.ts";
-import { maxPool2d } from "../ops/pool2d.ts";
-import { relu } from "../ops/relu.ts";
+import { conv2d } from "../ops/conv2d/op.ts";
+import { maxPool2d } from "../ops/pool2d/op.ts";
+import { relu } from "../ops/relu/op.ts";
 import type { NamedTensors } from "./inception.ts";
 import { LPIPS_CHANNELS, LPIPS_SCALE, LPIPS_SHIFT } from "./lpips.ts";
 

@@ -8,14 +8,15 @@
 import { InputError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Tensor } from "../graph/tensor.ts";
-import { concat } from "../ops/concat.ts";
-import { conv2d } from "../ops/conv2d.ts";
-import { conv2dFlat, flatSize } from "../ops/conv2d_flat.ts";
-import { flatPlane } from "../ops/flat.ts";
-import { averagePool2d, maxPool2d } from "../ops/pool2d.ts";
-import { relu } from "../ops/relu.ts";
-import { convolvedSize, unfold2d } from "../ops/unfold2d.ts";
-import { view } from "../ops/view.ts";
+import { concat } from "../ops/concat/op.ts";
+import { conv2d } from "../ops/conv2d/op.ts";
+import { conv2dFlat, flatSize } from "../ops/conv2d/flat.ts";
+import { flatPlane } from "../ops/common/flat.ts";
+import { averagePool2d, maxPool2d } from "../ops/pool2d/op.ts";
+import { relu } from "../ops/relu/op.ts";
+import { convolvedSize } from "../ops/unfold2d/shared.ts";
+import { unfold2d } from "../ops/unfold2d/op.ts";
+import { view } from "../ops/view/op.ts";
 
 /** The side that images are resized to, and the features of the last pool. */
 export const INCEPTION_SIZE = 299;
@@ -139,7 +140,7 @@ export const INCEPTION_STAGES: readonly string[] = [
   ...BLOCKS.map(({ name }) => name),
 ];
 
-/** Images as flat planes (lib/ops/flat.ts). */
+/** Images as flat planes (lib/ops/common/flat.ts). */
 export interface Planes {
   /** [N, C, 1, P] */
   tensor: Tensor;

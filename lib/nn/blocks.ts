@@ -1,12 +1,12 @@
 /** diffusers' blocks: ResnetBlock2D, Attention, Downsample2D, Upsample2D, and the down/mid/up blocks. */
 
 import type { Tensor } from "../graph/tensor.ts";
-import { add } from "../ops/add.ts";
-import { attention } from "../ops/attention.ts";
-import { addChannel } from "../ops/channel.ts";
-import { concat } from "../ops/concat.ts";
-import { silu } from "../ops/silu.ts";
-import { view } from "../ops/view.ts";
+import { add } from "../ops/add/op.ts";
+import { attention } from "../ops/attention/op.ts";
+import { addChannel } from "../ops/channel/op.ts";
+import { concat } from "../ops/concat/op.ts";
+import { silu } from "../ops/silu/op.ts";
+import { view } from "../ops/view/op.ts";
 import type { UNet2DConfig } from "./config.ts";
 import {
   channelLinearLayer,

@@ -1,10 +1,10 @@
 /** PyTorch's layers with their default initialisation. Each names its parameters by graph scope. */
 
 import type { Tensor } from "../graph/tensor.ts";
-import { conv2d } from "../ops/conv2d.ts";
-import { conv2dUpsampled } from "../ops/conv2d_upsampled.ts";
-import { groupNorm } from "../ops/group_norm.ts";
-import { linear } from "../ops/linear.ts";
+import { conv2d } from "../ops/conv2d/op.ts";
+import { conv2dUpsampled } from "../ops/conv2d/upsampled_op.ts";
+import { groupNorm } from "../ops/group_norm/op.ts";
+import { linear } from "../ops/linear/op.ts";
 import type { Init, ParameterSource } from "./parameters.ts";
 
 /**

@@ -2,7 +2,7 @@
 
 import { Graph } from "../graph/graph.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { view } from "../ops/view.ts";
+import { view } from "../ops/view/op.ts";
 import type { PhiloxStream } from "../random/philox.ts";
 
 /** Initial distribution: uniform in [−bound, bound] (PyTorch's default) or a constant. */

@@ -1,7 +1,7 @@
 /** A small U-Net that marks nodules: what generated slices are judged by, and made useful for. */
 
 import type { Tensor } from "../graph/tensor.ts";
-import { concat } from "../ops/concat.ts";
+import { concat } from "../ops/concat/op.ts";
 import { convLayer, groupNormLayer, upsampledConvLayer } from "./layers.ts";
 import type { ParameterSource } from "./parameters.ts";
 

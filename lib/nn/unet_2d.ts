@@ -1,7 +1,7 @@
 /** diffusers' `UNet2DModel` as a graph. */
 
 import type { Tensor } from "../graph/tensor.ts";
-import { timestepEmbedding } from "../ops/embedding.ts";
+import { timestepEmbedding } from "../ops/embedding/op.ts";
 import { type BlockContext, downBlock, midBlock, timeEmbedding, upBlock } from "./blocks.ts";
 import { checkImageSize, type UNet2DConfig } from "./config.ts";
 import { convLayer, groupNormLayer } from "./layers.ts";

@@ -1,43 +1,50 @@
 /** The registry: every op by name. An op without a row does not compile. */
 
 import type { OpDef, OpName } from "../graph/op.ts";
-import { addOp } from "./add.ts";
-import { conv2dBackwardDataOp, conv2dBackwardWeightOp, conv2dOp } from "./conv2d.ts";
-import { conv2dFlatOp } from "./conv2d_flat.ts";
-import { conv2dNormalisedOp } from "./conv2d_normalised.ts";
+import { addOp } from "./add/op.ts";
+import { conv2dBackwardDataOp, conv2dBackwardWeightOp, conv2dOp } from "./conv2d/op.ts";
+import { conv2dFlatOp } from "./conv2d/flat.ts";
+import { conv2dNormalisedOp } from "./conv2d/normalised.ts";
 import {
   conv2dUpsampledBackwardDataOp,
   conv2dUpsampledBackwardWeightOp,
   conv2dUpsampledOp,
-} from "./conv2d_upsampled.ts";
-import { blendOp, guidanceRescaleOp } from "./guidance.ts";
-import { guidanceOp, qSampleOp, schedulerStepOp } from "./diffusion.ts";
-import { accumulateOp, adamwOp, logScalarOp } from "./optimizer.ts";
-import { randomBitsOp, randomNormalOp } from "./random.ts";
-import { scaleOp } from "./scale.ts";
-import { siluBackwardOp, siluOp } from "./silu.ts";
-import { packOp, viewOp } from "./view.ts";
-import { groupNormApplyOp, groupNormStatsOp } from "./group_norm.ts";
+} from "./conv2d/upsampled_op.ts";
+import { guidanceRescaleOp } from "./guidance/op.ts";
+import { blendOp } from "./blend/op.ts";
+import { qSampleOp, schedulerStepOp } from "./diffusion/op.ts";
+import { guidanceOp } from "./guidance/op.ts";
+import { accumulateOp, adamwOp, logScalarOp } from "./optimizer/op.ts";
+import { randomBitsOp, randomNormalOp } from "./random/op.ts";
+import { scaleOp } from "./scale/op.ts";
+import { siluBackwardOp, siluOp } from "./silu/op.ts";
+import { packOp, viewOp } from "./view/op.ts";
+import { groupNormApplyOp, groupNormStatsOp } from "./group_norm/op.ts";
 import {
   groupNormDataGradientOp,
   groupNormSumsOp,
   groupNormTotalsOp,
-} from "./group_norm_backward.ts";
-import { upsampleNearest2xBackwardOp, upsampleNearest2xOp } from "./upsample.ts";
-import { concatOp, sliceBackwardOp, sliceOp } from "./concat.ts";
-import { addChannelOp, sumBatchOp, sumSpatialOp } from "./channel.ts";
-import { averagePool2dOp, maxPool2dOp } from "./pool2d.ts";
-import { reluOp } from "./relu.ts";
-import { unfold2dOp } from "./unfold2d.ts";
-import { linearDataGradientOp, linearOp, linearParameterGradientsOp } from "./linear.ts";
-import { timestepEmbeddingOp } from "./embedding.ts";
-import { mseOp, mseWithGradientOp } from "./mse.ts";
-import { diceBceBackwardOp, diceBceOp, diceBceSumsBackwardOp, diceBceSumsOp } from "./dice_bce.ts";
-import { scaleImagesOp } from "./scale_images.ts";
-import { gradientClipOp } from "./gradient_clip.ts";
-import { lossScaleOp } from "./loss_scale.ts";
-import { attentionOp } from "./attention.ts";
-import { attentionBackwardOp } from "./attention_backward.ts";
+} from "./group_norm/backward.ts";
+import { upsampleNearest2xBackwardOp, upsampleNearest2xOp } from "./upsample/op.ts";
+import { concatOp, sliceBackwardOp, sliceOp } from "./concat/op.ts";
+import { addChannelOp, sumBatchOp, sumSpatialOp } from "./channel/op.ts";
+import { averagePool2dOp, maxPool2dOp } from "./pool2d/op.ts";
+import { reluOp } from "./relu/op.ts";
+import { unfold2dOp } from "./unfold2d/op.ts";
+import { linearDataGradientOp, linearOp, linearParameterGradientsOp } from "./linear/op.ts";
+import { timestepEmbeddingOp } from "./embedding/op.ts";
+import { mseOp, mseWithGradientOp } from "./mse/op.ts";
+import {
+  diceBceBackwardOp,
+  diceBceOp,
+  diceBceSumsBackwardOp,
+  diceBceSumsOp,
+} from "./dice_bce/op.ts";
+import { scaleImagesOp } from "./scale_images/op.ts";
+import { gradientClipOp } from "./gradient_clip/op.ts";
+import { lossScaleOp } from "./loss_scale/op.ts";
+import { attentionOp } from "./attention/op.ts";
+import { attentionBackwardOp } from "./attention/backward.ts";
 
 /**
  * Every op by name: what graphs are interpreted, differentiated and planned with.

@@ -7,7 +7,7 @@ import type { Precision } from "../graph/tensor.ts";
 import { storesHalf, withPrecision } from "./precision.ts";
 import { recompute } from "./recompute.ts";
 import { fuse } from "./fuse.ts";
-import { normalisesInLoad } from "../ops/conv2d_normalised.ts";
+import { normalisesInLoad } from "../ops/conv2d/normalised.ts";
 import { OPS } from "../ops/mod.ts";
 
 export interface FormOptions {

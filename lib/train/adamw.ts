@@ -1,6 +1,6 @@
 /** Host side of AdamW: what the `adamw` op's hyper-parameters are at a step. */
 
-import { ADAMW_HYPER } from "../ops/optimizer.ts";
+import { ADAMW_HYPER } from "../ops/optimizer/shared.ts";
 
 export interface AdamWOptions {
   readonly lr: number;

@@ -10,7 +10,7 @@ import { schedulerConfig } from "../diffusion/scheduler_config.ts";
 import { type Gpu, requirePrecision } from "../gpu/device.ts";
 import { fitting } from "../gpu/fits.ts";
 import { Executable } from "../gpu/runtime.ts";
-import { CLIP_BLOCK } from "../ops/gradient_clip.ts";
+import { CLIP_BLOCK } from "../ops/gradient_clip/shared.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
 import { keyOf, philox4x32, PhiloxStream } from "../random/philox.ts";
 import { tunedChoice } from "../tune/choice_files.ts";

@@ -11,7 +11,8 @@ import { schedulerConfig } from "../diffusion/scheduler_config.ts";
 import { unet2DConfig } from "../nn/config.ts";
 import { flattenParameters } from "../nn/state_dict.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
-import { qSample, schedulerStep, STEP_COEFFICIENTS } from "../ops/diffusion.ts";
+import { qSample, schedulerStep } from "../ops/diffusion/op.ts";
+import { STEP_COEFFICIENTS } from "../ops/diffusion/shared.ts";
 import { OPS } from "../ops/mod.ts";
 import {
   type Check,

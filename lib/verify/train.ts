@@ -11,7 +11,7 @@ import { unet2DConfig } from "../nn/config.ts";
 import { zeroGradients } from "../nn/lost.ts";
 import { flattenParameters } from "../nn/state_dict.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
-import { CLIP_BLOCK } from "../ops/gradient_clip.ts";
+import { CLIP_BLOCK } from "../ops/gradient_clip/shared.ts";
 import { OPS } from "../ops/mod.ts";
 import { adamwHyper } from "../train/adamw.ts";
 import { fromLossScale, INITIAL_LOSS_SCALE, logBetas } from "../train/loss_scale.ts";

@@ -12,9 +12,9 @@ import { FlatParameters } from "../nn/parameters.ts";
 import { zeroGradients } from "../nn/lost.ts";
 import { flattenParameters } from "../nn/state_dict.ts";
 import { unet2D, unet2DParameters } from "../nn/unet_2d.ts";
-import { mse } from "../ops/mse.ts";
+import { mse } from "../ops/mse/op.ts";
 import { OPS } from "../ops/mod.ts";
-import { pack } from "../ops/view.ts";
+import { pack } from "../ops/view/op.ts";
 import {
   absolute,
   type Check,

@@ -12,7 +12,7 @@ import {
   type SchedulerName,
 } from "../../lib/diffusion/scheduler_config.ts";
 import { PRESETS, runConfig } from "../../lib/train/config.ts";
-import { schedulerStepOp } from "../../lib/ops/diffusion.ts";
+import { schedulerStepOp } from "../../lib/ops/diffusion/op.ts";
 
 interface Case {
   readonly class: SchedulerName;

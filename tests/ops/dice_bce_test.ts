@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { gradients } from "../../lib/graph/autograd.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
-import { diceBce } from "../../lib/ops/dice_bce.ts";
+import { diceBce } from "../../lib/ops/dice_bce/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 
 const FILE = join(import.meta.dirname!, "../fixtures/reference/dice_bce.json");

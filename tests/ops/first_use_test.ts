@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { Graph } from "../../lib/graph/graph.ts";
-import { conv2d } from "../../lib/ops/conv2d.ts";
+import { conv2d } from "../../lib/ops/conv2d/op.ts";
 import { tuneOnFirstUse } from "../../lib/tune/first_use.ts";
 import { choicesPath, readChoices, tunedChoice } from "../../lib/tune/choice_files.ts";
 

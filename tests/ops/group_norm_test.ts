@@ -8,7 +8,7 @@ import type { Fill } from "../../lib/graph/op.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
-import { groupNorm } from "../../lib/ops/group_norm.ts";
+import { groupNorm } from "../../lib/ops/group_norm/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { fillInput, normal, random, relativeError, typed } from "./harness.ts";
 

@@ -13,12 +13,12 @@ import { Executable } from "../../lib/gpu/runtime.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { storeHalf } from "../../lib/passes/precision.ts";
 import { bytesOf, type Tensor } from "../../lib/graph/tensor.ts";
-import { add } from "../../lib/ops/add.ts";
-import { concat } from "../../lib/ops/concat.ts";
-import { conv2d } from "../../lib/ops/conv2d.ts";
-import { groupNorm } from "../../lib/ops/group_norm.ts";
+import { add } from "../../lib/ops/add/op.ts";
+import { concat } from "../../lib/ops/concat/op.ts";
+import { conv2d } from "../../lib/ops/conv2d/op.ts";
+import { groupNorm } from "../../lib/ops/group_norm/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
-import { view } from "../../lib/ops/view.ts";
+import { view } from "../../lib/ops/view/op.ts";
 
 const { software } = AUDIT_PROFILES;
 const f32 = (...shape: number[]) => ({ shape, dtype: "f32" as const });

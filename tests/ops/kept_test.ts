@@ -13,9 +13,9 @@ import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import type { DeviceProfile, Variant } from "../../lib/graph/op.ts";
 import type { Node } from "../../lib/graph/tensor.ts";
-import { conv2d } from "../../lib/ops/conv2d.ts";
+import { conv2d } from "../../lib/ops/conv2d/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
-import { silu } from "../../lib/ops/silu.ts";
+import { silu } from "../../lib/ops/silu/op.ts";
 import { feedsOf } from "./harness.ts";
 
 /** Two convolutions one after the other, and the gradients by both weights. */

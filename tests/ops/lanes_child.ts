@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { openGpu } from "../../lib/gpu/device.ts";
-import { subgroupLanes } from "../../lib/ops/common.ts";
+import { subgroupLanes } from "../../lib/ops/common/checks.ts";
 
 const gpu = await openGpu();
 const { lanes } = gpu.profile;

@@ -9,9 +9,9 @@ import { Executable } from "../../lib/gpu/runtime.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { type BufferRef, input, type KernelCall, scratch } from "../../lib/graph/kernel_call.ts";
 import type { Node } from "../../lib/graph/tensor.ts";
-import { conv2d } from "../../lib/ops/conv2d.ts";
+import { conv2d } from "../../lib/ops/conv2d/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
-import { scale } from "../../lib/ops/scale.ts";
+import { scale } from "../../lib/ops/scale/op.ts";
 import { Recorder } from "../audit/recorder.ts";
 import { normal, random } from "./harness.ts";
 

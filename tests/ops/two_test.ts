@@ -17,12 +17,12 @@ import { normaliseInLoads } from "../../lib/passes/fuse_norm.ts";
 import type { DeviceProfile } from "../../lib/graph/op.ts";
 import { storeHalf } from "../../lib/passes/precision.ts";
 import type { Tensor } from "../../lib/graph/tensor.ts";
-import { add } from "../../lib/ops/add.ts";
-import { concat } from "../../lib/ops/concat.ts";
-import { conv2d } from "../../lib/ops/conv2d.ts";
-import { groupNorm } from "../../lib/ops/group_norm.ts";
+import { add } from "../../lib/ops/add/op.ts";
+import { concat } from "../../lib/ops/concat/op.ts";
+import { conv2d } from "../../lib/ops/conv2d/op.ts";
+import { groupNorm } from "../../lib/ops/group_norm/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
-import { silu } from "../../lib/ops/silu.ts";
+import { silu } from "../../lib/ops/silu/op.ts";
 import { feedsOf } from "./harness.ts";
 
 const { gpu: GPU, "webgpu-minimum": MINIMUM } = AUDIT_PROFILES;

@@ -10,7 +10,7 @@ import { openGpu } from "../../lib/gpu/device.ts";
 import { plan } from "../../lib/plan/planner.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
 import { Graph } from "../../lib/graph/graph.ts";
-import { qSample } from "../../lib/ops/diffusion.ts";
+import { qSample } from "../../lib/ops/diffusion/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { learningRate, LR_SCHEDULERS } from "../../lib/train/learning_rate.ts";
 import { minSnrWeights, targetTable } from "../../lib/train/target.ts";

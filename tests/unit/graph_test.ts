@@ -8,12 +8,13 @@ import { DEFAULT_PROFILE } from "../../lib/gpu/device.ts";
 import { planBytes } from "../../lib/plan/plan.ts";
 import { plan } from "../../lib/plan/planner.ts";
 import { packParams, shaderInterface, specialize } from "../../lib/plan/wgsl.ts";
-import { add } from "../../lib/ops/add.ts";
+import { add } from "../../lib/ops/add/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
-import { adamw, ADAMW_HYPER } from "../../lib/ops/optimizer.ts";
-import { scale } from "../../lib/ops/scale.ts";
-import { silu } from "../../lib/ops/silu.ts";
-import { pack, view } from "../../lib/ops/view.ts";
+import { adamw } from "../../lib/ops/optimizer/op.ts";
+import { ADAMW_HYPER } from "../../lib/ops/optimizer/shared.ts";
+import { scale } from "../../lib/ops/scale/op.ts";
+import { silu } from "../../lib/ops/silu/op.ts";
+import { pack, view } from "../../lib/ops/view/op.ts";
 
 const f32 = (...shape: number[]) => ({ shape, dtype: "f32" as const });
 const options = { device: DEFAULT_PROFILE };

@@ -5,10 +5,10 @@ import { lockedPlans } from "../../lib/audit/locked_plans.ts";
 import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import type { DeviceProfile } from "../../lib/graph/op.ts";
-import { subgroupLanes } from "../../lib/ops/common.ts";
-import { conv2dBackwardWeightOp } from "../../lib/ops/conv2d.ts";
+import { subgroupLanes } from "../../lib/ops/common/checks.ts";
+import { conv2dBackwardWeightOp } from "../../lib/ops/conv2d/op.ts";
 import { fastShapes } from "../../lib/ops/conv2d/direct.ts";
-import { reductionWorkgroup } from "../../lib/ops/rows.ts";
+import { reductionWorkgroup } from "../../lib/ops/common/vectorized_access.ts";
 import { geometry } from "../../lib/ops/conv2d/geometry.ts";
 
 const { software, gpu } = AUDIT_PROFILES;

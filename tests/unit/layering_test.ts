@@ -132,7 +132,7 @@ function withoutComments(text: string): string {
   );
 }
 
-/** `lib/ops/conv2d.ts` → `lib/ops`; `lib/errors.ts` and `mod.ts` stand for themselves. */
+/** `lib/ops/conv2d/op.ts` → `lib/ops`; `lib/errors.ts` and `mod.ts` stand for themselves. */
 function placeOf(path: string): string {
   const [top, second] = path.split("/");
   return top === "lib" ? `${top}/${second}` : top;

@@ -9,10 +9,10 @@ import { unet2DConfig } from "../../lib/nn/config.ts";
 import { lostTensors, zeroGradients } from "../../lib/nn/lost.ts";
 import { FlatParameters } from "../../lib/nn/parameters.ts";
 import { unet2D, unet2DParameters } from "../../lib/nn/unet_2d.ts";
-import { addChannel } from "../../lib/ops/channel.ts";
-import { conv2d } from "../../lib/ops/conv2d.ts";
-import { groupNorm, groupNormApplyOp, groupNormStats } from "../../lib/ops/group_norm.ts";
-import { mse } from "../../lib/ops/mse.ts";
+import { addChannel } from "../../lib/ops/channel/op.ts";
+import { conv2d } from "../../lib/ops/conv2d/op.ts";
+import { groupNorm, groupNormApplyOp, groupNormStats } from "../../lib/ops/group_norm/op.ts";
+import { mse } from "../../lib/ops/mse/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 
 interface Shape {

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import type { DeviceKind } from "../../lib/graph/op.ts";
-import { add } from "../../lib/ops/add.ts";
-import { conv2d } from "../../lib/ops/conv2d.ts";
+import { add } from "../../lib/ops/add/op.ts";
+import { conv2d } from "../../lib/ops/conv2d/op.ts";
 import { formOf } from "../../lib/passes/optimize.ts";
-import { groupNorm } from "../../lib/ops/group_norm.ts";
+import { groupNorm } from "../../lib/ops/group_norm/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
-import { silu } from "../../lib/ops/silu.ts";
+import { silu } from "../../lib/ops/silu/op.ts";
 
 const LAVAPIPE: DeviceKind = { software: true, lanes: 16, features: ["subgroups"] };
 const GPU: DeviceKind = { software: false, lanes: 8, features: ["shader-f16"] };

@@ -7,11 +7,11 @@ import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import { storeHalf } from "../../lib/passes/precision.ts";
 import type { Node, Tensor } from "../../lib/graph/tensor.ts";
-import { add } from "../../lib/ops/add.ts";
-import { conv2d } from "../../lib/ops/conv2d.ts";
-import { groupNorm } from "../../lib/ops/group_norm.ts";
+import { add } from "../../lib/ops/add/op.ts";
+import { conv2d } from "../../lib/ops/conv2d/op.ts";
+import { groupNorm } from "../../lib/ops/group_norm/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
-import { silu } from "../../lib/ops/silu.ts";
+import { silu } from "../../lib/ops/silu/op.ts";
 
 const f32 = (...shape: number[]) => ({ shape, dtype: "f32" as const });
 

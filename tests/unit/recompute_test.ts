@@ -6,11 +6,11 @@ import { gradients } from "../../lib/graph/autograd.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import { recompute } from "../../lib/passes/recompute.ts";
-import { concat } from "../../lib/ops/concat.ts";
-import { conv2d } from "../../lib/ops/conv2d.ts";
-import { groupNorm } from "../../lib/ops/group_norm.ts";
+import { concat } from "../../lib/ops/concat/op.ts";
+import { conv2d } from "../../lib/ops/conv2d/op.ts";
+import { groupNorm } from "../../lib/ops/group_norm/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
-import { upsampleNearest2x } from "../../lib/ops/upsample.ts";
+import { upsampleNearest2x } from "../../lib/ops/upsample/op.ts";
 
 const f32 = (...shape: number[]) => ({ shape, dtype: "f32" as const });
 

@@ -4,13 +4,13 @@ import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import { fuse } from "../../lib/passes/fuse.ts";
 import type { Tensor } from "../../lib/graph/tensor.ts";
-import { add } from "../../lib/ops/add.ts";
-import { addChannel } from "../../lib/ops/channel.ts";
-import { conv2d } from "../../lib/ops/conv2d.ts";
-import { linear } from "../../lib/ops/linear.ts";
+import { add } from "../../lib/ops/add/op.ts";
+import { addChannel } from "../../lib/ops/channel/op.ts";
+import { conv2d } from "../../lib/ops/conv2d/op.ts";
+import { linear } from "../../lib/ops/linear/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
-import { mse } from "../../lib/ops/mse.ts";
-import { silu } from "../../lib/ops/silu.ts";
+import { mse } from "../../lib/ops/mse/op.ts";
+import { silu } from "../../lib/ops/silu/op.ts";
 
 const f32 = (...shape: number[]) => ({ shape, dtype: "f32" as const });
 

@@ -5,10 +5,10 @@ import { type Staged, Staging, texelCopies } from "../../lib/plan/staging.ts";
 import { stagingRowBytes } from "../../lib/plan/staging_layout.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import type { Tensor } from "../../lib/graph/tensor.ts";
-import { add } from "../../lib/ops/add.ts";
-import { groupNormApplyOp } from "../../lib/ops/group_norm.ts";
+import { add } from "../../lib/ops/add/op.ts";
+import { groupNormApplyOp } from "../../lib/ops/group_norm/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
-import { scale } from "../../lib/ops/scale.ts";
+import { scale } from "../../lib/ops/scale/op.ts";
 
 /** The norm with given statistics: reads each image once. */
 function groupNormApply(x: Tensor, graph: Graph): Tensor {

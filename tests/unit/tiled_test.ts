@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
 import { auditedStep, presetConfig } from "../../lib/audit/steps.ts";
 import type { DeviceProfile, Variant } from "../../lib/graph/op.ts";
-import { conv2dBackwardDataOp, conv2dBackwardWeightOp, conv2dOp } from "../../lib/ops/conv2d.ts";
-import { conv2dNormalisedOp } from "../../lib/ops/conv2d_normalised.ts";
+import { conv2dBackwardDataOp, conv2dBackwardWeightOp, conv2dOp } from "../../lib/ops/conv2d/op.ts";
+import { conv2dNormalisedOp } from "../../lib/ops/conv2d/normalised.ts";
 
 const { gpu: GPU, "webgpu-minimum": MINIMUM, software: SOFTWARE } = AUDIT_PROFILES;
 const f32 = (...shape: number[]) => ({ shape, dtype: "f32" as const });

@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { AUDIT_PROFILES } from "../../lib/audit/profiles.ts";
 import type { OpDef } from "../../lib/graph/op.ts";
-import { f32 } from "../../lib/ops/common.ts";
-import { conv2dOp } from "../../lib/ops/conv2d.ts";
+import { f32 } from "../../lib/ops/common/checks.ts";
+import { conv2dOp } from "../../lib/ops/conv2d/op.ts";
 import {
   conv2dUpsampledBackwardDataOp,
   conv2dUpsampledBackwardWeightOp,
   conv2dUpsampledOp,
-} from "../../lib/ops/conv2d_upsampled.ts";
+} from "../../lib/ops/conv2d/upsampled_op.ts";
 
 const device = AUDIT_PROFILES.software;
 // Wide enough that Winograd's kernels are first for the doubled image.

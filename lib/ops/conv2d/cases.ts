@@ -4,7 +4,7 @@
  */
 
 import type { Fill, OpCase } from "../../graph/op.ts";
-import { f32 } from "../common.ts";
+import { f32 } from "../common/checks.ts";
 import type { Extra } from "./extras.ts";
 import { geometry, type Padding, sides } from "./geometry.ts";
 

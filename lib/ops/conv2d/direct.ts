@@ -14,8 +14,14 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { DeviceKind, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { ELEMENTWISE, kernel, storedAs, type SubgroupLanes, subgroupLanes } from "../common.ts";
-import { byLanes, EIGHTS_ALIKE, STORES, storing } from "../lanes.ts";
+import {
+  ELEMENTWISE,
+  kernel,
+  storedAs,
+  type SubgroupLanes,
+  subgroupLanes,
+} from "../common/checks.ts";
+import { byLanes, EIGHTS_ALIKE, STORES, storing } from "../common/subgroup_sharing.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { LANE_PANEL, panelsOf, STAGED } from "./panels.ts";
 import tapsText from "../../../kernels/lib/taps_3x3.wgsl" with { type: "text" };

@@ -3,7 +3,7 @@
 import { type BufferRef, input } from "../../graph/kernel_call.ts";
 import type { StoredAlike } from "../../graph/op.ts";
 import { type Attrs, sameShape, show, type TensorType } from "../../graph/tensor.ts";
-import { storedType } from "../common.ts";
+import { storedType } from "../common/checks.ts";
 import type { Epilogue } from "./direct.ts";
 
 /** bias [C]; channel [N,C], as `addChannel` adds it; residual of the output's shape. */

@@ -10,8 +10,8 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { storedAs } from "../common.ts";
-import { storageKernel } from "../rows.ts";
+import { storedAs } from "../common/checks.ts";
+import { storageKernel } from "../common/vectorized_access.ts";
 import type { Epilogue } from "./direct.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { sumSlices } from "./weight.ts";

@@ -2,7 +2,7 @@
 
 import { gridFor, input, type Lowering, output, scratch } from "../../graph/kernel_call.ts";
 import type { Variant } from "../../graph/op.ts";
-import { kernel, storedAs } from "../common.ts";
+import { kernel, storedAs } from "../common/checks.ts";
 import type { Epilogue } from "./direct.ts";
 import { type Geometry, geometryParams } from "./geometry.ts";
 import { STAGED } from "./panels.ts";

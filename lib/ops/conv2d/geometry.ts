@@ -1,7 +1,7 @@
 /** Sizes of one convolution, shared by its three ops. */
 
 import { show, type TensorType } from "../../graph/tensor.ts";
-import { requireFloat, requireRank, requireStored } from "../common.ts";
+import { requireFloat, requireRank, requireStored } from "../common/checks.ts";
 
 /** Zero padding: all sides alike, or [top, left, bottom, right]. */
 export type Padding = number | readonly [number, number, number, number];

@@ -1,8 +1,8 @@
 /** Weights in panels of 8 or 16 output channels, in the order in which the kernels read them. */
 
 import type { BufferRef, KernelCall } from "../../graph/kernel_call.ts";
-import { kernel, type SubgroupLanes } from "../common.ts";
-import { SHARED_TEXELS, TEXELS } from "../lanes.ts";
+import { kernel, type SubgroupLanes } from "../common/checks.ts";
+import { SHARED_TEXELS, TEXELS } from "../common/subgroup_sharing.ts";
 import stagedText from "../../../kernels/lib/staged.wgsl" with { type: "text" };
 import dotsText from "../../../kernels/lib/lane_dots.wgsl" with { type: "text" };
 import panelText from "../../../kernels/lib/panel_lanes.wgsl" with { type: "text" };

@@ -3,8 +3,8 @@
 import { input, type Lowering, output, scratch } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { storedAs } from "../common.ts";
-import { storageKernel } from "../rows.ts";
+import { storedAs } from "../common/checks.ts";
+import { storageKernel } from "../common/vectorized_access.ts";
 import type { Epilogue, Norm } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { sumSlices } from "./weight.ts";

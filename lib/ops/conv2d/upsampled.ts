@@ -14,8 +14,15 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { ELEMENTWISE, kernel, storedAs, type SubgroupLanes } from "../common.ts";
-import { byLanes, EIGHTS_ALIKE, type Sharing, sharingOn, STORES, TEXELS } from "../lanes.ts";
+import { ELEMENTWISE, kernel, storedAs, type SubgroupLanes } from "../common/checks.ts";
+import {
+  byLanes,
+  EIGHTS_ALIKE,
+  type Sharing,
+  sharingOn,
+  STORES,
+  TEXELS,
+} from "../common/subgroup_sharing.ts";
 import { EIGHT_TAPS, type Epilogue } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_PANEL, STAGED } from "./panels.ts";

@@ -1,7 +1,7 @@
 /** Shapes that the convolutions of a doubled image are tested at: those of the small image. */
 
 import type { Fill, OpCase } from "../../graph/op.ts";
-import { f32 } from "../common.ts";
+import { f32 } from "../common/checks.ts";
 
 interface Case {
   readonly name: string;

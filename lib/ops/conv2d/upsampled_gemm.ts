@@ -10,7 +10,7 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { ELEMENTWISE, kernel } from "../common.ts";
+import { ELEMENTWISE, kernel } from "../common/checks.ts";
 import type { Epilogue } from "./direct.ts";
 import { gemmCall, weightGemm } from "./gemm.ts";
 import type { Geometry } from "./geometry.ts";

@@ -11,8 +11,8 @@ import {
   scratch,
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
-import { kernel, type SubgroupLanes, subgroupLanes } from "../common.ts";
-import { byLanes, EIGHTS_ALIKE, SHARED_TEXELS } from "../lanes.ts";
+import { kernel, type SubgroupLanes, subgroupLanes } from "../common/checks.ts";
+import { byLanes, EIGHTS_ALIKE, SHARED_TEXELS } from "../common/subgroup_sharing.ts";
 import type { Shape } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_DOTS, STAGED } from "./panels.ts";

@@ -13,11 +13,11 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { DeviceProfile, Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { kernel, storedAs } from "../common.ts";
-import { byLanes, EIGHTS, type Sharing, STORES, storing } from "../lanes.ts";
+import { kernel, storedAs } from "../common/checks.ts";
+import { byLanes, EIGHTS, type Sharing, STORES, storing } from "../common/subgroup_sharing.ts";
 import type { Epilogue } from "./direct.ts";
 import type { Geometry } from "./geometry.ts";
-import { storageKernel } from "../rows.ts";
+import { storageKernel } from "../common/vectorized_access.ts";
 import { STAGED } from "./panels.ts";
 import { isTileable } from "./tiled.ts";
 import winogradText from "../../../kernels/lib/winograd.wgsl" with { type: "text" };

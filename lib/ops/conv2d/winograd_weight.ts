@@ -3,8 +3,8 @@
 import { input, type KernelCall, type Lowering, output, scratch } from "../../graph/kernel_call.ts";
 import type { Variant } from "../../graph/op.ts";
 import type { DType } from "../../graph/tensor.ts";
-import { kernel, storedAs } from "../common.ts";
-import { byLanes, EIGHTS } from "../lanes.ts";
+import { kernel, storedAs } from "../common/checks.ts";
+import { byLanes, EIGHTS } from "../common/subgroup_sharing.ts";
 import type { Geometry } from "./geometry.ts";
 import { LANE_DOTS, STAGED } from "./panels.ts";
 import { sumSlices } from "./weight.ts";

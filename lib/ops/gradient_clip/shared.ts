@@ -1,0 +1,4 @@
+/** gradient_clip: what its modules share. */
+
+/** Elements of a flat gradient that share one entry of `filled`. */
+export const CLIP_BLOCK = 64;
