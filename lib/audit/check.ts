@@ -1,5 +1,6 @@
 /** Replays a step dispatch by dispatch and compares every result with float64 on the same inputs. */
 
+import { CheckFailedError } from "../errors.ts";
 import { decode } from "../gpu/data.ts";
 import type { Executable } from "../gpu/runtime.ts";
 import type { Graph } from "../graph/graph.ts";
@@ -156,3 +157,13 @@ export const byShare = (checks: readonly NodeCheck[]): NodeCheck[] =>
 /** 1 is the whole tolerance; where none is allowed, any error is infinitely much. */
 export const shareOf = (c: NodeCheck): number =>
   c.tolerance > 0 ? c.relative / c.tolerance : c.relative > 0 ? Infinity : 0;
+
+/** @throws CheckFailedError where a result is beyond its tolerance, or where there is none. */
+export function requireWithin(checks: readonly NodeCheck[]): void {
+  if (checks.length === 0) throw new CheckFailedError("nothing was compared");
+  const bad = byShare(checks).filter((c) => !(shareOf(c) <= 1));
+  if (bad.length === 0) return;
+  throw new CheckFailedError(
+    `${bad.length} results exceed their tolerance, the worst ${bad[0].op} ${bad[0].scope}`,
+  );
+}

@@ -1,14 +1,16 @@
 /** The replay of a real step finds a bug planted in a kernel, and nothing else. */
 
 import assert from "node:assert/strict";
-import { checkStep, shareOf } from "../../lib/audit/check.ts";
+import { checkStep, type NodeCheck, requireWithin, shareOf } from "../../lib/audit/check.ts";
 import { allMutants, ordered, plant } from "../../lib/audit/mutants.ts";
 import { allTrials, mutateFile, trialsOf, verdictKey } from "../../lib/audit/mutation.ts";
 import { mutationReport, parseMutationReport } from "../../lib/audit/mutation_report.ts";
 import { auditedStep } from "../../lib/audit/steps.ts";
 import { compare, coordinates, ulp } from "../../lib/audit/values.ts";
+import { CheckFailedError } from "../../lib/errors.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { Executable } from "../../lib/gpu/runtime.ts";
+import { OPS } from "../../lib/ops/mod.ts";
 import { tinyConfig, tinyTrainer } from "./tiny.ts";
 
 const text = (file: string) => Deno.readTextFileSync(new URL(`../../${file}`, import.meta.url));
@@ -22,6 +24,14 @@ Deno.test("a step dispatch by dispatch: right, then with a bug in one kernel", a
   const nodes = new Set(step.plan.dispatches.map((d) => d.node));
   assert.equal(new Set(right.map((c) => c.node)).size, nodes.size, "every node was compared");
   assert.deepEqual(right.filter((c) => !(shareOf(c) <= 1)), []);
+  // What is allowed is what the op's own cases allow, where no sum cancels.
+  for (const { op, tolerance, conditioned } of right) {
+    const { cases } = OPS[op as keyof typeof OPS];
+    const most = Math.max(...cases.map((c) => c.inexactTolerance ?? c.tolerance));
+    if (!conditioned) assert.ok(tolerance <= most, `${op}: ${tolerance} of ${most}`);
+  }
+  assert.ok(right.filter((c) => c.conditioned).length < right.length / 4);
+  requireWithin(right);
 
   const file = "kernels/silu/backward.wgsl";
   const mutant = ordered(allMutants(file, text(file))).find((m) => m.kind === "sign")!;
@@ -36,7 +46,21 @@ Deno.test("a step dispatch by dispatch: right, then with a bug in one kernel", a
   const found = (await checkStep(step.graph, wrong)).filter((c) => !(shareOf(c) <= 1));
   assert.ok(found.length > 0);
   for (const c of found) assert.equal(c.op, "silu_backward", `${c.op} ${c.scope}`);
+  assert.throws(
+    () => requireWithin([...right, ...found]),
+    /\d+ results? exceeds? .* silu_backward/,
+  );
   gpu.destroy();
+});
+
+Deno.test("one result beyond its tolerance, or none at all, is a failed check", () => {
+  const result = (relative: number) =>
+    ({ op: "silu", scope: "mid", relative, tolerance: 1e-6 }) as NodeCheck;
+  requireWithin([result(0), result(1e-6)]);
+  assert.throws(() => requireWithin([result(0), result(1.01e-6)]), CheckFailedError);
+  assert.throws(() => requireWithin([result(NaN)]), CheckFailedError);
+  assert.throws(() => requireWithin([result(Infinity), result(0)]), /1 results? exceed/);
+  assert.throws(() => requireWithin([]), /nothing was compared/);
 });
 
 Deno.test("a step with f16: what is stored is the nearest to what was computed", async () => {

@@ -51,6 +51,8 @@ Deno.test("first use: kernels are timed once, and chosen from then on", async ()
     assert.equal(result!.left, 0);
     assert.equal(Object.keys(result!.choices).length, 1);
     assert.ok(await tunedChoice(gpu));
+    const locked = { ...gpu, profile: gpu.profile, name: gpu.name, accept: async () => {} };
+    assert.equal(await tunedChoice(locked), undefined, "--locked runs what is shipped");
     assert.equal(await tuneOnFirstUse(gpu, never), undefined, "the second use");
   });
 });
