@@ -61,7 +61,7 @@ export async function checkStep(
   const checks: NodeCheck[] = [];
   for (const { node: id, from, to } of nodeRanges(exe)) {
     const node = graph.nodes[id];
-    const def: OpDef = OPS[node.op as keyof typeof OPS];
+    const def = OPS[node.op];
     const compared = options.only?.(node) ?? true;
     const inputs = compared ? await Promise.all(node.inputs.map((t) => valuesOf(t, exe))) : [];
     for (let i = from; i < to; i++) exe.run(i, i + 1);
@@ -115,7 +115,7 @@ async function valuesOf(t: Tensor, exe: Executable): Promise<Float64Array> {
   const { pieces, home } = exe.plan.tensors[key];
   if (!pieces || home && exe.done > home.dispatch) return decode(await exe.readBytes(key), dtype);
   const inputs = await Promise.all(node.inputs.map((input) => valuesOf(input, exe)));
-  const def: OpDef = OPS[node.op as keyof typeof OPS];
+  const def = OPS[node.op];
   return def.reference(inputs, node.attrs, node.inputs, node.outputs)[index];
 }
 

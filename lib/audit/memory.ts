@@ -4,7 +4,7 @@ import { type Plan, planBytes } from "../plan/plan.ts";
 import { resolveAliases } from "../plan/aliasing.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Registry } from "../graph/op.ts";
-import type { Tensor } from "../graph/tensor.ts";
+import { sourceName, type Tensor } from "../graph/tensor.ts";
 
 /** A tensor, or several that share memory, between its first and its last use. */
 export interface LiveTensor {
@@ -72,7 +72,7 @@ export function memoryReport(graph: Graph, plan: Plan, registry: Registry): Memo
   const tensors: LiveTensor[] = [];
   for (const [key, life] of lives) {
     const node = byId.get(Number(key.split(":")[0]))!;
-    if (node.op === "input" || node.op === "state") continue;
+    if (sourceName(node) !== undefined) continue;
     tensors.push({ key, op: node.op, scope: node.scope, ...life });
   }
   const live = plan.dispatches.map((_, i) =>

@@ -2,9 +2,11 @@
 
 import { type Plan, planBytes, type PlanDispatch } from "../plan/plan.ts";
 import { STAGING_PITCH } from "../plan/staging_layout.ts";
+import { attrsOf } from "../graph/op.ts";
 import type { Node, TensorType } from "../graph/tensor.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { OPS } from "../ops/mod.ts";
+import { packOp, viewOp } from "../ops/view/op.ts";
 import { planHash, sha256 } from "./hash.ts";
 import { memoryReport } from "./memory.ts";
 import type { AuditedStep } from "./steps.ts";
@@ -93,11 +95,13 @@ export function parameterGradients({ graph, config }: AuditedStep): Map<number, 
   const names = new Map<number, string[]>();
   const specs = unet2DParameters(config.unet).specs;
   const byOffset = new Map(specs.map((s) => [s.offset, s.name]));
-  for (const pack of graph.nodes.filter((n) => n.op === "pack" && n.scope === "gradients")) {
+  for (const pack of graph.nodes.filter((n) => n.scope === "gradients")) {
+    const attrs = attrsOf(pack, packOp);
+    if (!attrs) continue;
     pack.inputs.forEach((t, i) => {
       let node: Node = t.node;
-      while (node.op === "view") node = node.inputs[0].node;
-      const name = byOffset.get(pack.attrs.offsets[i])!;
+      while (node.op === viewOp.name) node = node.inputs[0].node;
+      const name = byOffset.get(attrs.offsets[i])!;
       names.set(node.id, [...names.get(node.id) ?? [], name]);
     });
   }
@@ -121,7 +125,7 @@ export async function auditReport(step: AuditedStep): Promise<AuditReport> {
     if (calls.some(({ d }) => d.op !== node?.op || d.scope !== node.scope)) {
       throw new Error(`The Plan's dispatch ${calls[0].index} is of another graph`);
     }
-    const cost = OPS[node.op as keyof typeof OPS].cost(node.inputs, node.outputs, node.attrs);
+    const cost = OPS[node.op].cost(node.inputs, node.outputs, node.attrs);
     const parts = shares(calls.map(({ d }) => d), plan.shaders, cost.flops);
     calls.forEach(({ d, index }, i) => {
       const { file, constants } = plan.shaders[d.shader];
@@ -187,7 +191,7 @@ function boundBytes(plan: Plan, d: PlanDispatch): number {
   const access = new Map(plan.shaders[d.shader].layout.map((b) => [b.binding, b.access]));
   const written = d.bindings.filter((b) => access.get(b.binding) === "read_write");
   const bound = d.bindings.reduce((sum, b) => sum + b.size, 0);
-  const inPlace = OPS[d.op as keyof typeof OPS].inPlace;
+  const inPlace = OPS[d.op].inPlace;
   const again = inPlace ? written.reduce((sum, b) => sum + b.size, 0) : 0;
   return bound + again + d.stage.reduce((sum, s) => sum + 2 * s.size, 0);
 }

@@ -122,7 +122,7 @@ export async function checkStep(
   const checked: CheckedForms = new Map();
   const done = new Map<string, { error: number; tolerance: number }>();
   // What computes most comes first: it should not go unchecked for want of time.
-  const work = (n: Node) => OPS[n.op as keyof typeof OPS].cost(n.inputs, n.outputs, n.attrs).flops;
+  const work = (n: Node) => OPS[n.op].cost(n.inputs, n.outputs, n.attrs).flops;
   const jobs = step.graph.nodes.filter((n) => variants.has(n.id)).sort((a, b) => work(b) - work(a));
   for (const [i, node] of jobs.entries()) {
     onProgress(i, jobs.length);
@@ -225,7 +225,7 @@ export async function benchKernels(
   const sum = [...groups.values()].reduce((s, g) => s + timing(g.times).median * g.nodes.length, 0);
   const rows = [...groups].map(([key, { nodes, times, dispatches }]): KernelRow => {
     const [node] = nodes;
-    const def = OPS[node.op as keyof typeof OPS];
+    const def = OPS[node.op];
     const { flops, bytes } = def.cost(node.inputs, node.outputs, node.attrs);
     const time = timing(times);
     const variant = variants.get(node.id)!;

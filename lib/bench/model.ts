@@ -38,7 +38,7 @@ export interface ModelReport {
 export function stepFlops({ graph, plan }: BenchStep): number {
   const live = new Set(plan.dispatches.map((d) => d.node));
   return graph.nodes.filter((n) => live.has(n.id)).reduce(
-    (sum, n) => sum + OPS[n.op as keyof typeof OPS].cost(n.inputs, n.outputs, n.attrs).flops,
+    (sum, n) => sum + OPS[n.op].cost(n.inputs, n.outputs, n.attrs).flops,
     0,
   );
 }

@@ -14,7 +14,7 @@ import type { DeviceKind } from "../graph/op.ts";
 import type { Precision } from "../graph/tensor.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
 import { unet2D, unet2DParameters } from "../nn/unet_2d.ts";
-import { formOf } from "../passes/optimize.ts";
+import { optimize } from "../passes/optimize.ts";
 import { OPS } from "../ops/mod.ts";
 import { CLIP_BLOCK } from "../ops/gradient_clip/shared.ts";
 import { PhiloxStream } from "../random/philox.ts";
@@ -87,7 +87,7 @@ function forwardGraph(config: RunConfig, layout: ParameterLayout, device: Device
   const t = graph.input("t", { shape: [n], dtype: "i32" });
   const params = graph.state("params", { shape: [layout.size], dtype: "f32" });
   graph.output("y", unet2D(config.unet, new FlatParameters(params, layout), sample, t));
-  return formOf(graph, { precision: config.precision, device });
+  return optimize(graph, { precision: config.precision, device });
 }
 
 /** The weights that every step, here and in other programs, is timed with. */

@@ -4,7 +4,7 @@ import { Graph } from "../graph/graph.ts";
 import type { Precision } from "../graph/tensor.ts";
 import type { DeviceKind } from "../graph/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
-import { formOf } from "../passes/optimize.ts";
+import { optimize } from "../passes/optimize.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
 import { FlatParameters, type ParameterLayout } from "../nn/parameters.ts";
 import { unet2D } from "../nn/unet_2d.ts";
@@ -144,7 +144,7 @@ export function samplingGraph(options: SamplingGraphOptions): Graph {
   const graph = new Graph();
   const { x, run } = modelParts(graph, options, guided ? 2 * batch : batch);
   guidedStep(graph, run(guided ? ["class_map", "null_map"] : ["class_map"]), options, x);
-  return formOf(graph, options);
+  return optimize(graph, options);
 }
 
 /**
@@ -156,7 +156,7 @@ export function modelGraph(options: ModelOptions): Graph {
   const { image, run } = modelParts(graph, options, options.batch);
   graph.state("e", image);
   graph.update("e", run(["class_map"]));
-  return formOf(graph, options);
+  return optimize(graph, options);
 }
 
 /** Between two passes: state `conditional` becomes `e`. */

@@ -1,7 +1,15 @@
 /** A graph of nodes in execution order, with named inputs, states, outputs and state updates. */
 
 import type { OpDef } from "./op.ts";
-import { type Attrs, type Node, sameShape, show, Tensor, type TensorType } from "./tensor.ts";
+import {
+  type Attrs,
+  type Node,
+  sameShape,
+  show,
+  sourceName,
+  Tensor,
+  type TensorType,
+} from "./tensor.ts";
 
 /**
  * A computation, built by applying ops to its inputs and states. Nothing runs: see `interpret` for the
@@ -88,7 +96,11 @@ export class Graph {
    * Applies an op; the output types come from its shape rule.
    * @internal
    */
-  append(def: OpDef, inputs: readonly Tensor[], attrs: Attrs = {}): Tensor[] {
+  append<A extends Attrs>(
+    def: OpDef<A>,
+    inputs: readonly Tensor[],
+    ...[attrs = {} as A]: Attrs extends A ? [attrs?: NoInfer<A>] : [attrs: NoInfer<A>]
+  ): Tensor[] {
     for (const t of inputs) {
       if (t.graph !== this) {
         throw new Error(`Cannot build ${def.name}: an input is of another graph`);
@@ -153,7 +165,7 @@ export class Graph {
           );
         }
       }
-      if (node.op !== "input" && node.op !== "state") {
+      if (sourceName(node) === undefined) {
         const def = registry[node.op];
         if (!def) throw new Error(`Graph: op "${node.op}" is not in the registry`);
         const types = def.infer(node.inputs, node.attrs);

@@ -2,7 +2,7 @@
 
 import type { Graph } from "./graph.ts";
 import type { Registry } from "./op.ts";
-import { type Node, show, type Tensor } from "./tensor.ts";
+import { type Node, show, sourceName, type Tensor } from "./tensor.ts";
 
 /** What a run on the CPU gave, in float64. */
 export interface Interpretation {
@@ -42,12 +42,13 @@ export function interpret(
 ): Interpretation {
   const values = new Map<string, Float64Array>();
   for (const node of graph.nodes) {
-    if (node.op === "input" || node.op === "state") {
-      const feed = feeds[node.attrs.name];
+    const name = sourceName(node);
+    if (name !== undefined) {
+      const feed = feeds[name];
       const size = node.outputs[0].shape.reduce((a, b) => a * b, 1);
       if (!feed || feed.length !== size) {
         throw new Error(
-          `Cannot interpret: ${show(node.attrs.name, node.outputs[0])} was given ` +
+          `Cannot interpret: ${show(name, node.outputs[0])} was given ` +
             `${feed ? feed.length : "no"} values, required ${size}`,
         );
       }

@@ -28,10 +28,10 @@ export interface DeviceProfile {
 /** What decides between forms of a graph. */
 export type DeviceKind = Pick<DeviceProfile, "software" | "lanes" | "features">;
 
-export interface LowerContext {
+export interface LowerContext<A extends Attrs = Attrs> {
   readonly inputs: readonly TensorType[];
   readonly outputs: readonly TensorType[];
-  readonly attrs: Attrs;
+  readonly attrs: Readonly<A>;
   readonly device: DeviceProfile;
 }
 
@@ -75,10 +75,10 @@ export type Fill =
  * Drives an op's GPU test, its gradient check and its benchmark alike.
  * @internal
  */
-export interface OpCase {
+export interface OpCase<A extends Attrs = Attrs> {
   readonly name: string;
   readonly inputs: readonly (TensorType & { readonly fill?: Fill })[];
-  readonly attrs: Attrs;
+  readonly attrs: Readonly<A>;
   /** Largest allowed ‖gpu − float64‖ / ‖float64‖ per output, with the reason in a comment. */
   readonly tolerance: number;
   /** The same for variants that are not exact, if they may err more. */
@@ -86,68 +86,6 @@ export interface OpCase {
   /** Also replay the gradient against finite differences in float64 (default: if differentiable). */
   readonly checkGradient?: boolean;
 }
-
-/**
- * Every op there is; the registry in `lib/ops/mod.ts` must have a row for each.
- * @internal
- */
-export type OpName =
-  | "add"
-  | "conv2d"
-  | "conv2d_backward_data"
-  | "conv2d_backward_weight"
-  | "conv2d_flat"
-  | "conv2d_normalised"
-  | "conv2d_upsampled"
-  | "conv2d_upsampled_backward_data"
-  | "conv2d_upsampled_backward_weight"
-  | "pack"
-  | "scale"
-  | "silu"
-  | "silu_backward"
-  | "accumulate"
-  | "adamw"
-  | "guidance"
-  | "guidance_rescale"
-  | "blend"
-  | "log_scalar"
-  | "q_sample"
-  | "random_bits"
-  | "random_normal"
-  | "scheduler_step"
-  | "view"
-  | "group_norm_stats"
-  | "group_norm_apply"
-  | "group_norm_sums"
-  | "group_norm_totals"
-  | "group_norm_data_gradient"
-  | "upsample_nearest_2x"
-  | "upsample_nearest_2x_backward"
-  | "concat"
-  | "slice"
-  | "slice_backward"
-  | "add_channel"
-  | "sum_spatial"
-  | "sum_batch"
-  | "average_pool2d"
-  | "max_pool2d"
-  | "unfold2d"
-  | "relu"
-  | "linear"
-  | "linear_data_gradient"
-  | "linear_parameter_gradients"
-  | "timestep_embedding"
-  | "mse"
-  | "mse_with_gradient"
-  | "dice_bce"
-  | "dice_bce_backward"
-  | "dice_bce_sums"
-  | "dice_bce_sums_backward"
-  | "scale_images"
-  | "gradient_clip"
-  | "loss_scale"
-  | "attention"
-  | "attention_backward";
 
 /** Inputs and outputs of a node, by index, that are all f32 or all f16. */
 export interface StoredAlike {
@@ -159,6 +97,14 @@ export interface StoredAlike {
   readonly rereads?: boolean;
 }
 
+/**
+ * How the planner gives an op memory without running anything, in elements: its output is part of its
+ * input, from an offset on; or each input is made in its place within the output.
+ */
+export type Alias =
+  | { readonly kind: "view"; readonly offset: number }
+  | { readonly kind: "pack"; readonly offsets: readonly number[] };
+
 /** In elements. */
 export interface Piece {
   readonly input: number;
@@ -167,33 +113,43 @@ export interface Piece {
   readonly at: number;
 }
 
+/** Written as a method, so that an op of whatever attributes is an `OpDef`. */
+interface Differentiable<A extends Attrs> {
+  vjp(
+    node: Node<A>,
+    grads: (Tensor | undefined)[],
+    needs: boolean[],
+  ): (Tensor | undefined)[];
+}
+
 /**
- * An op.
+ * An op with attributes of type `A`.
  * @internal
  */
-export interface OpDef {
-  readonly name: OpName;
+export interface OpDef<A extends Attrs = Attrs> {
+  /** Its name in graphs, plans and audits, and in the registry. */
+  readonly name: string;
   /** Output types. Throws an Error that names action, argument, actual and required. */
-  infer(inputs: readonly TensorType[], attrs: Attrs): TensorType[];
+  infer(inputs: readonly TensorType[], attrs: Readonly<A>): TensorType[];
   /**
    * Gradients of the inputs from those of the outputs (`undefined`: not asked for, or no gradient
    * flows). `needs[i]` says whether input i's gradient is wanted.
    */
-  readonly vjp:
-    | ((node: Node, grads: (Tensor | undefined)[], needs: boolean[]) => (Tensor | undefined)[])
-    | "non-differentiable";
+  readonly vjp: Differentiable<A>["vjp"] | "non-differentiable";
   /** Plain float64 loops. Integers come as whole float64 numbers. */
   reference(
     inputs: readonly Float64Array[],
-    attrs: Attrs,
+    attrs: Readonly<A>,
     inputTypes: readonly TensorType[],
     outputTypes: readonly TensorType[],
   ): Float64Array[];
-  /** Ways to run it, best guess first; empty only for ops that the planner turns into aliases. */
-  lower(context: LowerContext): Variant[];
-  cost(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: Attrs): Cost;
-  /** Which tensors of a node may be stored as f16 (`precision.ts`). */
-  half?(attrs: Attrs, inputs: readonly TensorType[]): readonly StoredAlike[];
+  /** Ways to run it, best guess first; empty only for ops with an `alias`. */
+  lower(context: LowerContext<A>): Variant[];
+  cost(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: Readonly<A>): Cost;
+  /** Which tensors of a node may be stored as f16 (`passes/precision.ts`). */
+  half?(attrs: Readonly<A>, inputs: readonly TensorType[]): readonly StoredAlike[];
+  /** Of an op that computes nothing. */
+  alias?(attrs: Readonly<A>): Alias;
   /**
    * Of an op that only joins or cuts its inputs, one output: elements [offset, offset + size) of an
    * input are those of the output from `at` on. The planner may then do without the output's memory.
@@ -201,14 +157,19 @@ export interface OpDef {
   pieces?(
     inputs: readonly TensorType[],
     outputs: readonly TensorType[],
-    attrs: Attrs,
+    attrs: Readonly<A>,
   ): readonly Piece[];
   /**
    * Output index → input index that shares its memory. The kernel reads and writes the one buffer
    * through the output's binding.
    */
   readonly inPlace?: Readonly<Record<number, number>>;
-  readonly cases: readonly OpCase[];
+  readonly cases: readonly OpCase<A>[];
+}
+
+/** The attributes of a node of this op; undefined for one of another. */
+export function attrsOf<A extends Attrs>(node: Node, op: OpDef<A>): Readonly<A> | undefined {
+  return node.op === op.name ? node.attrs as A : undefined;
 }
 
 /**
@@ -216,6 +177,16 @@ export interface OpDef {
  * @internal
  */
 export type Registry = Readonly<Record<string, OpDef>>;
+
+/** Ops by their names. */
+export function registryOf(ops: readonly OpDef[]): Registry {
+  const registry: Record<string, OpDef> = {};
+  for (const op of ops) {
+    if (Object.hasOwn(registry, op.name)) throw new Error(`Two ops have the name "${op.name}"`);
+    registry[op.name] = op;
+  }
+  return registry;
+}
 
 /** Bytes of all inputs and outputs, each once: the usual `cost.bytes`. */
 export function trafficOf(inputs: readonly TensorType[], outputs: readonly TensorType[]): number {

@@ -17,25 +17,29 @@ export interface TensorType {
 }
 
 /**
- * Plain JSON: whatever an op needs to know beside its inputs.
+ * Plain JSON: what an op needs to know beside its inputs. Every op has a type for its own.
  * @internal
  */
-// deno-lint-ignore no-explicit-any
-export type Attrs = Readonly<Record<string, any>>;
+export type Attrs = object;
 
 /**
  * One application of an op. Created by `Graph.append` only and never changed.
  * @internal
  */
-export interface Node {
+export interface Node<A extends Attrs = Attrs> {
   readonly id: number;
   readonly op: string;
   readonly inputs: readonly Tensor[];
-  readonly attrs: Attrs;
+  readonly attrs: Readonly<A>;
   readonly outputs: readonly TensorType[];
   /** Where in the model it comes from, e.g. `down_blocks.0.resnets.0.conv1`. */
   readonly scope: string;
   readonly phase: "forward" | "backward" | "update";
+}
+
+/** The name of an input or state; undefined for a node that an op made. */
+export function sourceName({ op, attrs }: Node): string | undefined {
+  return op === "input" || op === "state" ? (attrs as { readonly name: string }).name : undefined;
 }
 
 /**

@@ -1,7 +1,10 @@
 /** What no output of a graph depends on, whatever the data: read off the graph, backwards. */
 
 import { Graph } from "../graph/graph.ts";
+import { attrsOf } from "../graph/op.ts";
 import { type Node, sizeOf, type Tensor } from "../graph/tensor.ts";
+import { conv2dOp } from "../ops/conv2d/op.ts";
+import { groupNormApplyOp, groupNormStatsOp } from "../ops/group_norm/op.ts";
 import type { UNet2DConfig } from "./config.ts";
 import { FlatParameters } from "./parameters.ts";
 import { unet2D, unet2DParameters } from "./unet_2d.ts";
@@ -65,11 +68,13 @@ function statisticsOfNorms(graph: Graph): Set<number> {
     if (node.phase !== "forward") continue;
     for (const { node: { id } } of node.inputs) readers.set(id, [...readers.get(id) ?? [], node]);
   }
-  for (const { id, op, inputs, attrs } of graph.nodes) {
-    const isPart = op === "group_norm_stats" &&
+  for (const node of graph.nodes) {
+    const { id, inputs } = node;
+    const stats = attrsOf(node, groupNormStatsOp);
+    const isPart = stats &&
       (readers.get(id) ?? []).every((reader) =>
-        reader.op === "group_norm_apply" && reader.inputs[0].key === inputs[0].key &&
-        reader.inputs[1].node.id === id && reader.attrs.groups === attrs.groups
+        attrsOf(reader, groupNormApplyOp)?.groups === stats.groups &&
+        reader.inputs[0].key === inputs[0].key && reader.inputs[1].node.id === id
       );
     if (isPart) found.add(id);
   }
@@ -96,16 +101,18 @@ function lossOf(
     case "add_channel":
       return i === 0 ? asConstants : wholly;
     case "conv2d": {
+      const { padding, extras = [] } = attrsOf(node, conv2dOp)!;
       const isPointwise = sizeOf(node.inputs[1].shape.slice(2)) === 1 &&
-        node.attrs.padding.every((side: number) => side === 0);
+        padding.every((side) => side === 0);
       if (i === 0) return isPointwise ? asConstants : undefined;
-      return node.attrs.extras[i - 2] === "bias" ? wholly : undefined;
+      return extras[i - 2] === "bias" ? wholly : undefined;
     }
     case "conv2d_upsampled":
       return i === 2 ? wholly : undefined;
     case "group_norm_apply": {
       const [x, stats] = node.inputs;
-      const isAlone = node.attrs.groups === x.shape[1] && statsOnly.has(stats.node.id);
+      const { groups } = attrsOf(node, groupNormApplyOp)!;
+      const isAlone = groups === x.shape[1] && statsOnly.has(stats.node.id);
       const isPixel = sizeOf(x.shape.slice(2)) === 1;
       const why = `the group norm ${node.scope} has one channel a group and subtracts its mean`;
       if (!isAlone) return undefined;

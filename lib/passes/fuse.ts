@@ -3,9 +3,15 @@
  * memory. The graph that comes in is the reference of the one that goes out.
  */
 
-import { Graph } from "../graph/graph.ts";
-import type { Registry } from "../graph/op.ts";
+import type { Graph } from "../graph/graph.ts";
+import { attrsOf, type OpDef, type Registry } from "../graph/op.ts";
 import { type Node, Tensor } from "../graph/tensor.ts";
+import { addOp } from "../ops/add/op.ts";
+import { addChannelOp, sumBatchOp } from "../ops/channel/op.ts";
+import type { Extra, WithExtras } from "../ops/common/extras.ts";
+import { conv2dBackwardDataOp, conv2dOp } from "../ops/conv2d/op.ts";
+import { linearDataGradientOp } from "../ops/linear/op.ts";
+import { GraphCopy } from "./copy.ts";
 
 /** A graph and where the tensors of the old one went (fused ones excepted). */
 export interface Rewritten {
@@ -69,18 +75,11 @@ function fuseOnce(graph: Graph, registry: Registry): Rewritten | undefined {
   const repeated = repeatedSums(graph);
   if (!fusions.size && !losses.made.size && !repeated.size) return undefined;
 
-  const result = new Graph();
-  const tensors = new Map<string, Tensor>();
+  const copy = new GraphCopy(registry);
+  const { tensors } = copy;
   const taken = new Set([...repeated.values()].filter((n) => readers.get(`${n.id}:1`)));
-  const moved = (t: Tensor) => tensors.get(t.key)!;
   for (const node of graph.nodes) {
     if (absorbed.has(node) || losses.made.has(node)) continue;
-    if (node.op === "input" || node.op === "state") {
-      const { name } = node.attrs;
-      const source = node.op === "input" ? result.input(name, node.outputs[0]) : undefined;
-      tensors.set(`${node.id}:0`, source ?? result.state(name, node.outputs[0]));
-      continue;
-    }
     const first = repeated.get(node);
     if (first) {
       const [y, total] = [0, 1].map((i) => tensors.get(`${first.id}:${i}`)!);
@@ -89,51 +88,50 @@ function fuseOnce(graph: Graph, registry: Registry): Rewritten | undefined {
       if (!readers.get(`${node.id}:1`)) continue;
       if (taken.has(first)) {
         // The gradients of two biases lie in two places: the images' sums are added once more.
-        const again = result.within(
-          node.scope,
-          node.phase,
-          () => result.append(registry.sum_batch, [y], {})[0],
-        );
+        const [again] = copy.append(node, { op: sumBatchOp, inputs: [y], attrs: {} });
         tensors.set(`${node.id}:1`, again);
       }
       taken.add(first);
       continue;
     }
-    const fusion = fusions.get(node);
-    const made = fusion?.product ?? node;
-    const inputs = fusion ? [...made.inputs, fusion.added] : made.inputs;
-    const attrs = fusion
-      ? { ...made.attrs, extras: [...(made.attrs.extras ?? []), fusion.extra] }
-      : made.attrs;
-    const outputs = result.within(
-      made.scope,
-      made.phase,
-      () => result.append(registry[made.op], inputs.map(moved), attrs),
-    );
-    outputs.forEach((t, i) => tensors.set(`${node.id}:${i}`, t));
+    const outputs = fused(copy, node, fusions.get(node));
     const loss = losses.by.get(node);
     if (loss) tensors.set(`${loss.id}:0`, outputs[0]);
   }
-  for (const [name, t] of graph.outputs) result.output(name, moved(t));
-  for (const [name, t] of graph.updates) result.update(name, moved(t));
-  return { graph: result, tensors };
+  return { graph: copy.finish(graph), tensors };
 }
 
-/** Ops beside conv2d that add an input of their output's shape as they store. */
-const TAKE_RESIDUAL = ["conv2d_backward_data", "linear_data_gradient"];
+function fused(copy: GraphCopy, node: Node, fusion: Fusion | undefined): Tensor[] {
+  if (!fusion) return copy.copy(node);
+  const { product, added, extra } = fusion;
+  return copy.copy(product, {
+    inputs: [...product.inputs, added].map(copy.moved),
+    attrs: { ...product.attrs, extras: [...extrasOf(product) ?? [], extra] },
+  }, node);
+}
+
+/** What ops add in their stores, beside the bias that they may be made with. */
+const ADDING: readonly (readonly [OpDef<WithExtras>, readonly Extra[]])[] = [
+  [conv2dOp, ["channel", "residual"]],
+  [conv2dBackwardDataOp, ["residual"]],
+  [linearDataGradientOp, ["residual"]],
+];
+
+const extrasOf = (node: Node) =>
+  ADDING.map(([op]) => attrsOf(node, op)).find((attrs) => attrs)?.extras;
 
 /** `alone(t)`: nothing else reads t, and its node is still there. */
 function fusionOf(node: Node, alone: (t: Tensor) => boolean): Fusion | undefined {
-  const fits = (t: Tensor, extra: "channel" | "residual") => {
-    const { op, attrs } = t.node;
-    const extras: readonly string[] = attrs.extras ?? [];
+  const fits = (t: Tensor, extra: Fusion["extra"]) => {
+    const extras = extrasOf(t.node) ?? [];
     return alone(t) && !extras.includes("residual") && !extras.includes(extra) &&
-      (op === "conv2d" || (TAKE_RESIDUAL.includes(op) && extra === "residual"));
+      ADDING.some(([op, adds]) => op.name === t.node.op && adds.includes(extra));
   };
-  if (node.op === "add_channel" && fits(node.inputs[0], "channel")) {
+  if (node.op === addChannelOp.name && fits(node.inputs[0], "channel")) {
     return { product: node.inputs[0].node, added: node.inputs[1], extra: "channel" };
   }
-  if (node.op === "add" && (node.attrs.scaleA ?? 1) === 1 && (node.attrs.scaleB ?? 1) === 1) {
+  const sum = attrsOf(node, addOp);
+  if (sum && (sum.scaleA ?? 1) === 1 && (sum.scaleB ?? 1) === 1) {
     // The later of two, so that its operands need not be kept for long.
     const [a, b] = node.inputs;
     const order = a.node.id > b.node.id ? [[a, b], [b, a]] : [[b, a], [a, b]];

@@ -4,9 +4,10 @@
  * the loss and whatever a graph takes in or hands out stay f32.
  */
 
-import { Graph } from "../graph/graph.ts";
+import type { Graph } from "../graph/graph.ts";
 import type { DeviceKind, Registry } from "../graph/op.ts";
-import type { Node, Precision, Tensor } from "../graph/tensor.ts";
+import type { Node, Precision } from "../graph/tensor.ts";
+import { GraphCopy } from "./copy.ts";
 
 /**
  * Whether images become f16. Not on a software device where no backward pass follows: what sampling
@@ -37,34 +38,21 @@ export function storeHalf(
   device: Pick<DeviceKind, "software"> = { software: false },
 ): Graph {
   const isHalf = chooseHalf(graph, registry, device.software);
-  const result = new Graph();
-  const tensors = new Map<string, Tensor>();
-  const moved = (t: Tensor) => tensors.get(t.key)!;
+  const copy = new GraphCopy(registry);
   for (const node of graph.nodes) {
-    const { op, attrs, scope, phase } = node;
     const keys = node.outputs.map((_, i) => `${node.id}:${i}`);
-    const outputs = op === "input"
-      ? [result.input(attrs.name, node.outputs[0])]
-      : op === "state"
-      ? [result.state(attrs.name, node.outputs[0])]
-      : result.within(scope, phase, () =>
-        result.append(
-          registry[op],
-          node.inputs.map(moved),
-          groupsOf(node, registry).some((g) => g.named && g.outputs!.some((i) => isHalf(keys[i])))
-            ? { ...attrs, dtype: "f16" }
-            : attrs,
-        ));
+    const isNamed = groupsOf(node, registry)
+      .some((g) => g.named && g.outputs!.some((i) => isHalf(keys[i])));
+    const outputs = copy.copy(node, isNamed ? { attrs: { ...node.attrs, dtype: "f16" } } : {});
     outputs.forEach((t, i) => {
-      tensors.set(keys[i], t);
       if ((t.dtype === "f16") !== isHalf(keys[i])) {
-        throw new Error(`Cannot store ${op} "${scope}" as planned: output ${i} is ${t.dtype}`);
+        throw new Error(
+          `Cannot store ${node.op} "${node.scope}" as planned: output ${i} is ${t.dtype}`,
+        );
       }
     });
   }
-  for (const [name, t] of graph.outputs) result.output(name, moved(t));
-  for (const [name, t] of graph.updates) result.update(name, moved(t));
-  return result;
+  return copy.finish(graph);
 }
 
 const groupsOf = ({ op, attrs, inputs }: Node, registry: Registry) =>

@@ -1,14 +1,14 @@
 /** Which tensors share memory: views, packed tensors, and states updated in place. */
 
 import type { Registry } from "../graph/op.ts";
-import { bytesPer, type Node, sizeOf } from "../graph/tensor.ts";
+import { bytesPer, type Node, sizeOf, sourceName } from "../graph/tensor.ts";
 import { type Allocation, allocation, type Place } from "./schedule.ts";
 
 /**
  * Resolves each tensor of `nodes` to its place.
  *
- * - `view`: the input's memory, at an offset.
- * - `pack`: every input is produced right inside the packed tensor; nothing is copied.
+ * - views: the input's memory, at an offset.
+ * - packs: every input is produced right inside the packed tensor; nothing is copied.
  * - in-place ops: the output takes over the memory of a state (or of a tensor not used any more).
  *
  * @throws where a packed tensor is an input, a state, or packed twice, and where an old value is
@@ -25,20 +25,23 @@ export function resolveAliases(
     own.set(key, known);
     return known;
   };
+  const aliasOf = ({ op, attrs }: Node) => registry[op]?.alias?.(attrs);
   for (const node of nodes) {
-    if (node.op !== "pack") continue;
+    const pack = aliasOf(node);
+    if (pack?.kind !== "pack") continue;
     node.inputs.forEach((t, i) => {
       // A reshape of a computed tensor is placed by placing what it is a view of.
       let base = t;
-      while (base.node.op === "view") base = base.node.inputs[0];
-      const free = !packed.has(base.key) && !["input", "state", "pack"].includes(base.node.op) &&
-        sizeOf(base.shape) === t.size && !registry[base.node.op].inPlace;
+      while (aliasOf(base.node)?.kind === "view") base = base.node.inputs[0];
+      const free = !packed.has(base.key) && sourceName(base.node) === undefined &&
+        aliasOf(base.node)?.kind !== "pack" && sizeOf(base.shape) === t.size &&
+        !registry[base.node.op].inPlace;
       if (!free) {
         throw new Error(`Cannot pack "${t.node.scope}": ${base.node.op} has its memory elsewhere`);
       }
       packed.set(base.key, {
         allocation: ownOf(`${node.id}:0`),
-        offset: node.attrs.offsets[i] * 4,
+        offset: pack.offsets[i] * 4,
       });
     });
   }
@@ -59,11 +62,12 @@ export function resolveAliases(
     node.outputs.forEach((_, i) => {
       const key = `${node.id}:${i}`;
       const shared = registry[node.op]?.inPlace?.[i];
-      if (node.op === "view") {
+      const alias = aliasOf(node);
+      if (alias?.kind === "view") {
         const from = places.get(node.inputs[0].key)!;
         places.set(key, {
           allocation: from.allocation,
-          offset: from.offset + node.attrs.offset * bytesPer(node.outputs[0].dtype),
+          offset: from.offset + alias.offset * bytesPer(node.outputs[0].dtype),
         });
       } else if (shared !== undefined) {
         const from = places.get(node.inputs[shared].key)!;

@@ -2,7 +2,7 @@
 
 import type { Graph } from "../graph/graph.ts";
 import type { DeviceProfile, Registry, Variant } from "../graph/op.ts";
-import type { Node } from "../graph/tensor.ts";
+import { type Node, sourceName } from "../graph/tensor.ts";
 import { resolveAliases } from "./aliasing.ts";
 import { allocation, type Schedule, type ScheduledNode } from "./schedule.ts";
 import { transformGroups } from "./value_numbering.ts";
@@ -27,7 +27,7 @@ export function liveNodes(graph: Graph): Node[] {
     needed.add(node);
     for (const t of node.inputs) visit.push(t.node);
   }
-  return graph.nodes.filter((n) => needed.has(n) || n.op === "input" || n.op === "state");
+  return graph.nodes.filter((n) => needed.has(n) || sourceName(n) !== undefined);
 }
 
 function chooseVariants(
@@ -37,7 +37,7 @@ function chooseVariants(
 ): Map<Node, Variant> {
   const chosen = new Map<Node, Variant>();
   for (const node of nodes) {
-    if (node.op === "input" || node.op === "state") continue;
+    if (sourceName(node) !== undefined) continue;
     const { inputs, outputs, attrs } = node;
     let variants = registry[node.op].lower({ inputs, outputs, attrs, device });
     if (variants.length === 0) continue;

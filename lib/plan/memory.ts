@@ -1,6 +1,6 @@
 /** Gives each allocation a buffer: inputs and states their own, the rest shares by liveness. */
 
-import { bytesOf, type Tensor } from "../graph/tensor.ts";
+import { bytesOf, sourceName, type Tensor } from "../graph/tensor.ts";
 import { roundUp } from "./binding.ts";
 import type { PlanBuffer } from "./plan.ts";
 import type { Allocation, Schedule } from "./schedule.ts";
@@ -49,7 +49,7 @@ function lifetimes({ graph, nodes, places, scheduled, elided, resident }: Schedu
   const touchTensor = (t: Pick<Tensor, "key">, at: number) =>
     touch(places.get(t.key)!.allocation, at);
   for (const [at, node] of nodes.entries()) {
-    if (node.op === "input" || node.op === "state") continue;
+    if (sourceName(node) !== undefined) continue;
     node.outputs.forEach((type, i) => {
       const key = `${node.id}:${i}`, { allocation, offset } = places.get(key)!;
       if (allocation.buffer !== undefined || elided.has(key)) return;

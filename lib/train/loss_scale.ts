@@ -1,6 +1,6 @@
 /** Host side of the `loss_scale` op: its options, its state, and what AdamW's β are to it. */
 
-import type { LossScaleOptions } from "../ops/loss_scale/op.ts";
+import type { LossScaleOptions } from "../ops/loss_scale/shared.ts";
 
 /** The defaults of `torch.amp.GradScaler`. */
 export const GRAD_SCALER = {

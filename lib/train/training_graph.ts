@@ -11,7 +11,7 @@ import { unet2D } from "../nn/unet_2d.ts";
 import { concat } from "../ops/concat/op.ts";
 import { qSample } from "../ops/diffusion/op.ts";
 import { mse } from "../ops/mse/op.ts";
-import { formOf } from "../passes/optimize.ts";
+import { optimize } from "../passes/optimize.ts";
 import { OPS } from "../ops/mod.ts";
 import { CLIP_BLOCK } from "../ops/gradient_clip/shared.ts";
 import { gradientClip } from "../ops/gradient_clip/op.ts";
@@ -145,7 +145,7 @@ export function trainingGraph(options: TrainingGraphOptions): Graph {
     ["params", "m", "v", "ema"].forEach((name, i) => graph.update(name, updated[i]));
     graph.update("losses", logScalar(loss, index, graph.state("losses", log)));
   });
-  return formOf(graph, options);
+  return optimize(graph, options);
 }
 
 /**

@@ -73,5 +73,5 @@ function rounding(mode: Mode): After {
 
 /** Views and copies round nothing. */
 function isComputed({ op, inputs, outputs, attrs }: Node): boolean {
-  return OPS[op as keyof typeof OPS].cost(inputs, outputs, attrs).flops > 0;
+  return OPS[op].cost(inputs, outputs, attrs).flops > 0;
 }

@@ -35,7 +35,7 @@ for (const preset of ["seed", "demo"]) {
         // Sharing a node's FLOPs among its dispatches loses none.
         const nodes = new Map(report.dispatches.map((d) => [d.node, step.graph.nodes[d.node]]));
         const whole = [...nodes.values()].reduce(
-          (sum, n) => sum + OPS[n.op as keyof typeof OPS].cost(n.inputs, n.outputs, n.attrs).flops,
+          (sum, n) => sum + OPS[n.op].cost(n.inputs, n.outputs, n.attrs).flops,
           0,
         );
         assert.ok(Math.abs(report.flops / whole - 1) < 1e-9, `${report.flops} of ${whole}`);

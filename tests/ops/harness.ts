@@ -4,7 +4,7 @@ import { gradients } from "../../lib/graph/autograd.ts";
 import type { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import type { OpCase, OpDef } from "../../lib/graph/op.ts";
-import type { Tensor } from "../../lib/graph/tensor.ts";
+import { sourceName, type Tensor } from "../../lib/graph/tensor.ts";
 import {
   caseGraph,
   casePlans,
@@ -101,7 +101,7 @@ export function gradientError(def: OpDef, test: OpCase, directions = 3): number 
     let analytic = 0, magnitude = 0;
     const [plus, minus] = [{ ...feeds }, { ...feeds }];
     kept.forEach((t, k) => {
-      const name = t.node.attrs.name as string;
+      const name = sourceName(t.node)!;
       const direction = Float64Array.from({ length: t.size }, () => normal(rng));
       const g = base.value(grads[k]!);
       direction.forEach((v, i) => {

@@ -126,7 +126,7 @@ Deno.test("kept: not where one of the two takes another way, nor beyond the memo
     const chosen = new Map<Node, Variant>();
     for (const node of graph.nodes.filter((n) => n.op in OPS)) {
       const { inputs, outputs, attrs } = node;
-      const def = OPS[node.op as keyof typeof OPS];
+      const def = OPS[node.op];
       const all = def.lower({ inputs, outputs, attrs, device });
       if (all.length) chosen.set(node, byWinograd(node, all));
     }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { gradients } from "../../lib/graph/autograd.ts";
 import { Graph } from "../../lib/graph/graph.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
+import { registryOf } from "../../lib/graph/op.ts";
 import { DEFAULT_PROFILE } from "../../lib/gpu/device.ts";
 import { planBytes } from "../../lib/plan/plan.ts";
 import { plan } from "../../lib/plan/planner.ts";
@@ -36,6 +37,12 @@ Deno.test("a gradient that cannot be is an error, never zeros", () => {
   assert.throws(() => gradients(graph, OPS, silu(x), seed, [z]), /no influence/);
   const backward = gradients(graph, OPS, silu(x), seed, [x])[0];
   assert.throws(() => gradients(graph, OPS, backward, seed, [x]), /silu_backward.*no gradient/);
+});
+
+Deno.test("two ops of one name are no registry", () => {
+  const [silu, scale] = [OPS.silu, OPS.scale];
+  assert.deepEqual(registryOf([silu, scale]), { silu, scale });
+  assert.throws(() => registryOf([silu, { ...scale, name: "silu" }]), /Two ops .* "silu"/);
 });
 
 Deno.test("shape errors name the op, the place and both shapes", () => {

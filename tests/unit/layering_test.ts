@@ -183,6 +183,8 @@ function folderCycle(all: readonly Module[]): string[] | undefined {
   })));
 }
 
+const withoutTypes = (code: string) => code.replace(/\b(?:import|export) type\b[^;]*;/g, "");
+
 const tree = ["lib", "scripts", "examples"].flatMap(modules);
 
 Deno.test("imports point one way: scripts → program → nn → ops → graph", () => {
@@ -194,6 +196,10 @@ Deno.test("no folder imports one that imports it", () => {
   assert.equal(folderCycle(tree)?.join(" → "), undefined);
 });
 
+Deno.test("no file needs one that needs it", () => {
+  assert.equal(cycle(tree.map((m) => parse(m.path, withoutTypes(m.code))))?.join(" → "), undefined);
+});
+
 Deno.test("only lib/gpu names WebGPU's objects", () => {
   assert.deepEqual(tree.flatMap(gpuErrors), []);
 });
@@ -202,8 +208,7 @@ Deno.test("only lib/gpu names WebGPU's objects", () => {
 function boundToDeno(path: string, seen = new Set<string>()): string[] {
   if (seen.has(path)) return [];
   seen.add(path);
-  const code = withoutComments(Deno.readTextFileSync(join(ROOT, path)))
-    .replace(/\b(?:import|export) type\b[^;]*;/g, "");
+  const code = withoutTypes(withoutComments(Deno.readTextFileSync(join(ROOT, path))));
   const packages = [...code.matchAll(/\b(?:from|import)\s*\(?\s*["']([\w@][^"'\s]*)["']/g)];
   const found = packages.map((match) => `${path} imports ${match[1]}`);
   if (/\bDeno\b/.test(code)) found.push(`${path} names Deno`);
@@ -238,6 +243,16 @@ Deno.test("the checks of layers see what they are for", () => {
   assert.match(gpuErrors(typed).join(), /names GPUDevice/);
   assert.match(gpuErrors(parse("scripts/a.ts", "navigator?.gpu")).join(), /names navigator\?\.gpu/);
   assert.deepEqual(gpuErrors(parse("lib/ops/a.ts", "// a GPUDevice\n/* GPUBuffer */")), []);
+
+  const [first, second] = [
+    parse("lib/io/a.ts", `import { b } from "./b.ts";`),
+    parse("lib/io/b.ts", withoutTypes(`import type { A } from "./a.ts";\nimport "./a.ts";`)),
+  ];
+  assert.deepEqual(cycle([first, second]), ["lib/io/a.ts", "lib/io/b.ts", "lib/io/a.ts"]);
+  assert.equal(
+    cycle([first, parse("lib/io/b.ts", withoutTypes(`import type { A } from "./a.ts";`))]),
+    undefined,
+  );
 
   const a = parse("lib/data/a.ts", `import "../train/b.ts";`);
   const b = parse("lib/train/b.ts", `import "../data/c.ts";`);

@@ -4,7 +4,7 @@ import { interpret } from "../../lib/graph/interpret.ts";
 import type { DeviceKind } from "../../lib/graph/op.ts";
 import { add } from "../../lib/ops/add/op.ts";
 import { conv2d } from "../../lib/ops/conv2d/op.ts";
-import { formOf } from "../../lib/passes/optimize.ts";
+import { optimize } from "../../lib/passes/optimize.ts";
 import { groupNorm } from "../../lib/ops/group_norm/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { silu } from "../../lib/ops/silu/op.ts";
@@ -37,14 +37,14 @@ function block({ channels = 30, kernel = 3, silu = true, read }: Block = {}): Gr
 
 const opsOf = (graph: Graph) => graph.nodes.map((n) => n.op);
 const isNormalised = (graph: Graph, device = LAVAPIPE, precision: "f32" | "f16" = "f32") => {
-  const ops = opsOf(formOf(graph, { device, precision }));
+  const ops = opsOf(optimize(graph, { device, precision }));
   assert.equal(ops.includes("group_norm_apply"), !ops.includes("conv2d_normalised"), ops.join());
   return ops.includes("conv2d_normalised");
 };
 
 Deno.test("normalising in the load of a convolution changes no value", () => {
   const graph = block();
-  const form = formOf(graph, { device: LAVAPIPE });
+  const form = optimize(graph, { device: LAVAPIPE });
   form.verify(OPS);
   assert.deepEqual(opsOf(form).filter((op) => op !== "input"), [
     "group_norm_stats",

@@ -9,6 +9,7 @@ import { storeHalf } from "../../lib/passes/precision.ts";
 import type { Node, Tensor } from "../../lib/graph/tensor.ts";
 import { add } from "../../lib/ops/add/op.ts";
 import { conv2d } from "../../lib/ops/conv2d/op.ts";
+import type { Conv2dAttrs, Conv2dBackwardWeightAttrs } from "../../lib/ops/conv2d/geometry.ts";
 import { groupNorm } from "../../lib/ops/group_norm/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
 import { silu } from "../../lib/ops/silu/op.ts";
@@ -83,10 +84,12 @@ Deno.test("f16: a step to train on software converts little again and again, and
   );
   const images = (n: Node) => n.op.endsWith("_weight") ? n.inputs : n.inputs.slice(0, 1);
   const kernel = ({ op, inputs, attrs }: Node) =>
-    op === "conv2d_backward_weight" ? attrs.weightShape[2] : inputs[1].shape[2];
+    op === "conv2d_backward_weight"
+      ? (attrs as Conv2dBackwardWeightAttrs).weightShape[2]
+      : inputs[1].shape[2];
   const rereads = half.graph.nodes.filter((n) =>
     n.op.startsWith("conv2d_upsampled") ||
-    n.op.startsWith("conv2d") && kernel(n) === 3 && n.attrs.stride === 1
+    n.op.startsWith("conv2d") && kernel(n) === 3 && (n.attrs as Conv2dAttrs).stride === 1
   );
   assert.ok(rereads.length > 20);
   const upsampled = rereads.filter((n) => n.op.startsWith("conv2d_upsampled"));

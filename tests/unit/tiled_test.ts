@@ -9,7 +9,7 @@ import { conv2dNormalisedOp } from "../../lib/ops/conv2d/normalised.ts";
 
 const { gpu: GPU, "webgpu-minimum": MINIMUM, software: SOFTWARE } = AUDIT_PROFILES;
 const f32 = (...shape: number[]) => ({ shape, dtype: "f32" as const });
-const SAME = { stride: 1, padding: [1, 1, 1, 1] };
+const SAME = { stride: 1, padding: [1, 1, 1, 1] as const };
 
 type Shape = readonly [n: number, ci: number, co: number, h: number, w: number];
 

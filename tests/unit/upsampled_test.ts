@@ -20,7 +20,7 @@ function variants(op: OpDef, inputs: typeof x[]) {
 }
 
 Deno.test("a variant through the doubled image that says it is exact has no Winograd in it", () => {
-  const attrs = { stride: 1, padding: [1, 1, 1, 1] };
+  const attrs = { stride: 1, padding: [1, 1, 1, 1] as const };
   const plain = conv2dOp.lower({
     inputs: [f32(8, 160, 36, 36), weight],
     outputs: [dy],

@@ -38,7 +38,13 @@ export function add(a: Tensor, b: Tensor, scaleA = 1, scaleB = 1): Tensor {
   return a.graph.append(addOp, [a, b], { scaleA, scaleB })[0];
 }
 
-export const addOp: OpDef = {
+/** Factors of a and b; 1 by default. */
+interface AddAttrs {
+  readonly scaleA?: number;
+  readonly scaleB?: number;
+}
+
+export const addOp: OpDef<AddAttrs> = {
   name: "add",
   infer([a, b]) {
     requireStored("a", a);

@@ -2,14 +2,14 @@
 
 import { type OpDef, trafficOf } from "../../graph/op.ts";
 import { sizeOf } from "../../graph/tensor.ts";
-import { dimensions, requireAttention } from "./geometry.ts";
+import { type AttentionAttrs, dimensions, requireAttention } from "./geometry.ts";
 import { f32, requireSame } from "../common/checks.ts";
 import { attentionBackwardReference } from "./backward_reference.ts";
 import { lowerAttentionBackward } from "./backward_lower.ts";
 import { attentionBackwardCases } from "./backward_cases.ts";
 
 /** (q, k, v, y, logsumexp, dy) → (dq, dk, dv). */
-export const attentionBackwardOp: OpDef = {
+export const attentionBackwardOp: OpDef<AttentionAttrs> = {
   name: "attention_backward",
   infer([q, k, v, y, logsumexp, dy], { heads }) {
     requireAttention({ q, k, v, y, dy }, heads);

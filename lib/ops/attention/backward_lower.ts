@@ -10,6 +10,7 @@ import {
 } from "../../graph/kernel_call.ts";
 import type { OpDef } from "../../graph/op.ts";
 import {
+  type AttentionAttrs,
   attentionGrid,
   type AttentionShape,
   attentionShape,
@@ -219,7 +220,7 @@ function lowerParts(shape: AttentionShape, scale: number): Lowering {
   };
 }
 
-export const lowerAttentionBackward: OpDef["lower"] = (
+export const lowerAttentionBackward: OpDef<AttentionAttrs>["lower"] = (
   { inputs: [q], attrs: { heads, scale }, device },
 ) => {
   const shape = attentionShape(q, heads, device);

@@ -1,7 +1,7 @@
 /** attention: float64 references, plain loops. */
 
 import type { OpDef } from "../../graph/op.ts";
-import { dimensions } from "./geometry.ts";
+import { type AttentionAttrs, dimensions } from "./geometry.ts";
 
 /** Reference: p[i·tokens + j] and logsumexp[i] of head `h` (over the whole batch). */
 export function probabilities(
@@ -29,7 +29,7 @@ export function probabilities(
   return { p, sums };
 }
 
-export const attentionBackwardReference: OpDef["reference"] = (
+export const attentionBackwardReference: OpDef<AttentionAttrs>["reference"] = (
   [q, k, v, y, logsumexp, dy],
   { heads, scale },
   [type],

@@ -2,13 +2,13 @@
 
 import type { OpCase } from "../../graph/op.ts";
 import { sizeOf } from "../../graph/tensor.ts";
-import { SHAPES } from "./geometry.ts";
+import { type AttentionAttrs, SHAPES } from "./geometry.ts";
 import { f32 } from "../common/checks.ts";
 
 // A score is a sum of HEAD_DIM products: its absolute error, about 2^-24·|s|·√D, is the relative
 // error of its probability; so are exp's 3 + 2|s| ULP.
-export const attentionCases: readonly OpCase[] = [
-  ...SHAPES.map(([name, shape, heads, tolerance]): OpCase => ({
+export const attentionCases: readonly OpCase<AttentionAttrs>[] = [
+  ...SHAPES.map(([name, shape, heads, tolerance]): OpCase<AttentionAttrs> => ({
     name,
     inputs: [f32(...shape), f32(...shape), f32(...shape)],
     attrs: { heads, scale: 1 / Math.sqrt(shape[1] / heads) },

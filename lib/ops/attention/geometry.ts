@@ -51,6 +51,12 @@ export const SHAPES: readonly [string, number[], number, number][] = [
   ["heads of 8, an odd number of fours", [2, 16, 4, 9], 2, 1e-6],
 ];
 
+/** Of attention and its gradient; see {@link attention}. */
+export interface AttentionAttrs {
+  readonly heads: number;
+  readonly scale: number;
+}
+
 /** What lowering needs to know of q: `all` heads of the whole batch. */
 export interface AttentionShape {
   readonly all: number;

@@ -3,6 +3,7 @@
 import { input, type KernelCall, type Lowering, output, scratch } from "../../graph/kernel_call.ts";
 import type { OpDef } from "../../graph/op.ts";
 import {
+  type AttentionAttrs,
   attentionGrid,
   type AttentionShape,
   attentionShape,
@@ -95,7 +96,7 @@ function lowerEight(shape: AttentionShape, scale: number, walk: Walk): Lowering 
   };
 }
 
-export const lowerAttention: OpDef["lower"] = (
+export const lowerAttention: OpDef<AttentionAttrs>["lower"] = (
   { inputs: [q], attrs: { heads, scale }, device },
 ) => {
   const shape = attentionShape(q, heads, device);

@@ -3,7 +3,7 @@
 import { type OpDef, trafficOf } from "../../graph/op.ts";
 import { sizeOf, Tensor } from "../../graph/tensor.ts";
 import { attentionBackwardOp } from "./backward.ts";
-import { dimensions, requireAttention } from "./geometry.ts";
+import { type AttentionAttrs, dimensions, requireAttention } from "./geometry.ts";
 import { f32 } from "../common/checks.ts";
 import { attentionReference } from "./reference.ts";
 import { lowerAttention } from "./lower.ts";
@@ -38,7 +38,7 @@ export function attention(
   return q.graph.append(attentionOp, [q, k, v], { heads, scale })[0];
 }
 
-export const attentionOp: OpDef = {
+export const attentionOp: OpDef<AttentionAttrs> = {
   name: "attention",
   /** y, and the logarithm of each query's sum of exponentials [N,heads,T] for the backward pass. */
   infer([q, k, v], { heads }) {

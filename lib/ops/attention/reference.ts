@@ -2,9 +2,13 @@
 
 import type { OpDef } from "../../graph/op.ts";
 import { probabilities } from "./backward_reference.ts";
-import { dimensions } from "./geometry.ts";
+import { type AttentionAttrs, dimensions } from "./geometry.ts";
 
-export const attentionReference: OpDef["reference"] = ([q, k, v], { heads, scale }, [type]) => {
+export const attentionReference: OpDef<AttentionAttrs>["reference"] = (
+  [q, k, v],
+  { heads, scale },
+  [type],
+) => {
   const { batch, headDim, tokens } = dimensions(type, heads);
   const y = new Float64Array(q.length);
   const logsumexp = new Float64Array(batch * heads * tokens);

@@ -2,7 +2,7 @@
 
 import type { KernelSource, Lowering } from "../../graph/kernel_call.ts";
 import type { DeviceKind, Variant } from "../../graph/op.ts";
-import { type Attrs, type DType, sameShape, show, type TensorType } from "../../graph/tensor.ts";
+import { type DType, sameShape, show, type TensorType } from "../../graph/tensor.ts";
 
 /** A kernel file with the library texts it declares joined in front. */
 export function kernel(file: string, text: string, ...libraries: string[]): KernelSource {
@@ -57,8 +57,12 @@ export function requireAlike(aName: string, a: TensorType, bName: string, b: Ten
   }
 }
 
-/** How an op with `attrs.dtype` stores its output. */
-export const storedType = (attrs: Attrs): DType => attrs.dtype ?? "f32";
+/** How an op stores its output; f32 where it is not said. */
+export interface Stored {
+  readonly dtype?: DType;
+}
+
+export const storedType = ({ dtype = "f32" }: Stored): DType => dtype;
 
 /**
  * The value of a kernel's line `alias Stored`: so many elements of a tensor's type. Kernels that join

@@ -2,9 +2,10 @@
 
 import type { OpCase } from "../../graph/op.ts";
 import { f32, i32 } from "../common/checks.ts";
+import type { ConcatAttrs, SliceAttrs } from "./shared.ts";
 
 // Copies are exact.
-export const concatCases: readonly OpCase[] = [
+export const concatCases: readonly OpCase<ConcatAttrs>[] = [
   { name: "odd", inputs: [f32(3, 6, 17), f32(3, 1, 17)], attrs: { axis: 1 }, tolerance: 0 },
   {
     name: "three, vec4",
@@ -42,7 +43,7 @@ export const concatCases: readonly OpCase[] = [
   },
 ];
 
-export const sliceCases: readonly OpCase[] = [
+export const sliceCases: readonly OpCase<SliceAttrs>[] = [
   ["odd", [3, 6, 17], 1, 2, 3],
   ["vec4", [2, 5, 4, 4], 1, 1, 2],
   ["batch", [3, 6, 17], 0, 1, 2],
@@ -52,9 +53,9 @@ export const sliceCases: readonly OpCase[] = [
   inputs: [f32(...shape as number[])],
   attrs: { axis, start, length },
   tolerance: 0,
-} as OpCase));
+} as OpCase<SliceAttrs>));
 
-export const sliceBackwardCases: readonly OpCase[] = [
+export const sliceBackwardCases: readonly OpCase<SliceAttrs>[] = [
   ["odd", [3, 2, 17], 1, 2, 6],
   ["vec4", [2, 3, 4, 4], 1, 1, 5],
   ["batch", [1, 6, 17], 0, 1, 3],
@@ -63,4 +64,4 @@ export const sliceBackwardCases: readonly OpCase[] = [
   inputs: [f32(...shape as number[])],
   attrs: { axis, start, length },
   tolerance: 0,
-} as OpCase));
+} as OpCase<SliceAttrs>));

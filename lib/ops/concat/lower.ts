@@ -5,7 +5,7 @@ import type { DeviceProfile, OpDef, Variant } from "../../graph/op.ts";
 import type { DType, TensorType } from "../../graph/tensor.ts";
 import { ELEMENTWISE, kernel } from "../common/checks.ts";
 import { rowGrid, storageOrStaged } from "../common/vectorized_access.ts";
-import { split } from "./shared.ts";
+import { type ConcatAttrs, type SliceAttrs, split } from "./shared.ts";
 import stagedLibrary from "../../../kernels/lib/staged.wgsl" with { type: "text" };
 import text from "../../../kernels/copy/rows.wgsl" with { type: "text" };
 import joinText from "../../../kernels/copy/join.wgsl" with { type: "text" };
@@ -107,7 +107,9 @@ function copies(
   return storageOrStaged(device, tensors, plain, staged);
 }
 
-export const lowerConcat: OpDef["lower"] = ({ inputs, outputs: [y], attrs: { axis }, device }) => {
+export const lowerConcat: OpDef<ConcatAttrs>["lower"] = (
+  { inputs, outputs: [y], attrs: { axis }, device },
+) => {
   const { rows, unit } = split(y, axis);
   let offset = 0;
   const all = inputs.map((t): CopyParams => {
@@ -127,7 +129,7 @@ export const lowerConcat: OpDef["lower"] = ({ inputs, outputs: [y], attrs: { axi
   return device.software ? [...apart, ...together] : [...together, ...apart];
 };
 
-export const lowerSlice: OpDef["lower"] = (
+export const lowerSlice: OpDef<SliceAttrs>["lower"] = (
   { inputs: [x], outputs: [y], attrs: { axis, start }, device },
 ) => {
   const { rows, unit } = split(y, axis);
@@ -143,7 +145,7 @@ export const lowerSlice: OpDef["lower"] = (
   return copies(rows, [params], [x], device);
 };
 
-export const lowerSliceBackward: OpDef["lower"] = (
+export const lowerSliceBackward: OpDef<SliceAttrs>["lower"] = (
   { inputs: [dy], outputs: [dx], attrs: { axis, start }, device },
 ) => {
   const { rows, unit } = split(dx, axis);

@@ -2,7 +2,7 @@
 
 import { type OpDef, trafficOf } from "../../graph/op.ts";
 import { show, type Tensor, type TensorType } from "../../graph/tensor.ts";
-import { split } from "./shared.ts";
+import { type ConcatAttrs, type SliceAttrs, split } from "./shared.ts";
 import { concatReference, sliceBackwardReference, sliceReference } from "./reference.ts";
 import { lowerConcat, lowerSlice, lowerSliceBackward } from "./lower.ts";
 import { concatCases, sliceBackwardCases, sliceCases } from "./cases.ts";
@@ -50,7 +50,7 @@ function requireAxis(x: TensorType, axis: number): void {
   }
 }
 
-export const concatOp: OpDef = {
+export const concatOp: OpDef<ConcatAttrs> = {
   name: "concat",
   infer(inputs, { axis }) {
     const [first] = inputs;
@@ -97,7 +97,7 @@ export const concatOp: OpDef = {
   cases: concatCases,
 };
 
-export const sliceOp: OpDef = {
+export const sliceOp: OpDef<SliceAttrs> = {
   name: "slice",
   infer([x], { axis, start, length }) {
     requireAxis(x, axis);
@@ -129,7 +129,7 @@ export const sliceOp: OpDef = {
 };
 
 /** dy within zeros: the gradient of a slice. */
-export const sliceBackwardOp: OpDef = {
+export const sliceBackwardOp: OpDef<SliceAttrs> = {
   name: "slice_backward",
   infer([dy], { axis, start, length }) {
     requireAxis(dy, axis);

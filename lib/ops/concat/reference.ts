@@ -2,9 +2,14 @@
 
 import type { OpDef } from "../../graph/op.ts";
 import { sizeOf } from "../../graph/tensor.ts";
-import { split } from "./shared.ts";
+import { type ConcatAttrs, type SliceAttrs, split } from "./shared.ts";
 
-export const concatReference: OpDef["reference"] = (inputs, { axis }, types, [type]) => {
+export const concatReference: OpDef<ConcatAttrs>["reference"] = (
+  inputs,
+  { axis },
+  types,
+  [type],
+) => {
   const { rows, unit } = split(type, axis);
   const y = new Float64Array(sizeOf(type.shape));
   let at = 0;
@@ -18,7 +23,12 @@ export const concatReference: OpDef["reference"] = (inputs, { axis }, types, [ty
   return [y];
 };
 
-export const sliceReference: OpDef["reference"] = ([x], { axis, start }, [from], [to]) => {
+export const sliceReference: OpDef<SliceAttrs>["reference"] = (
+  [x],
+  { axis, start },
+  [from],
+  [to],
+) => {
   const { rows, unit } = split(to, axis);
   const [stride, count] = [from.shape[axis] * unit, to.shape[axis] * unit];
   const y = new Float64Array(rows * count);
@@ -29,7 +39,12 @@ export const sliceReference: OpDef["reference"] = ([x], { axis, start }, [from],
   return [y];
 };
 
-export const sliceBackwardReference: OpDef["reference"] = ([dy], { axis, start }, [from], [to]) => {
+export const sliceBackwardReference: OpDef<SliceAttrs>["reference"] = (
+  [dy],
+  { axis, start },
+  [from],
+  [to],
+) => {
   const { rows, unit } = split(to, axis);
   const [count, stride] = [from.shape[axis] * unit, to.shape[axis] * unit];
   const dx = new Float64Array(rows * stride);

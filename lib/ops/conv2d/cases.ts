@@ -5,8 +5,15 @@
 
 import type { Fill, OpCase } from "../../graph/op.ts";
 import { f32 } from "../common/checks.ts";
-import type { Extra } from "./extras.ts";
-import { geometry, type Padding, sides } from "./geometry.ts";
+import type { Extra } from "../common/extras.ts";
+import {
+  type Conv2dAttrs,
+  type Conv2dBackwardDataAttrs,
+  type Conv2dBackwardWeightAttrs,
+  geometry,
+  type Padding,
+  sides,
+} from "./geometry.ts";
 
 interface Convolution {
   readonly name: string;
@@ -134,7 +141,7 @@ const attrsOf = ({ stride = 1, padding = 0 }: Convolution) => ({
   padding: sides(padding),
 });
 
-const forwardCase = (c: Convolution, extras: readonly Extra[]): OpCase => {
+const forwardCase = (c: Convolution, extras: readonly Extra[]): OpCase<Conv2dAttrs> => {
   const y = outputShape(c);
   const shapes = { bias: [y[1]], channel: y.slice(0, 2), residual: y };
   return {
@@ -152,12 +159,15 @@ const forwardCase = (c: Convolution, extras: readonly Extra[]): OpCase => {
   };
 };
 
-export const FORWARD_CASES: readonly OpCase[] = CONVOLUTIONS.flatMap((c) => [
+export const FORWARD_CASES: readonly OpCase<Conv2dAttrs>[] = CONVOLUTIONS.flatMap((c) => [
   forwardCase(c, c.bias ? ["bias"] : []),
   ...(c.fused ? [forwardCase(c, ["bias", "channel", "residual"])] : []),
 ]);
 
-const backwardDataCase = (c: Convolution, extras: readonly Extra[]): OpCase => ({
+const backwardDataCase = (
+  c: Convolution,
+  extras: readonly Extra[],
+): OpCase<Conv2dBackwardDataAttrs> => ({
   name: extras.length ? `${c.name}, fused` : c.name,
   inputs: [
     { ...f32(...outputShape(c)), fill: c.fill },
@@ -169,15 +179,19 @@ const backwardDataCase = (c: Convolution, extras: readonly Extra[]): OpCase => (
   inexactTolerance: INEXACT_TOLERANCE,
 });
 
-export const BACKWARD_DATA_CASES: readonly OpCase[] = CONVOLUTIONS.flatMap((c) => [
-  backwardDataCase(c, []),
-  ...(c.fused ? [backwardDataCase(c, ["residual"])] : []),
-]);
+export const BACKWARD_DATA_CASES: readonly OpCase<Conv2dBackwardDataAttrs>[] = CONVOLUTIONS.flatMap(
+  (c) => [
+    backwardDataCase(c, []),
+    ...(c.fused ? [backwardDataCase(c, ["residual"])] : []),
+  ],
+);
 
-export const BACKWARD_WEIGHT_CASES: readonly OpCase[] = CONVOLUTIONS.map((c) => ({
-  name: c.name,
-  inputs: [{ ...f32(...c.x), fill: c.fill }, f32(...outputShape(c))],
-  attrs: { ...attrsOf(c), weightShape: c.weight },
-  tolerance: TOLERANCE,
-  inexactTolerance: INEXACT_TOLERANCE,
-}));
+export const BACKWARD_WEIGHT_CASES: readonly OpCase<Conv2dBackwardWeightAttrs>[] = CONVOLUTIONS.map(
+  (c) => ({
+    name: c.name,
+    inputs: [{ ...f32(...c.x), fill: c.fill }, f32(...outputShape(c))],
+    attrs: { ...attrsOf(c), weightShape: c.weight },
+    tolerance: TOLERANCE,
+    inexactTolerance: INEXACT_TOLERANCE,
+  }),
+);

@@ -2,19 +2,18 @@
 
 import { type BufferRef, input } from "../../graph/kernel_call.ts";
 import type { StoredAlike } from "../../graph/op.ts";
-import { type Attrs, sameShape, show, type TensorType } from "../../graph/tensor.ts";
-import { storedType } from "../common/checks.ts";
+import { sameShape, show, type TensorType } from "../../graph/tensor.ts";
+import { type Stored, storedType } from "../common/checks.ts";
+import type { Extra, WithExtras } from "../common/extras.ts";
 import type { Epilogue } from "./direct.ts";
-
-/** bias [C]; channel [N,C], as `addChannel` adds it; residual of the output's shape. */
-export type Extra = "bias" | "channel" | "residual";
+import type { Conv2dAttrs } from "./geometry.ts";
 
 /** The first two inputs are the image and the weight; these are the others, in order. */
-export const extrasOf = (attrs: Attrs): readonly Extra[] => attrs.extras ?? [];
+export const extrasOf = ({ extras = [] }: WithExtras): readonly Extra[] => extras;
 
 export function requireExtras(
   inputs: readonly TensorType[],
-  attrs: Attrs,
+  attrs: WithExtras & Stored,
   output: readonly number[],
 ): void {
   const extras = extrasOf(attrs);
@@ -33,11 +32,13 @@ export function requireExtras(
 }
 
 /** Whether a convolution with such a weight reads the pixels it is made for many times over. */
-export const rereads = ({ stride }: Attrs, [, , kh, kw]: readonly number[]): boolean =>
-  stride === 1 && kh * kw > 1;
+export const rereads = (
+  { stride }: { readonly stride: number },
+  [, , kh, kw]: readonly number[],
+): boolean => stride === 1 && kh * kw > 1;
 
 /** `half` of the op: the image that it reads, and the one it makes with its residual. */
-export function halfTensors(attrs: Attrs, given: readonly TensorType[]): StoredAlike[] {
+export function halfTensors(attrs: Conv2dAttrs, given: readonly TensorType[]): StoredAlike[] {
   const residual = extrasOf(attrs).indexOf("residual");
   const inputs = residual < 0 ? [] : [2 + residual];
   return [{ inputs: [0], rereads: rereads(attrs, given[1].shape) }, {
@@ -47,7 +48,7 @@ export function halfTensors(attrs: Attrs, given: readonly TensorType[]): StoredA
   }];
 }
 
-export function epilogueOf(attrs: Attrs): Epilogue {
+export function epilogueOf(attrs: WithExtras & Stored): Epilogue {
   const refs: Partial<Record<Extra, BufferRef>> = {};
   extrasOf(attrs).forEach((name, i) => refs[name] = input(2 + i));
   return { ...refs, dtype: storedType(attrs) };
@@ -57,7 +58,7 @@ export function epilogueOf(attrs: Attrs): Epilogue {
 export function addExtras(
   y: Float64Array,
   inputs: readonly Float64Array[],
-  attrs: Attrs,
+  attrs: WithExtras,
   [n, c, h, w]: readonly number[],
 ): Float64Array {
   const area = h * w;

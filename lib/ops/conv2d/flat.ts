@@ -35,8 +35,7 @@ export function conv2dFlat(
   bias: Tensor,
   { size, pitch, padding, relu }: Conv2dFlatOptions,
 ): Tensor {
-  const attrs = { size: [...size], pitch, padding: [...padding], relu };
-  return x.graph.append(conv2dFlatOp, [x, weight, bias], attrs)[0];
+  return x.graph.append(conv2dFlatOp, [x, weight, bias], { size, pitch, padding, relu })[0];
 }
 
 /** Height and width of the result's images. */
@@ -75,10 +74,10 @@ function requireShapes([x, weight, bias]: readonly TensorType[], attrs: Conv2dFl
   }
 }
 
-export const conv2dFlatOp: OpDef = {
+export const conv2dFlatOp: OpDef<Conv2dFlatOptions> = {
   name: "conv2d_flat",
   infer(inputs, attrs) {
-    const options = attrs as Conv2dFlatOptions;
+    const options = attrs;
     requireShapes(inputs, options);
     const [x, weight] = inputs;
     const [height] = flatSize(weight.shape, options);
@@ -86,7 +85,7 @@ export const conv2dFlatOp: OpDef = {
   },
   vjp: "non-differentiable",
   reference([x, weight, bias], attrs, [from, of], [to]) {
-    const { size: [h, w], pitch, padding: [top, left], relu } = attrs as Conv2dFlatOptions;
+    const { size: [h, w], pitch, padding: [top, left], relu } = attrs;
     const [co, ci, kh, kw] = of.shape;
     const [plane, outPlane] = [from, to].map(({ shape }) => shape[2] * shape[3]);
     const y = new Float64Array(sizeOf(to.shape));
@@ -112,7 +111,7 @@ export const conv2dFlatOp: OpDef = {
     const variant = (name: string, build: typeof direct): Variant => ({
       name,
       exact: true,
-      build: () => build(x, weight, y, attrs as Conv2dFlatOptions),
+      build: () => build(x, weight, y, attrs),
     });
     const all = [variant("direct", direct), variant("unfolded_gemm", unfolded)];
     return device.software ? all : all.reverse();
@@ -134,7 +133,7 @@ export const conv2dFlatOp: OpDef = {
     ["many channels", [1, 90, 1, 16], [33, 90, 5, 5], [4, 4], 4, [2, 2], true],
   ] as [string, number[], number[], [number, number], number, [number, number], boolean][]).map((
     [name, x, weight, size, pitch, padding, relu],
-  ): OpCase => ({
+  ): OpCase<Conv2dFlatOptions> => ({
     name,
     inputs: [f32(...x), f32(...weight), f32(weight[0])],
     attrs: { size, pitch, padding, relu },

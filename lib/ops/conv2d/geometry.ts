@@ -1,10 +1,29 @@
 /** Sizes of one convolution, shared by its three ops. */
 
 import { show, type TensorType } from "../../graph/tensor.ts";
-import { requireFloat, requireRank, requireStored } from "../common/checks.ts";
+import { requireFloat, requireRank, requireStored, type Stored } from "../common/checks.ts";
+import type { WithExtras } from "../common/extras.ts";
 
 /** Zero padding: all sides alike, or [top, left, bottom, right]. */
 export type Padding = number | readonly [number, number, number, number];
+
+/** … on each side: what nodes hold. */
+export type Sides = readonly [top: number, left: number, bottom: number, right: number];
+
+export interface Conv2dAttrs extends WithExtras, Stored {
+  readonly stride: number;
+  readonly padding: Sides;
+}
+
+export interface Conv2dBackwardDataAttrs extends Conv2dAttrs {
+  readonly inputShape: readonly number[];
+}
+
+export interface Conv2dBackwardWeightAttrs {
+  readonly stride: number;
+  readonly padding: Sides;
+  readonly weightShape: readonly number[];
+}
 
 /** x [n,ci,h,w] · weight [co,ci,kh,kw] → y [n,co,ho,wo]. */
 export interface Geometry {

@@ -8,12 +8,12 @@ import {
   trafficOf,
   type Variant,
 } from "../../graph/op.ts";
-import { bytesOf, type Node, sizeOf } from "../../graph/tensor.ts";
+import { bytesOf, sizeOf, type TensorType } from "../../graph/tensor.ts";
 import { f32, subgroupLanes } from "../common/checks.ts";
 import { conv2dOp } from "./op.ts";
 import { fastShapes, forwardNormalised, LANES_WIDTH } from "./direct.ts";
 import { epilogueOf, extrasOf, halfTensors } from "./extras.ts";
-import { convolutionFlops, geometry } from "./geometry.ts";
+import { type Conv2dAttrs, convolutionFlops, geometry } from "./geometry.ts";
 import { isTileable, normalisedTiled } from "./tiled.ts";
 import { rebound } from "./upsampled.ts";
 import { groupNormApplyOp } from "../group_norm/op.ts";
@@ -22,15 +22,22 @@ import { positive, requireParts } from "../group_norm/geometry.ts";
 /** The last three inputs: stats [N,G,2], weight and bias [Ci] of the group norm. */
 const NORM = 3;
 
-const SILU = { silu: true };
+/** Attributes of the group norm with such inputs. */
+const siluOf = (inputs: readonly TensorType[]) => ({
+  groups: inputs.at(-NORM)!.shape[1],
+  silu: true,
+});
 
 /**
  * Whether a conv2d is faster so: if few invocations read a pixel, for each computes SiLU for itself.
  * Kernels by lanes read x once for a panel, and what that saves was measured; those of GPUs take a
  * pixel into workgroup memory once for 32 channels, and spare a dispatch.
  */
-export function normalisesInLoad({ inputs, attrs }: Node, device: DeviceKind): boolean {
-  const [x, weight] = inputs;
+export function normalisesInLoad(
+  [x, weight]: readonly TensorType[],
+  attrs: Conv2dAttrs,
+  device: DeviceKind,
+): boolean {
   const g = geometry(x.shape, weight.shape, attrs.stride, attrs.padding);
   if (!device.software) return isTileable(g);
   const lanes = subgroupLanes(device);
@@ -43,7 +50,7 @@ export function normalisesInLoad({ inputs, attrs }: Node, device: DeviceKind): b
  * image between the two. Inputs: x, weight, what `extras` name, then stats, w, b. Made by
  * lib/passes/fuse_norm.ts, after differentiation.
  */
-export const conv2dNormalisedOp: OpDef = {
+export const conv2dNormalisedOp: OpDef<Conv2dAttrs> = {
   name: "conv2d_normalised",
   infer(inputs, attrs) {
     const [stats, weight, bias] = inputs.slice(-NORM);
@@ -55,7 +62,7 @@ export const conv2dNormalisedOp: OpDef = {
   reference(inputs, attrs, types, outputs) {
     const norm = [0, ...inputs.keys()].slice(-NORM);
     const pick = <T>(of: readonly T[]) => [of[0], ...norm.map((i) => of[i])];
-    const [x] = groupNormApplyOp.reference(pick(inputs), SILU, pick(types), [types[0]]);
+    const [x] = groupNormApplyOp.reference(pick(inputs), siluOf(types), pick(types), [types[0]]);
     const others = inputs.slice(1, -NORM);
     return conv2dOp.reference([x, ...others], attrs, types.slice(0, -NORM), outputs);
   },
@@ -89,7 +96,7 @@ export const conv2dNormalisedOp: OpDef = {
         const apply = groupNormApplyOp.lower({
           inputs: [x, ...inputs.slice(-NORM)],
           outputs: [image],
-          attrs: SILU,
+          attrs: siluOf(inputs),
           device,
         })[0].build();
         const made = conv2dOp.lower({ inputs: [image, weight, ...others], outputs, attrs, device })
@@ -123,12 +130,12 @@ export const conv2dNormalisedOp: OpDef = {
       bytes: trafficOf(inputs, outputs),
     };
   },
-  cases: [
+  cases: ([
     { name: "odd 3×3", x: [3, 6, 11, 17], co: 5, groups: 3, extras: ["bias"] },
     { name: "3×3", x: [1, 20, 8, 8], co: 18, groups: 20, extras: [] },
     { name: "3×3 whole tiles", x: [2, 16, 16, 32], co: 32, groups: 4, extras: ["bias"] },
     { name: "fused", x: [2, 6, 7, 12], co: 40, groups: 2, extras: ["bias", "channel", "residual"] },
-  ].map(({ name, x: [n, ci, h, w], co, groups, extras }): OpCase => ({
+  ] as const).map(({ name, x: [n, ci, h, w], co, groups, extras }): OpCase<Conv2dAttrs> => ({
     name,
     inputs: [
       f32(n, ci, h, w),

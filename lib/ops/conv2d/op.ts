@@ -10,6 +10,9 @@ import { addExtras, epilogueOf, extrasOf, halfTensors, requireExtras, rereads } 
 import { backwardDataGemm, backwardWeightGemm, forwardGemm } from "./gemm.ts";
 import { backwardDataGeneric, backwardWeightGeneric } from "./generic.ts";
 import {
+  type Conv2dAttrs,
+  type Conv2dBackwardDataAttrs,
+  type Conv2dBackwardWeightAttrs,
   convolutionFlops,
   type Geometry,
   geometry,
@@ -98,7 +101,7 @@ const winogradWins = (g: Geometry, least?: Threshold): boolean =>
 const fasterFirst = (direct: readonly Variant[], winograd: readonly Variant[], isFirst: boolean) =>
   isFirst ? [...winograd, ...direct] : [...direct, ...winograd];
 
-export const conv2dOp: OpDef = {
+export const conv2dOp: OpDef<Conv2dAttrs> = {
   name: "conv2d",
   infer(inputs, attrs) {
     const [x, weight] = inputs;
@@ -167,7 +170,7 @@ export const conv2dOp: OpDef = {
 /**
  * dL/dx from dL/dy and the weight; attrs: stride, padding, inputShape, extras (a residual at most).
  */
-export const conv2dBackwardDataOp: OpDef = {
+export const conv2dBackwardDataOp: OpDef<Conv2dBackwardDataAttrs> = {
   name: "conv2d_backward_data",
   infer(inputs, attrs) {
     const [dy, weight] = inputs;
@@ -215,7 +218,7 @@ export const conv2dBackwardDataOp: OpDef = {
 };
 
 /** dL/dweight from x and dL/dy; attrs: stride, padding, weightShape. */
-export const conv2dBackwardWeightOp: OpDef = {
+export const conv2dBackwardWeightOp: OpDef<Conv2dBackwardWeightAttrs> = {
   name: "conv2d_backward_weight",
   infer([x, dy], { stride, padding, weightShape }) {
     requireImage("x", x);

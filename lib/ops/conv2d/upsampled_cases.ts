@@ -1,7 +1,8 @@
 /** Shapes that the convolutions of a doubled image are tested at: those of the small image. */
 
 import type { Fill, OpCase } from "../../graph/op.ts";
-import { f32 } from "../common/checks.ts";
+import { f32, type Stored } from "../common/checks.ts";
+import type { WithExtras } from "../common/extras.ts";
 
 interface Case {
   readonly name: string;
@@ -37,7 +38,7 @@ const weightOf = ({ x, co }: Case) => [co, x[1], 3, 3];
 const weightFill = ({ x }: Case): Fill => ({ kind: "normal", std: 1 / Math.sqrt(9 * x[1]) });
 const outputOf = ({ x, co }: Case) => [x[0], co, 2 * x[2], 2 * x[3]];
 
-export const FORWARD_CASES: readonly OpCase[] = CASES.map((c) => ({
+export const FORWARD_CASES: readonly OpCase<WithExtras & Stored>[] = CASES.map((c) => ({
   name: c.name,
   inputs: [
     { ...f32(...c.x), fill: c.fill },
@@ -49,7 +50,7 @@ export const FORWARD_CASES: readonly OpCase[] = CASES.map((c) => ({
   checkGradient: !c.large,
 }));
 
-export const BACKWARD_DATA_CASES: readonly OpCase[] = CASES.map((c) => ({
+export const BACKWARD_DATA_CASES: readonly OpCase<Stored>[] = CASES.map((c) => ({
   name: c.name,
   inputs: [
     { ...f32(...outputOf(c)), fill: c.fill },

@@ -13,7 +13,7 @@ import {
 } from "../../graph/op.ts";
 import { bytesOf, sizeOf, type Tensor, type TensorType } from "../../graph/tensor.ts";
 import { sumChannels } from "../channel/op.ts";
-import { f32, storedType } from "../common/checks.ts";
+import { f32, type Stored, storedType } from "../common/checks.ts";
 import { conv2dBackwardDataOp, conv2dBackwardWeightOp, conv2dOp } from "./op.ts";
 import { epilogueOf, requireExtras } from "./extras.ts";
 import { type Geometry, geometry, requireImage, requireOutput, requireWeight } from "./geometry.ts";
@@ -32,6 +32,7 @@ import {
   forwardUpsampledGemm,
 } from "./upsampled_gemm.ts";
 import { upsampleNearest2xBackwardOp, upsampleNearest2xOp } from "../upsample/op.ts";
+import type { WithExtras } from "../common/extras.ts";
 
 /** Of the convolution of the doubled image. */
 const PADDED = { stride: 1, padding: [1, 1, 1, 1] } as const;
@@ -111,7 +112,7 @@ function fromDoubled(
   };
 }
 
-export const conv2dUpsampledOp: OpDef = {
+export const conv2dUpsampledOp: OpDef<WithExtras & Stored> = {
   name: "conv2d_upsampled",
   infer(inputs, attrs) {
     const [x, weight] = inputs;
@@ -161,7 +162,7 @@ export const conv2dUpsampledOp: OpDef = {
 };
 
 /** dL/dx [N,Ci,H,W] from dL/dy [N,Co,2H,2W] and the weight. */
-export const conv2dUpsampledBackwardDataOp: OpDef = {
+export const conv2dUpsampledBackwardDataOp: OpDef<Stored> = {
   name: "conv2d_upsampled_backward_data",
   infer([dy, weight], attrs) {
     requireImage("dy", dy);

@@ -2,6 +2,7 @@
 
 import type { OpCase } from "../../graph/op.ts";
 import { f32 } from "../common/checks.ts";
+import type { DiceBceAttrs } from "./shared.ts";
 
 const target = (...shape: number[]) => ({
   ...f32(...shape),
@@ -38,9 +39,14 @@ const SUMS_OF = [1, 5, 300].map((images) => ({
 }));
 
 // A chain over at most 300 images of terms of like size.
-export const diceBceCases: readonly OpCase[] = SUMS_OF.map((c) => ({ ...c, tolerance: 4e-6 }));
+export const diceBceCases: readonly OpCase<DiceBceAttrs>[] = SUMS_OF.map((c) => ({
+  ...c,
+  tolerance: 4e-6,
+}));
 
-export const diceBceBackwardCases: readonly OpCase[] = SUMS_OF.map((c): OpCase => ({
+export const diceBceBackwardCases: readonly OpCase<DiceBceAttrs>[] = SUMS_OF.map((
+  c,
+): OpCase<DiceBceAttrs> => ({
   ...c,
   inputs: [...c.inputs, f32(1)],
   tolerance: 1e-6,

@@ -4,7 +4,7 @@ import { gridFor, input, output } from "../../graph/kernel_call.ts";
 import type { OpDef } from "../../graph/op.ts";
 import { sizeOf } from "../../graph/tensor.ts";
 import { ELEMENTWISE, kernel, only } from "../common/checks.ts";
-import { perImage } from "./shared.ts";
+import { type DiceBceAttrs, perImage } from "./shared.ts";
 import sumsText from "../../../kernels/dice_bce/sums.wgsl" with { type: "text" };
 import sumsBackwardText from "../../../kernels/dice_bce/sums_backward.wgsl" with { type: "text" };
 import lossText from "../../../kernels/dice_bce/loss.wgsl" with { type: "text" };
@@ -45,7 +45,9 @@ export const lowerDiceBceSumsBackward: OpDef["lower"] = ({ inputs: [logits] }) =
   }));
 };
 
-export const lowerDiceBce: OpDef["lower"] = ({ inputs: [{ shape: [images] }], attrs: { count } }) =>
+export const lowerDiceBce: OpDef<DiceBceAttrs>["lower"] = (
+  { inputs: [{ shape: [images] }], attrs: { count } },
+) =>
   only("a chain", () => ({
     calls: [{
       kernel: LOSS,
@@ -55,7 +57,7 @@ export const lowerDiceBce: OpDef["lower"] = ({ inputs: [{ shape: [images] }], at
     }],
   }));
 
-export const lowerDiceBceBackward: OpDef["lower"] = (
+export const lowerDiceBceBackward: OpDef<DiceBceAttrs>["lower"] = (
   { inputs: [{ shape: [images] }], attrs: { count } },
 ) =>
   only("elementwise", () => ({

@@ -21,6 +21,7 @@ import {
   diceBceSumsBackwardCases,
   diceBceSumsCases,
 } from "./cases.ts";
+import type { DiceBceAttrs } from "./shared.ts";
 
 /**
  * [1]: the mean binary cross entropy of sigmoid(logits) against `target`, plus the mean over images of
@@ -74,7 +75,7 @@ export const diceBceSumsBackwardOp: OpDef = {
   cases: diceBceSumsBackwardCases,
 };
 
-export const diceBceOp: OpDef = {
+export const diceBceOp: OpDef<DiceBceAttrs> = {
   name: "dice_bce",
   infer([sums]) {
     requireFloat("sums", sums);
@@ -95,10 +96,10 @@ export const diceBceOp: OpDef = {
   cases: diceBceCases,
 };
 
-export const diceBceBackwardOp: OpDef = {
+export const diceBceBackwardOp: OpDef<DiceBceAttrs> = {
   name: "dice_bce_backward",
-  infer([sums, dloss]) {
-    diceBceOp.infer([sums], {});
+  infer([sums, dloss], attrs) {
+    diceBceOp.infer([sums], attrs);
     requireSame("dloss", dloss, "one number", f32(1));
     return [sums];
   },

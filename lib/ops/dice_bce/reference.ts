@@ -1,7 +1,7 @@
 /** dice_bce: float64 references, plain loops. */
 
 import type { OpDef } from "../../graph/op.ts";
-import { perImage } from "./shared.ts";
+import { type DiceBceAttrs, perImage } from "./shared.ts";
 
 const sigmoid = (z: number) => 1 / (1 + Math.exp(-z));
 
@@ -29,7 +29,7 @@ export const diceBceSumsBackwardReference: OpDef["reference"] = (
   })];
 };
 
-export const diceBceReference: OpDef["reference"] = ([sums], { count }) => {
+export const diceBceReference: OpDef<DiceBceAttrs>["reference"] = ([sums], { count }) => {
   const images = sums.length / 4;
   let loss = 0;
   for (let n = 0; n < images; n++) {
@@ -39,7 +39,10 @@ export const diceBceReference: OpDef["reference"] = ([sums], { count }) => {
   return [Float64Array.of(loss)];
 };
 
-export const diceBceBackwardReference: OpDef["reference"] = ([sums, [dloss]], { count }) => {
+export const diceBceBackwardReference: OpDef<DiceBceAttrs>["reference"] = (
+  [sums, [dloss]],
+  { count },
+) => {
   const images = sums.length / 4;
   return [sums.map((_, at) => {
     const n = at - at % 4, whole = sums[n + 2] + sums[n + 3] + 1;

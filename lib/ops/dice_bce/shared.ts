@@ -2,4 +2,9 @@
 
 import { sizeOf, type TensorType } from "../../graph/tensor.ts";
 
+export interface DiceBceAttrs {
+  /** Of all pixels. */
+  readonly count: number;
+}
+
 export const perImage = ({ shape }: TensorType) => sizeOf(shape) / shape[0];

@@ -2,9 +2,10 @@
 
 import { i32 } from "../common/checks.ts";
 import type { OpCase } from "../../graph/op.ts";
+import type { TimestepEmbeddingAttrs } from "./shared.ts";
 
 // Range reduction and polynomials end within 2e-7 of numbers whose mean size is 0.7.
-export const timestepEmbeddingCases: readonly OpCase[] = [
+export const timestepEmbeddingCases: readonly OpCase<TimestepEmbeddingAttrs>[] = [
   {
     name: "seed model",
     inputs: [{

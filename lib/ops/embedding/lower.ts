@@ -4,12 +4,12 @@ import { gridFor, input, output } from "../../graph/kernel_call.ts";
 import type { OpDef } from "../../graph/op.ts";
 import { sizeOf } from "../../graph/tensor.ts";
 import { ELEMENTWISE, kernel, only } from "../common/checks.ts";
-import { frequencies } from "./shared.ts";
+import { frequencies, type TimestepEmbeddingAttrs } from "./shared.ts";
 import text from "../../../kernels/timestep_embedding/forward.wgsl" with { type: "text" };
 
 const FORWARD = kernel("timestep_embedding/forward.wgsl", text);
 
-export const lowerTimestepEmbedding: OpDef["lower"] = (
+export const lowerTimestepEmbedding: OpDef<TimestepEmbeddingAttrs>["lower"] = (
   { outputs: [y], attrs: { dim, flipSinToCos, downscaleFreqShift, maxPeriod } },
 ) => {
   const f = frequencies(dim, downscaleFreqShift, maxPeriod);

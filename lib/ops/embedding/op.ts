@@ -6,18 +6,7 @@ import { f32, requireRank } from "../common/checks.ts";
 import { timestepEmbeddingReference } from "./reference.ts";
 import { lowerTimestepEmbedding } from "./lower.ts";
 import { timestepEmbeddingCases } from "./cases.ts";
-
-/** The frequencies of {@link timestepEmbedding}. */
-export interface TimestepEmbeddingOptions {
-  /** Columns: half sines, half cosines, and a zero if odd. */
-  readonly dim: number;
-  /** Cosines first. */
-  readonly flipSinToCos: boolean;
-  /** The frequencies fall from 1 to 1/maxPeriod over dim/2 − this many steps. */
-  readonly downscaleFreqShift: number;
-  /** Default 10,000. */
-  readonly maxPeriod?: number;
-}
+import type { TimestepEmbeddingAttrs, TimestepEmbeddingOptions } from "./shared.ts";
 
 /**
  * t, i32 [N] → [N,dim]: diffusers' get_timestep_embedding.
@@ -36,7 +25,7 @@ export function timestepEmbedding(t: Tensor, options: TimestepEmbeddingOptions):
   return t.graph.append(timestepEmbeddingOp, [t], { maxPeriod: 10000, ...options })[0];
 }
 
-export const timestepEmbeddingOp: OpDef = {
+export const timestepEmbeddingOp: OpDef<TimestepEmbeddingAttrs> = {
   name: "timestep_embedding",
   infer([t], { dim, downscaleFreqShift }) {
     requireRank("t", t, 1);

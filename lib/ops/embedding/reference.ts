@@ -1,9 +1,9 @@
 /** embedding: float64 references, plain loops. */
 
 import type { OpDef } from "../../graph/op.ts";
-import { frequencies } from "./shared.ts";
+import { frequencies, type TimestepEmbeddingAttrs } from "./shared.ts";
 
-export const timestepEmbeddingReference: OpDef["reference"] = (
+export const timestepEmbeddingReference: OpDef<TimestepEmbeddingAttrs>["reference"] = (
   [t],
   { dim, flipSinToCos, downscaleFreqShift, maxPeriod },
 ) => {

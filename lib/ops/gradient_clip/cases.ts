@@ -3,10 +3,10 @@
 import { f32, i32 } from "../common/checks.ts";
 import { ADAMW_HYPER } from "../optimizer/shared.ts";
 import type { OpCase } from "../../graph/op.ts";
-import { CLIP_BLOCK } from "./shared.ts";
+import { CLIP_BLOCK, type GradientClipAttrs } from "./shared.ts";
 
 // Sums of squares, in chains of at most 32 · 16 terms; the root halves the error.
-export const gradientClipCases: readonly OpCase[] = [
+export const gradientClipCases: readonly OpCase<GradientClipAttrs>[] = [
   { name: "clips, with gaps", blocks: 5, maxNorm: 2, filled: [64, 1, 0, 33, 62] },
   { name: "leaves alone", blocks: 5, maxNorm: 1e6, filled: [63, 2, 0, 35, 64] },
   { name: "tiny", blocks: 1, maxNorm: 1e-7, filled: [64], std: 1e-7 },

@@ -12,7 +12,7 @@ import {
   reductionWorkgroup,
   variantsOf,
 } from "../common/vectorized_access.ts";
-import { CLIP_BLOCK } from "./shared.ts";
+import { CLIP_BLOCK, type GradientClipAttrs } from "./shared.ts";
 import partialText from "../../../kernels/gradient_clip/partial.wgsl" with { type: "text" };
 import factorText from "../../../kernels/gradient_clip/factor.wgsl" with { type: "text" };
 
@@ -47,7 +47,7 @@ export function withSquares(
   };
 }
 
-export const lowerGradientClip: OpDef["lower"] = (
+export const lowerGradientClip: OpDef<GradientClipAttrs>["lower"] = (
   { inputs: [g, filled], attrs: { maxNorm }, device },
 ) => {
   return variantsOf(

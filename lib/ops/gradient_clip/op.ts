@@ -4,7 +4,7 @@ import { type OpDef, trafficOf } from "../../graph/op.ts";
 import { sizeOf, type Tensor, type TensorType } from "../../graph/tensor.ts";
 import { f32, requireFloat } from "../common/checks.ts";
 import { ADAMW_HYPER } from "../optimizer/shared.ts";
-import { CLIP_BLOCK } from "./shared.ts";
+import { CLIP_BLOCK, type GradientClipAttrs } from "./shared.ts";
 import { gradientClipReference } from "./reference.ts";
 import { lowerGradientClip } from "./lower.ts";
 import { gradientClipCases } from "./cases.ts";
@@ -43,7 +43,7 @@ export function requireGradient(g: TensorType, filled: TensorType, hyper: Tensor
   }
 }
 
-export const gradientClipOp: OpDef = {
+export const gradientClipOp: OpDef<GradientClipAttrs> = {
   name: "gradient_clip",
   infer([g, filled, hyper]) {
     requireGradient(g, filled, hyper);

@@ -1,7 +1,7 @@
 /** gradient_clip: float64 references, plain loops. */
 
 import type { OpDef } from "../../graph/op.ts";
-import { CLIP_BLOCK } from "./shared.ts";
+import { CLIP_BLOCK, type GradientClipAttrs } from "./shared.ts";
 
 /** Of the elements that count. */
 export function sumOfSquares(g: Float64Array, filled: Float64Array): number {
@@ -11,7 +11,10 @@ export function sumOfSquares(g: Float64Array, filled: Float64Array): number {
   );
 }
 
-export const gradientClipReference: OpDef["reference"] = ([g, filled, hyper], { maxNorm }) => {
+export const gradientClipReference: OpDef<GradientClipAttrs>["reference"] = (
+  [g, filled, hyper],
+  { maxNorm },
+) => {
   const norm = Math.abs(hyper[11]) * Math.sqrt(sumOfSquares(g, filled));
   const clipped = hyper.slice();
   clipped[11] *= Math.min(1, maxNorm / (norm + 1e-6));

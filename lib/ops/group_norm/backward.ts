@@ -2,8 +2,20 @@
 
 import { type OpDef, trafficOf } from "../../graph/op.ts";
 import { sizeOf } from "../../graph/tensor.ts";
-import { f32, requireRank, requireSame, requireStored, storedType } from "../common/checks.ts";
-import { requireGroups, requireParts } from "./geometry.ts";
+import {
+  f32,
+  requireRank,
+  requireSame,
+  requireStored,
+  type Stored,
+  storedType,
+} from "../common/checks.ts";
+import {
+  type GroupNormTotalsAttrs,
+  requireGroups,
+  requireParts,
+  type SiluAttrs,
+} from "./geometry.ts";
 import {
   groupNormDataGradientReference,
   groupNormSumsReference,
@@ -20,7 +32,7 @@ import {
   groupNormTotalsCases,
 } from "./backward_cases.ts";
 
-export const groupNormSumsOp: OpDef = {
+export const groupNormSumsOp: OpDef<SiluAttrs> = {
   name: "group_norm_sums",
   infer([x, dy, stats, weight, bias]) {
     requireParts(x, stats, weight, bias);
@@ -43,7 +55,7 @@ export const groupNormSumsOp: OpDef = {
  * From the sums [N,C,2] of `group_norm_sums`, weight [C] and attrs `groups` and `pixels` (of an image):
  * means [N,G,2], which the input's gradient needs, and the gradients of weight and bias [C].
  */
-export const groupNormTotalsOp: OpDef = {
+export const groupNormTotalsOp: OpDef<GroupNormTotalsAttrs> = {
   name: "group_norm_totals",
   infer([sums, weight], { groups, pixels }) {
     requireRank("sums", sums, 3);
@@ -63,7 +75,7 @@ export const groupNormTotalsOp: OpDef = {
   cases: groupNormTotalsCases,
 };
 
-export const groupNormDataGradientOp: OpDef = {
+export const groupNormDataGradientOp: OpDef<SiluAttrs & Stored> = {
   name: "group_norm_data_gradient",
   infer([x, dy, stats, weight, bias, means], attrs) {
     requireParts(x, stats, weight, bias);

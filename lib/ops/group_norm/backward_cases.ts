@@ -2,15 +2,20 @@
 
 import type { OpCase } from "../../graph/op.ts";
 import type { TensorType } from "../../graph/tensor.ts";
-import { f32 } from "../common/checks.ts";
-import { positive } from "./geometry.ts";
+import { f32, type Stored } from "../common/checks.ts";
+import { type GroupNormTotalsAttrs, positive, type SiluAttrs } from "./geometry.ts";
 
 /** Cases of the two ops that read x, dy, stats, weight, bias (and `more`). */
 function backwardCases(
   more: (batch: number, groups: number) => TensorType[],
   tolerance: number,
-): OpCase[] {
-  const make = (name: string, shape: number[], groups: number, silu: boolean): OpCase => ({
+): OpCase<SiluAttrs>[] {
+  const make = (
+    name: string,
+    shape: number[],
+    groups: number,
+    silu: boolean,
+  ): OpCase<SiluAttrs> => ({
     name,
     inputs: [
       f32(...shape),
@@ -36,10 +41,10 @@ function backwardCases(
 }
 
 // Sums of terms of both signs: exp's few 2^-24 an element, and chains of at most 16 + length/4096.
-export const groupNormSumsCases: readonly OpCase[] = backwardCases(() => [], 1e-6);
+export const groupNormSumsCases: readonly OpCase<SiluAttrs>[] = backwardCases(() => [], 1e-6);
 
 // Chains of three to five terms of both signs.
-export const groupNormTotalsCases: readonly OpCase[] = [
+export const groupNormTotalsCases: readonly OpCase<GroupNormTotalsAttrs>[] = [
   {
     name: "more channels than groups",
     inputs: [f32(3, 6, 2), f32(6)],
@@ -62,7 +67,7 @@ export const groupNormTotalsCases: readonly OpCase[] = [
 ];
 
 // About ten roundings, and exp's 3 + 2|z| ULP.
-export const groupNormDataGradientCases: readonly OpCase[] = backwardCases(
+export const groupNormDataGradientCases: readonly OpCase<SiluAttrs & Stored>[] = backwardCases(
   (batch, groups) => [f32(batch, groups, 2)],
   1e-6,
 );

@@ -2,8 +2,8 @@
 
 import { gridFor, input, type Lowering, output } from "../../graph/kernel_call.ts";
 import type { OpDef } from "../../graph/op.ts";
-import { ELEMENTWISE, kernel, only } from "../common/checks.ts";
-import { dimensions } from "./geometry.ts";
+import { ELEMENTWISE, kernel, only, type Stored } from "../common/checks.ts";
+import { dimensions, type GroupNormTotalsAttrs, type SiluAttrs } from "./geometry.ts";
 import {
   foldGrid,
   readings,
@@ -32,7 +32,7 @@ const BACKWARD_INPUTS = {
   bias: input(4),
 };
 
-export const lowerGroupNormSums: OpDef["lower"] = (
+export const lowerGroupNormSums: OpDef<SiluAttrs>["lower"] = (
   { inputs: [x, dy, stats], attrs: { silu }, device },
 ) => {
   const { batch, channels, pixels, groupChannels } = dimensions(x, stats.shape[1]);
@@ -58,7 +58,7 @@ export const lowerGroupNormSums: OpDef["lower"] = (
   );
 };
 
-export const lowerGroupNormTotals: OpDef["lower"] = (
+export const lowerGroupNormTotals: OpDef<GroupNormTotalsAttrs>["lower"] = (
   { inputs: [{ shape: [batch, channels] }], attrs: { groups, pixels } },
 ) => {
   const groupChannels = channels / groups;
@@ -84,7 +84,7 @@ export const lowerGroupNormTotals: OpDef["lower"] = (
   }));
 };
 
-export const lowerGroupNormDataGradient: OpDef["lower"] = (
+export const lowerGroupNormDataGradient: OpDef<SiluAttrs & Stored>["lower"] = (
   { inputs: [x, dy, stats], outputs: [dx], attrs: { silu }, device },
 ) => {
   const groups = stats.shape[1];

@@ -2,7 +2,8 @@
 
 import type { OpDef } from "../../graph/op.ts";
 import type { TensorType } from "../../graph/tensor.ts";
-import { dimensions } from "./geometry.ts";
+import { dimensions, type GroupNormTotalsAttrs, type SiluAttrs } from "./geometry.ts";
+import type { Stored } from "../common/checks.ts";
 
 /** dL/dz per element, given dL/dy: through SiLU where it was applied. */
 function normalised(
@@ -23,7 +24,7 @@ function normalised(
   };
 }
 
-export const groupNormSumsReference: OpDef["reference"] = (
+export const groupNormSumsReference: OpDef<SiluAttrs>["reference"] = (
   inputs,
   { silu },
   [type, , { shape: [, groups] }],
@@ -38,7 +39,7 @@ export const groupNormSumsReference: OpDef["reference"] = (
   return [sums];
 };
 
-export const groupNormTotalsReference: OpDef["reference"] = (
+export const groupNormTotalsReference: OpDef<GroupNormTotalsAttrs>["reference"] = (
   [sums, weight],
   { groups, pixels },
   [{ shape: [batch, channels] }],
@@ -57,7 +58,7 @@ export const groupNormTotalsReference: OpDef["reference"] = (
   return [means, dweight, dbias];
 };
 
-export const groupNormDataGradientReference: OpDef["reference"] = (
+export const groupNormDataGradientReference: OpDef<SiluAttrs & Stored>["reference"] = (
   inputs,
   { silu },
   [type, , { shape: [, groups] }],

@@ -2,10 +2,10 @@
 
 import type { OpCase } from "../../graph/op.ts";
 import { f32 } from "../common/checks.ts";
-import { positive } from "./geometry.ts";
+import { type GroupNormApplyAttrs, type GroupNormStatsAttrs, positive } from "./geometry.ts";
 
 // A mean of 16,384 values summed in trees of 8 and chains of 64: about √64·2^-25 relative.
-export const groupNormStatsCases: readonly OpCase[] = [
+export const groupNormStatsCases: readonly OpCase<GroupNormStatsAttrs>[] = [
   { name: "odd", inputs: [f32(3, 6, 5, 17)], attrs: { groups: 3, eps: 1e-5 }, tolerance: 4e-7 },
   {
     name: "batch 1",
@@ -37,7 +37,9 @@ export const groupNormStatsCases: readonly OpCase[] = [
 // Statistics are an input of their own here, so differences would not see the way through them:
 // tests/ops/group_norm_test.ts checks the gradient of the whole.
 // Six roundings of 2^-24, and exp's 3 + 2|z| ULP with SiLU.
-export const groupNormApplyCases: readonly OpCase[] = [false, true].map((silu): OpCase => ({
+export const groupNormApplyCases: readonly OpCase<GroupNormApplyAttrs>[] = [false, true].map((
+  silu,
+): OpCase<GroupNormApplyAttrs> => ({
   name: silu ? "odd silu" : "odd",
   inputs: [f32(3, 6, 5, 17), positive(3, 3, 2), f32(6), f32(6)],
   attrs: { groups: 3, silu },

@@ -2,7 +2,27 @@
 
 import type { OpCase } from "../../graph/op.ts";
 import { sameShape, show, type TensorType } from "../../graph/tensor.ts";
-import { f32, requireFloat, requireRank, requireStored } from "../common/checks.ts";
+import { f32, requireFloat, requireRank, requireStored, type Stored } from "../common/checks.ts";
+
+export interface GroupNormStatsAttrs {
+  readonly groups: number;
+  readonly eps: number;
+}
+
+export interface SiluAttrs {
+  /** Whether SiLU follows. */
+  readonly silu: boolean;
+}
+
+export interface GroupNormApplyAttrs extends SiluAttrs, Stored {
+  readonly groups: number;
+}
+
+export interface GroupNormTotalsAttrs {
+  readonly groups: number;
+  /** Of an image. */
+  readonly pixels: number;
+}
 
 export function dimensions(x: TensorType, groups: number) {
   const [batch, channels, height, width] = x.shape;

@@ -2,7 +2,7 @@
 
 import { input, output } from "../../graph/kernel_call.ts";
 import type { OpDef } from "../../graph/op.ts";
-import { dimensions } from "./geometry.ts";
+import { dimensions, type GroupNormApplyAttrs, type GroupNormStatsAttrs } from "./geometry.ts";
 import {
   foldGrid,
   readings,
@@ -19,7 +19,7 @@ const STATS = reducingKernels("group_norm/stats.wgsl", statsText, ["x"]);
 
 const APPLY = storingKernels("group_norm/apply.wgsl", applyText, "x");
 
-export const lowerGroupNormStats: OpDef["lower"] = (
+export const lowerGroupNormStats: OpDef<GroupNormStatsAttrs>["lower"] = (
   { inputs: [x], attrs: { groups, eps }, device },
 ) => {
   const { batch, size } = dimensions(x, groups);
@@ -35,7 +35,7 @@ export const lowerGroupNormStats: OpDef["lower"] = (
   }));
 };
 
-export const lowerGroupNormApply: OpDef["lower"] = (
+export const lowerGroupNormApply: OpDef<GroupNormApplyAttrs>["lower"] = (
   { inputs: [x, stats], outputs: [y], attrs: { silu }, device },
 ) => {
   const { batch, channels, pixels, groupChannels } = dimensions(x, stats.shape[1]);

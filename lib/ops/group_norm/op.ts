@@ -4,7 +4,12 @@ import { type OpDef, trafficOf } from "../../graph/op.ts";
 import { sizeOf, type Tensor } from "../../graph/tensor.ts";
 import { f32, storedType } from "../common/checks.ts";
 import { groupNormDataGradientOp, groupNormSumsOp, groupNormTotalsOp } from "./backward.ts";
-import { requireGroups, requireParts } from "./geometry.ts";
+import {
+  type GroupNormApplyAttrs,
+  type GroupNormStatsAttrs,
+  requireGroups,
+  requireParts,
+} from "./geometry.ts";
 import { groupNormApplyReference, groupNormStatsReference } from "./reference.ts";
 import { lowerGroupNormApply, lowerGroupNormStats } from "./lower.ts";
 import { groupNormApplyCases, groupNormStatsCases } from "./cases.ts";
@@ -48,7 +53,7 @@ export function groupNormStats(x: Tensor, { groups, eps }: GroupNormOptions): Te
   return x.graph.append(groupNormStatsOp, [x], { groups, eps })[0];
 }
 
-export const groupNormStatsOp: OpDef = {
+export const groupNormStatsOp: OpDef<GroupNormStatsAttrs> = {
   name: "group_norm_stats",
   infer([x], { groups }) {
     requireGroups(x, groups);
@@ -66,7 +71,7 @@ export const groupNormStatsOp: OpDef = {
   cases: groupNormStatsCases,
 };
 
-export const groupNormApplyOp: OpDef = {
+export const groupNormApplyOp: OpDef<GroupNormApplyAttrs> = {
   name: "group_norm_apply",
   infer([x, stats, weight, bias], attrs) {
     requireParts(x, stats, weight, bias);

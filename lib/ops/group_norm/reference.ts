@@ -1,9 +1,13 @@
 /** group_norm: float64 references, plain loops. */
 
 import type { OpDef } from "../../graph/op.ts";
-import { dimensions } from "./geometry.ts";
+import { dimensions, type GroupNormApplyAttrs, type GroupNormStatsAttrs } from "./geometry.ts";
 
-export const groupNormStatsReference: OpDef["reference"] = ([x], { groups, eps }, [type]) => {
+export const groupNormStatsReference: OpDef<GroupNormStatsAttrs>["reference"] = (
+  [x],
+  { groups, eps },
+  [type],
+) => {
   const { batch, size } = dimensions(type, groups);
   const stats = new Float64Array(2 * batch * groups);
   for (let g = 0; g < batch * groups; g++) {
@@ -15,7 +19,7 @@ export const groupNormStatsReference: OpDef["reference"] = ([x], { groups, eps }
   return [stats];
 };
 
-export const groupNormApplyReference: OpDef["reference"] = (
+export const groupNormApplyReference: OpDef<GroupNormApplyAttrs>["reference"] = (
   [x, stats, weight, bias],
   { silu },
   [type, { shape: [, groups] }],

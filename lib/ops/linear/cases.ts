@@ -2,6 +2,7 @@
 
 import { f32 } from "../common/checks.ts";
 import type { OpCase } from "../../graph/op.ts";
+import type { WithExtras } from "../common/extras.ts";
 
 // Sums of K products of both signs: chains of 16 and K/16 give under 5e-7 for K up to 512.
 const TOLERANCE = 5e-7;
@@ -22,7 +23,10 @@ export const linearCases: readonly OpCase[] = SIZES.map(([name, m, k, n], i) => 
   tolerance: TOLERANCE,
 }));
 
-export const linearDataGradientCases: readonly OpCase[] = SIZES.map(([name, m, k, n], i) => ({
+export const linearDataGradientCases: readonly OpCase<WithExtras>[] = SIZES.map((
+  [name, m, k, n],
+  i,
+) => ({
   name,
   inputs: [f32(m, n), f32(n, k), ...(i % 2 ? [] : [f32(m, k)])],
   attrs: i % 2 ? {} : { extras: ["residual"] },

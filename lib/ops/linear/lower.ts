@@ -4,6 +4,7 @@ import { gridFor, input, output } from "../../graph/kernel_call.ts";
 import type { OpDef } from "../../graph/op.ts";
 import { ELEMENTWISE, kernel, only } from "../common/checks.ts";
 import { storageReading } from "../common/vectorized_access.ts";
+import type { WithExtras } from "../common/extras.ts";
 import forwardText from "../../../kernels/linear/forward.wgsl" with { type: "text" };
 import dataText from "../../../kernels/linear/backward_data.wgsl" with { type: "text" };
 import weightText from "../../../kernels/linear/backward_weight.wgsl" with { type: "text" };
@@ -29,7 +30,9 @@ export const lowerLinear: OpDef["lower"] = ({ inputs: [x, , bias], outputs: [y] 
   }));
 };
 
-export const lowerLinearDataGradient: OpDef["lower"] = ({ inputs: [dy, weight, added] }) => {
+export const lowerLinearDataGradient: OpDef<WithExtras>["lower"] = (
+  { inputs: [dy, weight, added] },
+) => {
   const [m, n] = dy.shape;
   const { name, width, value } = storageReading(weight.shape[1]);
   const k = weight.shape[1] / width;

@@ -11,6 +11,7 @@ import {
 } from "./reference.ts";
 import { lowerLinear, lowerLinearDataGradient, lowerLinearParameterGradients } from "./lower.ts";
 import { linearCases, linearDataGradientCases, linearParameterGradientsCases } from "./cases.ts";
+import type { WithExtras } from "../common/extras.ts";
 
 /**
  * x [M,K], weight [N,K], bias [N] → [M,N]: torch.nn.Linear.
@@ -75,7 +76,7 @@ export const linearOp: OpDef = {
 };
 
 /** dx [M,K] = dy [M,N] · weight [N,K], and with attrs.extras `["residual"]` + a third input [M,K]. */
-export const linearDataGradientOp: OpDef = {
+export const linearDataGradientOp: OpDef<WithExtras> = {
   name: "linear_data_gradient",
   infer([dy, weight, ...added], { extras = [] }) {
     for (const [name, t] of [["dy", dy], ["weight", weight]] as const) requireRank(name, t, 2);

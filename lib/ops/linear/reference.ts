@@ -1,6 +1,7 @@
 /** linear: float64 references, plain loops. */
 
 import type { OpDef } from "../../graph/op.ts";
+import type { WithExtras } from "../common/extras.ts";
 
 export const linearReference: OpDef["reference"] = (
   [x, weight, bias],
@@ -19,7 +20,7 @@ export const linearReference: OpDef["reference"] = (
   return [y];
 };
 
-export const linearDataGradientReference: OpDef["reference"] = (
+export const linearDataGradientReference: OpDef<WithExtras>["reference"] = (
   [dy, weight, added],
   _,
   [, { shape: [n, k] }],

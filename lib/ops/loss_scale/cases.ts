@@ -4,16 +4,16 @@ import type { OpCase } from "../../graph/op.ts";
 import { f32, i32 } from "../common/checks.ts";
 import { CLIP_BLOCK } from "../gradient_clip/shared.ts";
 import { ADAMW_HYPER } from "../optimizer/shared.ts";
-import { LOSS_SCALE_STATE } from "./shared.ts";
+import { LOSS_SCALE_STATE, type LossScaleAttrs } from "./shared.ts";
 
 // As in gradient_clip; 1 − β^t has a relative error of a few 2^-24.
-export const lossScaleCases: readonly OpCase[] = [
+export const lossScaleCases: readonly OpCase<LossScaleAttrs>[] = [
   { name: "taken", state: [65536, 3, 1, 5] },
   { name: "scale grows", state: [65536, 1999, 0, 1999], maxNorm: 2e-4 },
   { name: "first step", state: [1, 0, 4, 0] },
   { name: "not due", state: [1024, 1999, 2, 70], apply: 0 },
   { name: "late", state: [2, 7, 1, 50_000], blocks: 2048 },
-].map(({ name, state, apply = 1, maxNorm = 3e38, blocks = 5 }): OpCase => ({
+].map(({ name, state, apply = 1, maxNorm = 3e38, blocks = 5 }): OpCase<LossScaleAttrs> => ({
   name,
   inputs: [
     f32(CLIP_BLOCK * blocks),

@@ -7,11 +7,14 @@ import { CLIP_BLOCK } from "../gradient_clip/shared.ts";
 import { withSquares } from "../gradient_clip/lower.ts";
 import { readings, variantsOf } from "../common/vectorized_access.ts";
 import { REDUCE, SUMMED } from "../common/subgroup_sharing.ts";
+import type { LossScaleAttrs } from "./shared.ts";
 import updateText from "../../../kernels/loss_scale/update.wgsl" with { type: "text" };
 
 const UPDATE = kernel("loss_scale/update.wgsl", `${updateText}\n${REDUCE.alone}`, SUMMED);
 
-export const lowerLossScale: OpDef["lower"] = ({ inputs: [g, filled], attrs, device }) => {
+export const lowerLossScale: OpDef<LossScaleAttrs>["lower"] = (
+  { inputs: [g, filled], attrs, device },
+) => {
   return variantsOf(
     readings(device, g, CLIP_BLOCK),
     (reading) =>

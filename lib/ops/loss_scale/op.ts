@@ -5,20 +5,10 @@ import { sizeOf, type Tensor } from "../../graph/tensor.ts";
 import { f32 } from "../common/checks.ts";
 import { requireGradient } from "../gradient_clip/op.ts";
 import { ADAMW_HYPER } from "../optimizer/shared.ts";
-import { LOSS_SCALE_STATE } from "./shared.ts";
+import { LOSS_SCALE_STATE, type LossScaleAttrs, type LossScaleOptions } from "./shared.ts";
 import { lossScaleReference } from "./reference.ts";
 import { lowerLossScale } from "./lower.ts";
 import { lossScaleCases } from "./cases.ts";
-
-/** As `torch.amp.GradScaler` has them. */
-export interface LossScaleOptions {
-  readonly growthFactor: number;
-  readonly backoffFactor: number;
-  /** Steps in a row without overflow after which the scale grows. */
-  readonly growthInterval: number;
-  /** Largest global norm of the true gradient, see `gradientClip`. */
-  readonly maxNorm?: number;
-}
 
 /**
  * AdamW's hyper-parameters for a gradient that is the true one times the loss scale: divided by it,
@@ -42,7 +32,7 @@ export function lossScale(
   return [adjusted, norm, next];
 }
 
-export const lossScaleOp: OpDef = {
+export const lossScaleOp: OpDef<LossScaleAttrs> = {
   name: "loss_scale",
   infer([g, filled, hyper, logBetas, state]) {
     requireGradient(g, filled, hyper);

@@ -2,8 +2,9 @@
 
 import type { OpDef } from "../../graph/op.ts";
 import { sumOfSquares } from "../gradient_clip/reference.ts";
+import type { LossScaleAttrs } from "./shared.ts";
 
-export const lossScaleReference: OpDef["reference"] = (
+export const lossScaleReference: OpDef<LossScaleAttrs>["reference"] = (
   [g, filled, hyper, logBetas, [scale, tracker, skipped, steps]],
   attrs,
 ) => {

@@ -1,7 +1,6 @@
 /** mse: float64 references, plain loops. */
 
 import type { OpDef } from "../../graph/op.ts";
-import { mseOp } from "./op.ts";
 
 export const mseReference: OpDef["reference"] = ([prediction, target]) => {
   const sum = prediction.reduce((a, v, i) => a + (v - target[i]) ** 2, 0);
@@ -10,10 +9,8 @@ export const mseReference: OpDef["reference"] = ([prediction, target]) => {
 
 export const mseWithGradientReference: OpDef["reference"] = (
   [prediction, target, [dloss]],
-  _,
-  types,
-  [loss],
+  ...rest
 ) => {
   const gradient = prediction.map((v, i) => 2 * dloss * (v - target[i]) / prediction.length);
-  return [...mseOp.reference([prediction, target], {}, types, [loss]), gradient];
+  return [...mseReference([prediction, target], ...rest), gradient];
 };

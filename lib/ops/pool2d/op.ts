@@ -1,7 +1,7 @@
 /** Pooling over windows. Inference only: the networks that measure images are never trained here. */
 
 import { gridFor, input, output } from "../../graph/kernel_call.ts";
-import { type OpCase, type OpDef, type OpName, trafficOf } from "../../graph/op.ts";
+import { type OpCase, type OpDef, trafficOf } from "../../graph/op.ts";
 import { show, sizeOf, type Tensor, type TensorType } from "../../graph/tensor.ts";
 import { ELEMENTWISE, f32, kernel, only, requireFloat, requireRank } from "../common/checks.ts";
 import { flatPlane, requireFlat } from "../common/flat.ts";
@@ -56,18 +56,18 @@ export function averagePool2d(x: Tensor, options: Pool2dOptions): Tensor {
   return x.graph.append(averagePool2dOp, [x], attrsOf(options))[0];
 }
 
-function attrsOf({ window, stride = 1, padding = 0, flat, pitch }: Pool2dOptions) {
-  const sides = typeof window === "number" ? [window, window] : [...window];
-  const layout = flat ? { flat: [...flat], pitch: pitch ?? flat[1] } : {};
+function attrsOf({ window, stride = 1, padding = 0, flat, pitch }: Pool2dOptions): Pool2dAttrs {
+  const sides = typeof window === "number" ? [window, window] as const : window;
+  const layout = flat ? { flat, pitch: pitch ?? flat[1] } : {};
   return { window: sides, stride, padding, ...layout };
 }
 
-interface Attrs {
-  flat?: [number, number];
-  pitch?: number;
-  window: [number, number];
-  stride: number;
-  padding: number;
+interface Pool2dAttrs {
+  readonly flat?: readonly [number, number];
+  readonly pitch?: number;
+  readonly window: readonly [number, number];
+  readonly stride: number;
+  readonly padding: number;
 }
 
 interface Sizes {
@@ -81,7 +81,7 @@ interface Sizes {
   outPlane: number;
 }
 
-function sizes(x: TensorType, { window, stride, padding, flat, pitch: given }: Attrs): Sizes {
+function sizes(x: TensorType, { window, stride, padding, flat, pitch: given }: Pool2dAttrs): Sizes {
   const [h, w] = flat ?? x.shape.slice(2), pitch = given ?? w;
   const [height, width] = [h, w].map((side, i) =>
     Math.floor((side + 2 * padding - window[i]) / stride) + 1
@@ -91,7 +91,7 @@ function sizes(x: TensorType, { window, stride, padding, flat, pitch: given }: A
   return { h, w, height, width, pitch, plane, outPlane: flat ? flatPlane(pixels) : pixels };
 }
 
-function infer(x: TensorType, attrs: Attrs): TensorType {
+function infer(x: TensorType, attrs: Pool2dAttrs): TensorType {
   const { window, stride, padding, flat } = attrs;
   requireFloat("x", x);
   requireRank("x", x, 4);
@@ -116,7 +116,7 @@ function fold(
   x: Float64Array,
   from: TensorType,
   to: TensorType,
-  attrs: Attrs,
+  attrs: Pool2dAttrs,
   start: number,
   step: (so_far: number, value: number) => number,
   done: (folded: number, count: number) => number,
@@ -141,7 +141,7 @@ function fold(
   return y;
 }
 
-const CASES: [name: string, shape: number[], attrs: Attrs][] = [
+const CASES: [name: string, shape: number[], attrs: Pool2dAttrs][] = [
   ["3x3 stride 2", [2, 3, 17, 9], { window: [3, 3], stride: 2, padding: 0 }],
   ["3x3 padded", [1, 5, 6, 7], { window: [3, 3], stride: 1, padding: 1 }],
   ["2x2 padded, stride 3", [2, 1, 5, 8], { window: [2, 2], stride: 3, padding: 1 }],
@@ -158,19 +158,19 @@ const CASES: [name: string, shape: number[], attrs: Attrs][] = [
   ["one pixel", [1, 1, 1, 1], { window: [1, 1], stride: 1, padding: 0 }],
 ];
 
-function pool(name: OpName & `${string}_pool2d`, text: string, file: string, rest: {
-  reference: OpDef["reference"];
+function pool(name: `${string}_pool2d`, text: string, file: string, rest: {
+  reference: OpDef<Pool2dAttrs>["reference"];
   tolerance: number;
-}): OpDef {
+}): OpDef<Pool2dAttrs> {
   const source = kernel(`pool2d/${file}.wgsl`, text, stagedText);
   return {
     name,
-    infer: ([x], attrs) => [infer(x, attrs as Attrs)],
+    infer: ([x], attrs) => [infer(x, attrs)],
     vjp: "non-differentiable",
     reference: rest.reference,
     lower({ inputs: [x], outputs: [y], attrs }) {
-      const { window, stride, padding } = attrs as Attrs;
-      const { h, w, height, width, pitch, plane, outPlane } = sizes(x, attrs as Attrs);
+      const { window, stride, padding } = attrs;
+      const { h, w, height, width, pitch, plane, outPlane } = sizes(x, attrs);
       const count = sizeOf(y.shape);
       return only("window", () => ({
         calls: [{
@@ -198,7 +198,7 @@ function pool(name: OpName & `${string}_pool2d`, text: string, file: string, res
       flops: sizeOf(outputs[0].shape) * window[0] * window[1],
       bytes: trafficOf(inputs, outputs),
     }),
-    cases: CASES.map(([name, shape, attrs]): OpCase => ({
+    cases: CASES.map(([name, shape, attrs]): OpCase<Pool2dAttrs> => ({
       name,
       inputs: [f32(...shape)],
       attrs: { ...attrs },
@@ -207,19 +207,19 @@ function pool(name: OpName & `${string}_pool2d`, text: string, file: string, res
   };
 }
 
-export const maxPool2dOp: OpDef = pool("max_pool2d", maxText, "max", {
+export const maxPool2dOp: OpDef<Pool2dAttrs> = pool("max_pool2d", maxText, "max", {
   reference: (
     [x],
     attrs,
     [from],
     [to],
-  ) => [fold(x, from, to, attrs as Attrs, -Infinity, Math.max, (v) => v)],
+  ) => [fold(x, from, to, attrs, -Infinity, Math.max, (v) => v)],
   tolerance: 0, // a choice, no arithmetic
 });
 
-export const averagePool2dOp: OpDef = pool("average_pool2d", averageText, "average", {
+export const averagePool2dOp: OpDef<Pool2dAttrs> = pool("average_pool2d", averageText, "average", {
   reference: ([x], attrs, [from], [to]) => [
-    fold(x, from, to, attrs as Attrs, 0, (a, b) => a + b, (sum, count) => sum / count),
+    fold(x, from, to, attrs, 0, (a, b) => a + b, (sum, count) => sum / count),
   ],
   tolerance: 5e-7, // sums of up to 40 numbers of random sign, then a division
 });

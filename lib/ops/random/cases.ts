@@ -1,6 +1,7 @@
 /** random: shapes and tolerances for tests, gradient checks, audit and benchmark. */
 
 import type { OpCase } from "../../graph/op.ts";
+import type { RandomNormalAttrs } from "./reference.ts";
 
 export const randomBitsCases: readonly OpCase[] = [{
   name: "words",
@@ -13,7 +14,7 @@ export const randomBitsCases: readonly OpCase[] = [{
 }];
 
 // The polynomials err by some 2^-24, and so do a dozen roundings, the largest of numbers below 1.
-export const randomNormalCases: readonly OpCase[] = [
+export const randomNormalCases: readonly OpCase<RandomNormalAttrs>[] = [
   // 119, 102 and 21 numbers an image: 3, 2 and 1 in the last block of four.
   ...[[3, 1, 7, 17], [3, 1, 6, 17], [3, 1, 3, 7]].map((shape) => ({
     name: `odd [${shape}]`,

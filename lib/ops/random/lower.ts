@@ -4,6 +4,7 @@ import { gridFor, input, output } from "../../graph/kernel_call.ts";
 import type { OpDef } from "../../graph/op.ts";
 import { sizeOf } from "../../graph/tensor.ts";
 import { ELEMENTWISE, kernel, only } from "../common/checks.ts";
+import type { RandomNormalAttrs } from "./reference.ts";
 import philoxText from "../../../kernels/lib/philox.wgsl" with { type: "text" };
 import bitsText from "../../../kernels/random/bits.wgsl" with { type: "text" };
 import normalText from "../../../kernels/random/normal.wgsl" with { type: "text" };
@@ -24,7 +25,9 @@ export const lowerRandomBits: OpDef["lower"] = ({ inputs: [counters] }) => {
   }));
 };
 
-export const lowerRandomNormal: OpDef["lower"] = ({ outputs: [z], attrs: { stream } }) => {
+export const lowerRandomNormal: OpDef<RandomNormalAttrs>["lower"] = (
+  { outputs: [z], attrs: { stream } },
+) => {
   const perImage = sizeOf(z.shape) / z.shape[0];
   const blocks = Math.ceil(perImage / 4);
   const count = blocks * z.shape[0];

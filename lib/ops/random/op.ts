@@ -2,7 +2,7 @@
 
 import { type OpDef, trafficOf } from "../../graph/op.ts";
 import { sizeOf, type Tensor } from "../../graph/tensor.ts";
-import { randomBitsReference, randomNormalReference } from "./reference.ts";
+import { randomBitsReference, type RandomNormalAttrs, randomNormalReference } from "./reference.ts";
 import { lowerRandomBits, lowerRandomNormal } from "./lower.ts";
 import { randomBitsCases, randomNormalCases } from "./cases.ts";
 
@@ -43,7 +43,7 @@ export const randomBitsOp: OpDef = {
   cases: randomBitsCases,
 };
 
-export const randomNormalOp: OpDef = {
+export const randomNormalOp: OpDef<RandomNormalAttrs> = {
   name: "random_normal",
   infer([rng, images], { shape }) {
     if (sizeOf(rng.shape) !== 4 || images.shape.length !== 1 || images.shape[0] !== shape[0]) {

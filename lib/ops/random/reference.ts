@@ -4,6 +4,12 @@ import type { OpDef } from "../../graph/op.ts";
 import { sizeOf } from "../../graph/tensor.ts";
 import { philox4x32 } from "../../random/philox.ts";
 
+export interface RandomNormalAttrs {
+  readonly shape: readonly number[];
+  /** Told apart from other draws of the same step. */
+  readonly stream: number;
+}
+
 export const randomBitsReference: OpDef["reference"] = ([counters, key]) => {
   const bits = new Float64Array(counters.length);
   for (let i = 0; i < counters.length; i += 4) {
@@ -12,7 +18,10 @@ export const randomBitsReference: OpDef["reference"] = ([counters, key]) => {
   return [bits];
 };
 
-export const randomNormalReference: OpDef["reference"] = ([rng, images], { shape, stream }) => {
+export const randomNormalReference: OpDef<RandomNormalAttrs>["reference"] = (
+  [rng, images],
+  { shape, stream },
+) => {
   const perImage = sizeOf(shape) / shape[0];
   const z = new Float64Array(sizeOf(shape));
   const uniform = (bits: number) => ((bits >>> 8) + 0.5) / 2 ** 24;

@@ -24,7 +24,11 @@ export function scale(x: Tensor, factor: number): Tensor {
   return x.graph.append(scaleOp, [x], { factor })[0];
 }
 
-export const scaleOp: OpDef = {
+interface ScaleAttrs {
+  readonly factor: number;
+}
+
+export const scaleOp: OpDef<ScaleAttrs> = {
   name: "scale",
   infer([x]) {
     requireStored("x", x);

@@ -16,8 +16,10 @@ import text from "../../../kernels/unfold2d/forward.wgsl" with { type: "text" };
 
 const FORWARD = kernel("unfold2d/forward.wgsl", text, stagedText);
 
-export const lowerUnfold2d: OpDef["lower"] = ({ inputs: [x], outputs: [y], attrs }) => {
-  const options = attrs as Unfold2dOptions;
+export const lowerUnfold2d: OpDef<Unfold2dOptions>["lower"] = (
+  { inputs: [x], outputs: [y], attrs },
+) => {
+  const options = attrs;
   return only("vec4", () => ({
     calls: [unfoldCall(x, y, options, { x: input(0), y: output() })],
   }));

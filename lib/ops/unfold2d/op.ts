@@ -14,14 +14,13 @@ import { unfold2dCases } from "./cases.ts";
  * of a convolution with that window, in the order of a weight [Co,C,Kh,Kw].
  */
 export function unfold2d(x: Tensor, { size, window, stride, padding }: Unfold2dOptions): Tensor {
-  const attrs = { size: [...size], window: [...window], stride, padding: [...padding] };
-  return x.graph.append(unfold2dOp, [x], attrs)[0];
+  return x.graph.append(unfold2dOp, [x], { size, window, stride, padding })[0];
 }
 
-export const unfold2dOp: OpDef = {
+export const unfold2dOp: OpDef<Unfold2dOptions> = {
   name: "unfold2d",
   infer([x], attrs) {
-    const { size, window, stride, padding } = attrs as Unfold2dOptions;
+    const { size, window, stride, padding } = attrs;
     requireFloat("x", x);
     requireRank("x", x, 4);
     requireFlat(x, size);
@@ -31,7 +30,7 @@ export const unfold2dOp: OpDef = {
     if (!padding.every((v) => Number.isInteger(v) && v >= 0)) {
       throw new Error(`padding [${padding}] must be whole numbers from 0`);
     }
-    const [height, width] = convolvedSize(attrs as Unfold2dOptions);
+    const [height, width] = convolvedSize(attrs);
     if (height < 1 || width < 1) {
       throw new Error(`window [${window}] must fit in the images [${size}] of ${show("x", x)}`);
     }

@@ -4,9 +4,14 @@ import type { OpDef } from "../../graph/op.ts";
 import { sizeOf, type TensorType } from "../../graph/tensor.ts";
 import { convolvedSize, type Unfold2dOptions } from "./shared.ts";
 
-export const unfold2dReference: OpDef["reference"] = ([x], attrs, [from], [to]) => {
-  const { size: [h, w], window: [kh, kw], stride, padding } = attrs as Unfold2dOptions;
-  const [height, width] = convolvedSize(attrs as Unfold2dOptions);
+export const unfold2dReference: OpDef<Unfold2dOptions>["reference"] = (
+  [x],
+  attrs,
+  [from],
+  [to],
+) => {
+  const { size: [h, w], window: [kh, kw], stride, padding } = attrs;
+  const [height, width] = convolvedSize(attrs);
   const [plane, outPlane] = [from, to].map(({ shape }: TensorType) => shape[2] * shape[3]);
   const y = new Float64Array(sizeOf(to.shape));
   for (let at = 0; at < y.length; at++) {

@@ -1,7 +1,7 @@
 /** upsample: shapes and tolerances for tests, gradient checks, audit and benchmark. */
 
 import type { OpCase } from "../../graph/op.ts";
-import { f32 } from "../common/checks.ts";
+import { f32, type Stored } from "../common/checks.ts";
 
 const SHAPES = [["odd", [3, 6, 5, 17]], ["batch 1", [1, 2, 3, 2]], ["vec4", [
   2,
@@ -10,7 +10,9 @@ const SHAPES = [["odd", [3, 6, 5, 17]], ["batch 1", [1, 2, 3, 2]], ["vec4", [
   12,
 ]]] as const;
 
-export const upsampleNearest2xCases: readonly OpCase[] = SHAPES.map(([name, shape]): OpCase => ({
+export const upsampleNearest2xCases: readonly OpCase<Stored>[] = SHAPES.map((
+  [name, shape],
+): OpCase => ({
   name,
   inputs: [f32(...shape)],
   attrs: {},

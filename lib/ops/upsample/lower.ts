@@ -3,7 +3,7 @@
 import { gridFor, input, output } from "../../graph/kernel_call.ts";
 import type { OpDef } from "../../graph/op.ts";
 import { sizeOf } from "../../graph/tensor.ts";
-import { ELEMENTWISE } from "../common/checks.ts";
+import { ELEMENTWISE, type Stored } from "../common/checks.ts";
 import { readingKernels, readings, variantsOf } from "../common/vectorized_access.ts";
 import forwardText from "../../../kernels/upsample_nearest_2x/forward.wgsl" with { type: "text" };
 import forwardScalarText from "../../../kernels/upsample_nearest_2x/forward_scalar.wgsl" with {
@@ -25,7 +25,9 @@ const BACKWARD = {
     readingKernels("upsample_nearest_2x/backward_scalar.wgsl", backwardScalarText, "dy").scalar,
 };
 
-export const lowerUpsampleNearest2x: OpDef["lower"] = ({ inputs: [x], outputs: [y], device }) => {
+export const lowerUpsampleNearest2x: OpDef<Stored>["lower"] = (
+  { inputs: [x], outputs: [y], device },
+) => {
   const ways = readings(device, x, x.shape[3], { stored: y.dtype });
   return variantsOf(ways, ({ name, width, stored, ...r }) => {
     const count = sizeOf(x.shape) / width;

@@ -2,7 +2,7 @@
 
 import { type OpDef, trafficOf } from "../../graph/op.ts";
 import { show, sizeOf, type Tensor } from "../../graph/tensor.ts";
-import { requireRank, requireStored, storedType } from "../common/checks.ts";
+import { requireRank, requireStored, type Stored, storedType } from "../common/checks.ts";
 import { upsampleNearest2xBackwardReference, upsampleNearest2xReference } from "./reference.ts";
 import { lowerUpsampleNearest2x, lowerUpsampleNearest2xBackward } from "./lower.ts";
 import { upsampleNearest2xBackwardCases, upsampleNearest2xCases } from "./cases.ts";
@@ -23,7 +23,7 @@ export function upsampleNearest2x(x: Tensor): Tensor {
   return x.graph.append(upsampleNearest2xOp, [x])[0];
 }
 
-export const upsampleNearest2xOp: OpDef = {
+export const upsampleNearest2xOp: OpDef<Stored> = {
   name: "upsample_nearest_2x",
   infer([x], attrs) {
     requireStored("x", x);

@@ -2,8 +2,9 @@
 
 import type { OpDef } from "../../graph/op.ts";
 import { sizeOf } from "../../graph/tensor.ts";
+import type { Stored } from "../common/checks.ts";
 
-export const upsampleNearest2xReference: OpDef["reference"] = (
+export const upsampleNearest2xReference: OpDef<Stored>["reference"] = (
   [x],
   _,
   [{ shape: [, , , width] }],

@@ -20,7 +20,13 @@ export function view(x: Tensor, shape: readonly number[], offset = 0): Tensor {
   return x.graph.append(viewOp, [x], { shape: [...shape], offset })[0];
 }
 
-export const viewOp: OpDef = {
+interface ViewAttrs {
+  readonly shape: readonly number[];
+  /** In elements. */
+  readonly offset: number;
+}
+
+export const viewOp: OpDef<ViewAttrs> = {
   name: "view",
   infer([x], { shape, offset }) {
     if (offset % 64) throw new Error(`offset ${offset} must be a multiple of 64 elements`);
@@ -38,6 +44,7 @@ export const viewOp: OpDef = {
     return [view(dy!, x.shape)];
   },
   reference: ([x], { shape, offset }) => [x.slice(offset, offset + sizeOf(shape))],
+  alias: ({ offset }) => ({ kind: "view", offset }),
   lower: () => [],
   cost: () => ({ flops: 0, bytes: 0 }),
   cases: [],
@@ -48,7 +55,13 @@ export function pack(tensors: readonly Tensor[], offsets: readonly number[], siz
   return tensors[0].graph.append(packOp, tensors, { offsets: [...offsets], size })[0];
 }
 
-export const packOp: OpDef = {
+interface PackAttrs {
+  /** In elements. */
+  readonly offsets: readonly number[];
+  readonly size: number;
+}
+
+export const packOp: OpDef<PackAttrs> = {
   name: "pack",
   infer(inputs, { offsets, size }) {
     inputs.forEach((t, i) => {
@@ -70,6 +83,7 @@ export const packOp: OpDef = {
     inputs.forEach((t, i) => flat.set(t, offsets[i]));
     return [flat];
   },
+  alias: ({ offsets }) => ({ kind: "pack", offsets }),
   lower: () => [],
   cost: () => ({ flops: 0, bytes: 0 }),
   cases: [],
