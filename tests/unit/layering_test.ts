@@ -30,6 +30,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   // Runs a Plan.
   "lib/gpu": ["lib/plan", "lib/graph", "lib/errors.ts"],
 
+  // What a device makes of single expressions of WGSL.
+  "lib/probes": ["lib/gpu", "lib/plan", "lib/random", "lib/errors.ts"],
+
   // Which variants are right, which are fast, and what was found out about that.
   "lib/tune": [
     "lib/ops",
@@ -87,6 +90,7 @@ const GROUPS: Record<string, readonly string[]> = {
     "lib/passes",
     "lib/plan",
     "lib/gpu",
+    "lib/probes",
     "lib/tune",
     "lib/io",
     "lib/random",
