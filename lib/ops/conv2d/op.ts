@@ -1,20 +1,16 @@
 /** Convolution of images, and its gradients. */
 
-import { type DeviceProfile, type OpDef, trafficOf, type Variant } from "../../graph/op.ts";
+import { type OpDef, trafficOf } from "../../graph/op.ts";
 import { sizeOf, type Tensor } from "../../graph/tensor.ts";
 import { sumChannels } from "../channel/op.ts";
-import { f32, storedType, subgroupLanes } from "../common/checks.ts";
+import { f32, storedType } from "../common/checks.ts";
 import { BACKWARD_DATA_CASES, BACKWARD_WEIGHT_CASES, FORWARD_CASES } from "./cases.ts";
-import { backwardDataDirect, fastShape, fastShapes, forwardDirect } from "./direct.ts";
-import { addExtras, epilogueOf, extrasOf, halfTensors, requireExtras, rereads } from "./extras.ts";
-import { backwardDataGemm, backwardWeightGemm, forwardGemm } from "./gemm.ts";
-import { backwardDataGeneric, backwardWeightGeneric } from "./generic.ts";
+import { addExtras, extrasOf, halfTensors, requireExtras, rereads } from "./extras.ts";
 import {
   type Conv2dAttrs,
   type Conv2dBackwardDataAttrs,
   type Conv2dBackwardWeightAttrs,
   convolutionFlops,
-  type Geometry,
   geometry,
   type Padding,
   requireImage,
@@ -23,16 +19,7 @@ import {
   sides,
 } from "./geometry.ts";
 import { backwardDataReference, backwardWeightReference, forwardReference } from "./reference.ts";
-import { backwardDataTiled, backwardWeightTiled, fitsTiles, forwardTiled } from "./tiled.ts";
-import {
-  backwardDataWinograd,
-  fitsTiledWinograd,
-  fitsWinograd,
-  forwardWinograd,
-} from "./winograd.ts";
-import { backwardWeightWinograd } from "./winograd_weight.ts";
-import { backwardWeightByLanes, backwardWeightDirect } from "./weight.ts";
-import { sharingOn } from "../common/subgroup_sharing.ts";
+import { lowerConv2d, lowerConv2dBackwardData, lowerConv2dBackwardWeight } from "./lower.ts";
 
 /** How {@link conv2d} walks over its input. */
 export interface Conv2dOptions {
@@ -65,41 +52,6 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
     extras: bias ? ["bias"] : [],
   })[0];
 }
-
-/** Variants made for software Vulkan and for real GPUs, the device's own kind first. */
-function byDevice(device: DeviceProfile, software: Variant[], hardware: Variant[]): Variant[] {
-  return device.software ? [...software, ...hardware] : [...hardware, ...software];
-}
-
-/** The fewest pairs of channels, and pixels of a batch, with which Winograd's kernels are faster. */
-interface Threshold {
-  readonly pairs: number;
-  readonly pixels: number;
-  /** Of an image. */
-  readonly width: number;
-}
-
-/**
- * By measurement: on vectors of 8 lanes, with many channels and enough pixels. On 16 lanes the
- * transforms, bound by memory, never pay.
- */
-function winogradThresholds(device: DeviceProfile): { images?: Threshold; weights?: Threshold } {
-  if (device.lanes !== 8) return {};
-  if (!subgroupLanes(device)) return { images: { pairs: 10_000, pixels: 8192, width: 16 } };
-  // Narrower images would gain too; their steps are so short that the compiling costs more.
-  return {
-    images: { pairs: 9_000, pixels: 2048, width: 32 },
-    weights: { pairs: 6_000, pixels: 2048, width: 32 },
-  };
-}
-
-const winogradWins = (g: Geometry, least?: Threshold): boolean =>
-  least !== undefined && Math.min(g.ci, g.co) >= 64 && g.ci * g.co >= least.pairs &&
-  g.w >= least.width && g.n * g.h * g.w >= least.pixels;
-
-/** What there is of the two, Winograd's variants first where measurements say that they are faster. */
-const fasterFirst = (direct: readonly Variant[], winograd: readonly Variant[], isFirst: boolean) =>
-  isFirst ? [...winograd, ...direct] : [...direct, ...winograd];
 
 export const conv2dOp: OpDef<Conv2dAttrs> = {
   name: "conv2d",
@@ -140,25 +92,7 @@ export const conv2dOp: OpDef<Conv2dAttrs> = {
     const g = geometry(x.shape, weight.shape, attrs.stride, attrs.padding);
     return [addExtras(forwardReference(g, inputs[0], inputs[1]), inputs, attrs, y.shape)];
   },
-  lower({ inputs: [x, weight], attrs, device }) {
-    const g = geometry(x.shape, weight.shape, attrs.stride, attrs.padding);
-    const epilogue = epilogueOf(attrs);
-    const fast = fastShapes(g, g.co, device);
-    return byDevice(device, [
-      ...fasterFirst(
-        fast.map((shape) => forwardDirect(g, shape, epilogue)),
-        fast.includes("3×3") && fitsWinograd(g, device)
-          ? sharingOn(device).map((products) => forwardWinograd(g, products, x.dtype, epilogue))
-          : [],
-        winogradWins(g, winogradThresholds(device).images),
-      ),
-      forwardDirect(g, "any", epilogue),
-    ], [
-      ...fitsTiles(g, device) ? forwardTiled(g, x.dtype, epilogue) : [],
-      forwardGemm(g, x.dtype, epilogue),
-      ...fitsTiledWinograd(g, device) ? [forwardWinograd(g, "tiled", x.dtype, epilogue)] : [],
-    ]);
-  },
+  lower: lowerConv2d,
   cost: (inputs, outputs, { stride, padding }) => ({
     flops: convolutionFlops(geometry(inputs[0].shape, inputs[1].shape, stride, padding)) +
       (inputs.length - 2) * sizeOf(outputs[0].shape),
@@ -188,27 +122,7 @@ export const conv2dBackwardDataOp: OpDef<Conv2dBackwardDataAttrs> = {
     const g = geometry(inputShape, weight.shape, stride, padding);
     return [addExtras(backwardDataReference(g, inputs[0], inputs[1]), inputs, attrs, inputShape)];
   },
-  lower({ inputs: [dy, weight], attrs, device }) {
-    const g = geometry(attrs.inputShape, weight.shape, attrs.stride, attrs.padding);
-    const epilogue = epilogueOf(attrs);
-    const fast = fastShapes(g, g.ci, device);
-    return byDevice(device, [
-      ...fasterFirst(
-        fast.map((shape) => backwardDataDirect(g, shape, epilogue)),
-        fast.includes("3×3") && fitsWinograd(g, device)
-          ? sharingOn(device).map((products) =>
-            backwardDataWinograd(g, products, dy.dtype, epilogue)
-          )
-          : [],
-        winogradWins(g, winogradThresholds(device).images),
-      ),
-      backwardDataGeneric(g, epilogue),
-    ], [
-      ...fitsTiles(g, device) ? backwardDataTiled(g, dy.dtype, epilogue) : [],
-      backwardDataGemm(g, dy.dtype, epilogue),
-      ...fitsTiledWinograd(g, device) ? [backwardDataWinograd(g, "tiled", dy.dtype, epilogue)] : [],
-    ]);
-  },
+  lower: lowerConv2dBackwardData,
   cost: (inputs, outputs, { stride, padding, inputShape }) => ({
     flops: convolutionFlops(geometry(inputShape, inputs[1].shape, stride, padding)) +
       (inputs.length - 2) * sizeOf(outputs[0].shape),
@@ -234,32 +148,7 @@ export const conv2dBackwardWeightOp: OpDef<Conv2dBackwardWeightAttrs> = {
   reference([x, dy], { stride, padding, weightShape }, [xType]) {
     return [backwardWeightReference(geometry(xType.shape, weightShape, stride, padding), x, dy)];
   },
-  lower({ inputs: [x, dy], attrs: { stride, padding, weightShape }, device }) {
-    const g = geometry(x.shape, weightShape, stride, padding);
-    const types = [x.dtype, dy.dtype] as const;
-    const shape = fastShape(g, device);
-    return byDevice(device, [
-      ...fasterFirst(
-        [
-          ...shape ? backwardWeightByLanes(g, shape, device) : [],
-          ...shape ? [backwardWeightDirect(g, shape, device.lanes)] : [],
-        ],
-        shape === "3×3" && fitsWinograd(g, device)
-          ? sharingOn(device).map((products) =>
-            backwardWeightWinograd(g, products, device.lanes, types)
-          )
-          : [],
-        winogradWins(g, winogradThresholds(device).weights),
-      ),
-      backwardWeightGeneric(g),
-    ], [
-      ...fitsTiles(g, device) ? backwardWeightTiled(g, x.dtype, dy.dtype, device) : [],
-      backwardWeightGemm(g, x.dtype, dy.dtype),
-      ...fitsTiledWinograd(g, device)
-        ? [backwardWeightWinograd(g, "tiled", device.lanes, types)]
-        : [],
-    ]);
-  },
+  lower: lowerConv2dBackwardWeight,
   cost: (inputs, outputs, { stride, padding, weightShape }) => ({
     flops: convolutionFlops(geometry(inputs[0].shape, weightShape, stride, padding)),
     bytes: trafficOf(inputs, outputs),
