@@ -372,3 +372,37 @@ Deno.test("run without arguments lists every task with a line each", async () =>
     );
   }
 });
+
+Deno.test("run from a bundle: its Deno, and its driver where the system has none", async () => {
+  using machine = new Machine({ deno: OLD_DENO });
+  const show = `${STUB_DENO}; echo; echo "$VK_DRIVER_FILES $LD_LIBRARY_PATH"`;
+  machine.write("tree/offline/deno", `#!/bin/sh\n${LAUNCH}\n${show}\n`);
+  machine.write("tree/offline/vulkan/lvp_icd.json", "{}");
+  const offline = join(machine.dir, "tree/offline");
+  const first = await machine.run(["train"]);
+  assert.equal(first.code, 0, first.err);
+  assert.ok(first.out.startsWith(`<${offline}/deno>`), first.out);
+  assert.match(first.out, new RegExp(`\n${offline}/vulkan/lvp_icd.json ${offline}/vulkan\n$`));
+  machine.withDriver();
+  assert.match((await machine.run(["train"])).out, /\n \n$/, "the system's own driver is taken");
+});
+
+Deno.test("run without a network: one line that says how it works without", async () => {
+  const npmFails = "echo 'npm error code EAI_AGAIN' >&2; exit 1";
+  const pipFails = "[ $# -lt 4 ] || { echo 'Temporary failure in name resolution' >&2; exit 1; }";
+  const aptFails = "echo 'Temporary failure resolving deb.debian.org' >&2; exit 100";
+  const machines = [
+    [new Machine({ deno: OLD_DENO, npm: npmFails, python3: "exit 1" }), 2],
+    [new Machine({ deno: OLD_DENO, npm: "exit 1", python3: pipFails }), 2],
+    [new Machine({ deno: STUB_DENO, id: "echo 0", "apt-get": aptFails }), 3],
+    [new Machine({ deno: STUB_DENO, install: "echo 'dns error' >&2; exit 1" }).withDriver(), 2],
+  ] as const;
+  for (const [machine, expected] of machines) {
+    const { code, err } = await machine.run(["train"]);
+    const lines = err.trim().split("\n");
+    assert.equal(code, expected, err);
+    assert.match(lines.at(-1)!, /^error: .*no network.*\.\/run bundle .*docs\/offline\.md/);
+    assert.ok(lines.length <= 2, err); // what is tried, and how it ended
+    machine[Symbol.dispose]();
+  }
+});
