@@ -20,6 +20,7 @@ import { mutateTypeScript } from "./mutate_typescript.ts";
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const RESULTS = join(ROOT, "out/mutations");
 const PAGE = join(ROOT, "docs/mutations.md");
+const FILE = join(ROOT, "docs/mutations.json");
 
 const program = newCommand(
   "mutate",
@@ -36,7 +37,7 @@ const program = newCommand(
   .option("--jobs <n>", "with --ts: test files at once", wholeIn(1, 64), 1)
   .option("--count <n>", "mutants a kernel", wholeIn(1, 1000), 8)
   .option("--changed", "only kernels that changed since they were run, or never were")
-  .option("--report", "run nothing, write docs/mutations.md from the results there are")
+  .option("--report", "run nothing, write docs/mutations.md and .json from the results there are")
   .addHelpText(
     "after",
     `
@@ -46,7 +47,7 @@ Examples:
   ./run mutate --report
   ./run mutate --ts lib/metrics --sample 100 --quick
 
-Results are kept in out/mutations, and in docs/mutations.md once reported. They count as long as the
+Results are kept in out/mutations, and in docs/mutations.json once reported. They count as long as the
 kernel, its plans on this adapter, its cases and tolerances stay what they were.
 docs/mutations_equivalent.json argues why a survivor computes the same. Exit code: 0 all found, 1 a
 survivor without such a reason, or a report with kernels that have no result, 3 no usable GPU.
@@ -99,7 +100,7 @@ await main(async () => {
   const equivalent: Equivalent[] = JSON.parse(
     await readOr(join(ROOT, "docs/mutations_equivalent.json"), "[]"),
   );
-  const told = parseMutationReport(await readOr(PAGE, ""));
+  const told = parseMutationReport(await readOr(FILE, "{}"));
   const gpu = await openGpu();
   const trials = allTrials(gpu);
   await Deno.mkdir(RESULTS, { recursive: true });
@@ -145,8 +146,11 @@ await main(async () => {
     }
   }
   gpu.destroy();
-  const { markdown, unexplained } = mutationReport(runs, equivalent, stale);
-  if (report) await writeFileAtomic(PAGE, markdown);
+  const { json, markdown, unexplained } = mutationReport(runs, equivalent, stale);
+  if (report) {
+    await writeFileAtomic(FILE, json);
+    await writeFileAtomic(PAGE, markdown);
+  }
   if (failed.length) throw new CheckFailedError(failed.join("; "));
   if (unexplained.length) {
     throw new CheckFailedError(

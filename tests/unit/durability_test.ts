@@ -83,6 +83,7 @@ const WRITE_THEMSELVES: Record<string, string> = {
   "lib/bench/features.ts": "throw-away input of another program",
   "lib/bench/peers.ts": "throw-away input of another program",
   "scripts/audit.ts": "the lock of this repository, under version control",
+  "lib/cli/bundle.ts": "into a temporary folder, whose archive is renamed",
   "lib/mutate/copy.ts": "a throw-away copy of the project",
 };
 
