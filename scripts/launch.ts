@@ -1,6 +1,9 @@
 /**
- * For `./run`: what a command line comes to, as words for sh. The folders that its options name
- * become the task's permissions. This program imports no package, writes nothing and reaches nothing.
+ * For `./run`: what a command line comes to, as words for sh; with `--json` before all else, for
+ * run.ps1, as JSON. The folders that its options name become the task's permissions. This program imports no package, writes nothing and reaches nothing.
+ *
+ * `--any-program` takes the lists from the tasks that start programs (a full escape anyway): Deno holds
+ * a list against whoever has LD_LIBRARY_PATH set.
  *
  * Arguments: the project, the user's cache folder, the task, its arguments. Exit code: 0, or 2 with
  * a line that says what is wrong.
@@ -92,12 +95,19 @@ function command(root: string, cache: string, name: string, given: readonly stri
 const quoted = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`;
 
 try {
-  const [root, cache, name, ...given] = Deno.args;
-  console.log(
-    name === undefined
-      ? list(readTasks(root))
-      : command(root, cache, name, given).map(quoted).join(" "),
-  );
+  const options = ["--json", "--any-program"];
+  const args = [...Deno.args], asked = new Set<string>();
+  while (options.includes(args[0])) asked.add(args.shift()!);
+  const isJson = asked.has("--json");
+  const [root, cache, name, ...given] = args;
+  if (name === undefined) console.log(list(readTasks(root)));
+  else {
+    const words = command(root, cache, name, given)
+      .map((word) =>
+        asked.has("--any-program") ? word.replace(/^--allow-run=.*/, "--allow-run") : word
+      );
+    console.log(isJson ? JSON.stringify(words) : words.map(quoted).join(" "));
+  }
 } catch (error) {
   if (!(error instanceof InputError)) throw error;
   console.error(`error: ${shown(error.message)}`);

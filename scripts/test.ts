@@ -13,8 +13,10 @@ const FLAGS = [
   "--allow-read",
   "--allow-write=out/tmp",
   "--allow-env=LUNG_SHARED,CI,OP,PATH,HOME,XDG_CACHE_HOME,TMPDIR",
-  // Not a list: Deno would refuse to start anything where LD_LIBRARY_PATH is set.
-  "--allow-run",
+  // Without a list where this was started so: scripts/launch.ts says when.
+  Deno.permissions.querySync({ name: "run" }).state === "granted"
+    ? "--allow-run"
+    : "--allow-run=deno,sh",
 ];
 
 /** Reasons of this kind are failures in CI, which has the folder beside the clone. */

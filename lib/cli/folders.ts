@@ -1,6 +1,6 @@
 /** From a command line to the folders that it lets a task read and write. */
 
-import { basename, dirname, join, resolve, sep } from "node:path";
+import { basename, dirname, isAbsolute, join, resolve, sep } from "node:path";
 import { InputError } from "../errors.ts";
 import type { TaskPaths } from "./tasks.ts";
 
@@ -93,7 +93,7 @@ function dataOfRun(run: string): string[] {
         : typeof value === "object" && value
         ? Object.values(value).flatMap(strings)
         : [];
-    return strings(JSON.parse(Deno.readTextFileSync(path)).data).filter((p) => p.startsWith("/"))
+    return strings(JSON.parse(Deno.readTextFileSync(path)).data).filter(isAbsolute)
       .flatMap(data);
   } catch {
     return [];
@@ -141,6 +141,7 @@ function requireOutput(option: string, value: string, real: string, root: string
 export const PROJECT = [
   ...["lib", "scripts", "tests", "kernels", "examples", "docs", "node_modules", ".git", ".ci"],
   ...[".github", "run", "mod.ts", "deno.json", "deno.lock", "audit.lock.json", "README.md"],
+  ...["run.cmd", "run.ps1", "containers"],
   ...["CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "SECURITY.md"],
   ...[".editorconfig", ".gitignore"],
 ];

@@ -395,3 +395,20 @@ Deno.test("the nearest of several names; none where all are far", () => {
     assert.equal(closest(word!, names), expected, word);
   }
 });
+
+Deno.test("run.ps1 gets the same words as JSON, and asks for the same Deno as run", async () => {
+  const args = ["train", "--out", "it's", "--steps", "3"];
+  const { words } = await launch(ROOT, ...args);
+  const cache = words.find((w) => w.startsWith("--allow-write="))!.match(/([^,]+)\/tune/)![1];
+  const { out } = await start(
+    [
+      ...["run", "--no-config", "--no-lock", "--allow-read", join(ROOT, "scripts/launch.ts")],
+      ...["--json", ROOT, cache, ...args],
+    ],
+    Deno.cwd(),
+  );
+  assert.deepEqual(JSON.parse(out), words);
+  const [sh, ps] = ["run", "run.ps1"].map((name) => Deno.readTextFileSync(join(ROOT, name)));
+  assert.ok(ps.includes(`$Pinned = "${sh.match(/DENO_PINNED=(\S+)/)![1]}"`));
+  assert.ok(ps.includes(`$MinimumMinor = ${sh.match(/DENO_MINIMUM_MINOR=(\d+)/)![1]} `));
+});
