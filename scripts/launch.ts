@@ -44,9 +44,21 @@ function list(tasks: Record<string, Task>): string {
 const absolute = (root: string, list: string) =>
   list.split(",").map((path) => join(root, path)).join(",");
 
+/** `bench kernels` is the task bench:kernels: each has permissions of its own. */
+function withSubcommand(
+  tasks: Record<string, Task>,
+  name: string,
+  [first, ...rest]: readonly string[],
+): [name: string, given: readonly string[]] | undefined {
+  return first !== undefined && `${name}:${first}` in tasks
+    ? [`${name}:${first}`, rest]
+    : undefined;
+}
+
 /** @throws InputError */
-function command(root: string, cache: string, name: string, given: readonly string[]): string[] {
+function command(root: string, cache: string, word: string, words: readonly string[]): string[] {
   const tasks = readTasks(root);
+  const [name, given] = withSubcommand(tasks, word, words) ?? [word, words];
   const task = tasks[name];
   if (!task) {
     const near = closest(name, Object.keys(tasks));

@@ -6,6 +6,8 @@ import { Executable } from "../gpu/runtime.ts";
 import { stagingRowBytes } from "../plan/staging_layout.ts";
 import { packParams, shaderInterface, specialize } from "../plan/wgsl.ts";
 import { gridFor, type KernelSource } from "../graph/kernel_call.ts";
+import { clockOf, timeRuns } from "./clock.ts";
+import { quantile } from "./statistics.ts";
 import { storing, storingOn } from "../ops/common/subgroup_sharing.ts";
 import copyText from "../../kernels/bench/copy.wgsl" with { type: "text" };
 import copyStagedText from "../../kernels/bench/copy_staged.wgsl" with { type: "text" };
@@ -99,32 +101,45 @@ function probePlan({ kernel, specialize: values, params, bytes, invocations }: P
   };
 }
 
+/** Nanoseconds of the fastest of some runs. */
 async function fastest(gpu: Gpu, probe: Probe, runs: number): Promise<number> {
   const exe = await Executable.load(gpu, probePlan(probe));
   try {
-    await exe.profile();
-    let best = Infinity;
-    for (let i = 0; i < runs; i++) best = Math.min(best, (await exe.profile())[0]);
-    return best;
+    const clock = clockOf(gpu);
+    await timeRuns(exe, 1, clock);
+    return 1e6 * Math.min(...await timeRuns(exe, runs, clock));
   } finally {
     exe.destroy();
   }
 }
 
+const multiplyAddProbe = (
+  lanes: 1 | 2 | 4,
+  { invocations, rounds }: { readonly invocations: number; readonly rounds: number },
+): Probe => ({
+  kernel: MULTIPLY_ADD,
+  specialize: { Value: lanes === 1 ? "f32" : `vec${lanes}<f32>` },
+  params: { rounds, factor: 0.5, summand: 0.5 },
+  bytes: { y: invocations * 16 },
+  invocations,
+});
+
+const copyProbe = (kernel: KernelSource, bytes: number): Probe => ({
+  kernel,
+  params: { count4: bytes / 16 },
+  bytes: { x: bytes, y: bytes },
+  invocations: bytes / 16,
+});
+
 /** Operations a nanosecond of the multiply-add kernel, the best of three widths. */
 async function multiplyAdd(gpu: Gpu, runs: number): Promise<number> {
   let best = 0;
-  for (const [lanes, type] of [[1, "f32"], [2, "vec2<f32>"], [4, "vec4<f32>"]] as const) {
+  for (const lanes of [1, 2, 4] as const) {
     // Enough invocations to fill any device; so many rounds that a dispatch takes milliseconds.
     const invocations = gpu.profile.software ? 2 ** 15 : 2 ** 20;
     const rounds = 256 / lanes;
-    const nanoseconds = await fastest(gpu, {
-      kernel: MULTIPLY_ADD,
-      specialize: { Value: type },
-      params: { rounds, factor: 0.5, summand: 0.5 },
-      bytes: { y: invocations * 16 },
-      invocations,
-    }, runs);
+    const probe = multiplyAddProbe(lanes, { invocations, rounds });
+    const nanoseconds = await fastest(gpu, probe, runs);
     const flops = 2 * lanes * ACCUMULATORS * UNROLLED * rounds * invocations;
     best = Math.max(best, flops / nanoseconds);
   }
@@ -136,12 +151,7 @@ export async function measurePeaks(gpu: Gpu, runs = 5): Promise<Peaks> {
   const most = gpu.profile.limits.maxStorageBufferBindingSize;
   const bytes = Math.min(COPY_BYTES, 2 ** Math.floor(Math.log2(most)));
   const copy = async (kernel: KernelSource) =>
-    2 * bytes / await fastest(gpu, {
-      kernel,
-      params: { count4: bytes / 16 },
-      bytes: { x: bytes, y: bytes },
-      invocations: bytes / 16,
-    }, runs);
+    2 * bytes / await fastest(gpu, copyProbe(kernel, bytes), runs);
   const sharing = storingOn(gpu.profile);
   const storage = await copy(COPY[sharing]);
   const staged = await copy(COPY_STAGED[sharing]);
@@ -163,3 +173,40 @@ export const higherPeaks = (a: Peaks, b: Peaks): Peaks => ({
   gigabytes: Math.max(a.gigabytes, b.gigabytes),
   lowest: each(Math.min, a.lowest, b.lowest),
 });
+
+/** Fixed kernels, short ones, that are timed beside others: how fast the machine is just then. */
+export class Calibration {
+  private constructor(readonly compute: Executable, readonly copy: Executable) {}
+
+  static async load(gpu: Gpu): Promise<Calibration> {
+    const { software, limits } = gpu.profile;
+    const invocations = software ? 2 ** 13 : 2 ** 18;
+    const bytes = Math.min(software ? 2 ** 22 : 2 ** 26, limits.maxStorageBufferBindingSize);
+    const probes = [
+      multiplyAddProbe(4, { invocations, rounds: 64 }),
+      copyProbe(COPY[storingOn(gpu.profile)], bytes),
+    ].map((probe) => Executable.load(gpu, probePlan(probe)));
+    const [compute, copy] = await Promise.all(probes);
+    return new Calibration(compute, copy);
+  }
+
+  /** Milliseconds of each, that a fifth of some runs beat. */
+  async time(): Promise<{ compute: number; copy: number }> {
+    const of = async (exe: Executable) =>
+      quantile(await timeRuns(exe, RUNS, clockOf(exe.gpu)), 0.2);
+    return { compute: await of(this.compute), copy: await of(this.copy) };
+  }
+
+  destroy(): void {
+    for (const exe of [this.compute, this.copy]) exe.destroy();
+  }
+}
+
+/** Runs of a fixed kernel beside each block. */
+const RUNS = 5;
+
+/** Copies more than any cache holds, so that what was in there is no longer. */
+export async function loadFlush(gpu: Gpu): Promise<Executable> {
+  const bytes = Math.min(2 * COPY_BYTES, gpu.profile.limits.maxStorageBufferBindingSize);
+  return await Executable.load(gpu, probePlan(copyProbe(COPY[storingOn(gpu.profile)], bytes)));
+}

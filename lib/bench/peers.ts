@@ -210,7 +210,8 @@ async function benchJob(
 ): Promise<PeerRow[]> {
   const { what, batch, size } = job;
   const start = performance.now();
-  const loaded = await LoadedStep.load(gpu, benchStep(what, benchConfig(batch, size), options));
+  const config = benchConfig(batch, size), { unet } = config;
+  const loaded = await LoadedStep.load(gpu, benchStep(what, config, options));
   await loaded.time();
   const firstMilliseconds = performance.now() - start;
   await loaded.requireFinite();
@@ -224,7 +225,7 @@ async function benchJob(
   const rows: PeerRow[] = [];
   const runners = [ours];
   if (y) {
-    const input = benchNoise(batch * loaded.step.config.unet.in_channels * size * size);
+    const input = benchNoise(batch * unet.in_channels * size * size);
     await Deno.writeFile(`${folder}/sample.bin`, new Uint8Array(input.buffer));
   }
   const t = Array.from({ length: batch }, (_, i) => i * 101 % 1000);

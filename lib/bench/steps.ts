@@ -26,12 +26,18 @@ import { trainingScheduler } from "../train/training_step.ts";
 
 export type StepKind = "train" | "sample" | "forward";
 
-export interface BenchStep {
+/** A step of any model. */
+export interface PlannedStep {
   readonly kind: StepKind;
-  readonly config: RunConfig;
   readonly layout: ParameterLayout;
   readonly graph: Graph;
   readonly plan: Plan;
+  /** Of a preset: what a run would be configured with. */
+  readonly config?: RunConfig;
+}
+
+export interface BenchStep extends PlannedStep {
+  readonly config: RunConfig;
 }
 
 /**
@@ -101,12 +107,15 @@ export function benchNoise(count: number): Float32Array<ArrayBuffer> {
   return Float32Array.from({ length: count }, () => 2 * random.uniform() - 1);
 }
 
+/** What steps that have no configuration take their schedule and optimizer from. */
+const SEED = benchConfig(1, 128);
+
 export class LoadedStep {
   #done = 0;
 
-  private constructor(readonly step: BenchStep, readonly executable: Executable) {}
+  private constructor(readonly step: PlannedStep, readonly executable: Executable) {}
 
-  static async load(gpu: Gpu, step: BenchStep, options: LoadOptions = {}): Promise<LoadedStep> {
+  static async load(gpu: Gpu, step: PlannedStep, options: LoadOptions = {}): Promise<LoadedStep> {
     const loaded = new LoadedStep(step, await Executable.load(gpu, step.plan, options));
     loaded.#fill();
     return loaded;
@@ -118,7 +127,7 @@ export class LoadedStep {
   }
 
   #fill(): void {
-    const { executable, step: { config, layout, plan } } = this;
+    const { executable, step: { config = SEED, layout, plan } } = this;
     const weights = benchWeights(layout);
     for (const [name, slot] of Object.entries(plan.states)) {
       const data = name === "params" || name === "ema"
@@ -143,12 +152,13 @@ export class LoadedStep {
     set("coefficients", (n) => new Float32Array(n).fill(0.5));
     set("strength", () => new Float32Array([2]));
     set("sample", benchNoise);
+    set("target", benchNoise);
     this.upload();
   }
 
   /** Writes what a real run writes before each step. */
   upload(): void {
-    const { executable, step: { config, plan } } = this;
+    const { executable, step: { config = SEED, plan } } = this;
     const step = this.#done++;
     for (const name of ["ct", "lung_mask", "class_map", "null_map"]) {
       const slot = plan.inputs[name];

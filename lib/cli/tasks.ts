@@ -59,6 +59,8 @@ export const TASKS: Readonly<Record<string, TaskPaths>> = {
   "reproduce": { readsArguments: true, runs: "arguments", inRun: "private" },
   "share": { readsArguments: true, writes: "--out" },
   "tune": { tunes: true },
+  "bench:kernels": { reads: "--model", writes: "--json --csv --markdown" },
+  "bench:compare": { readsArguments: true, writes: "--markdown" },
   "bench:data": { reads: "--data", writes: "--cache=out/bench.pack" },
 };
 

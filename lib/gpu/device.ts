@@ -13,6 +13,8 @@ export interface Gpu {
   readonly profile: DeviceProfile;
   /** For people: "llvmpipe (LLVM 15.0.6, 256 bits)". */
   readonly name: string;
+  /** What else the adapter says of itself; empty strings and nulls where it says nothing. */
+  readonly adapter: AdapterFacts;
   /** Sees each shader before it is compiled; throws to refuse it. */
   readonly accept?: (shader: PlanShader) => void | Promise<void>;
   /** A shader's text as this implementation wants it. */
@@ -28,6 +30,18 @@ export interface Gpu {
   idle(): Promise<void>;
   /** Gives the device back. */
   destroy(): void;
+}
+
+/**
+ * What an adapter says of itself, beside its name.
+ * @internal
+ */
+export interface AdapterFacts {
+  readonly vendor: string;
+  readonly architecture: string;
+  /** Invocations of a subgroup. */
+  readonly subgroupMinSize: number | null;
+  readonly subgroupMaxSize: number | null;
 }
 
 const LIMITS = [
@@ -89,11 +103,14 @@ export async function openGpu(accept?: Gpu["accept"]): Promise<Gpu> {
   const name = description || [vendor, architecture].filter(Boolean).join(" ") || "unknown adapter";
   const software = /llvmpipe|lavapipe|swiftshader/i.test(name) || adapter.info.isFallbackAdapter;
   const lanes = Number(name.match(/(\d+) bits/)?.[1] ?? 256) / 32;
-  const device = await requestDevice(adapter, requiredLimits, Boolean(software));
+  const device = await requestDevice(adapter, requiredLimits);
   const subgroups = await subgroupsOf(device);
   const features: string[] = FEATURES.filter((f) => device.features.has(f));
   const { subgroupMinSize, subgroupMaxSize } = adapter.info as GPUAdapterInfo & SubgroupSizes;
-  if (subgroups && subgroupMinSize === lanes && subgroupMaxSize === lanes) features.push(SUBGROUPS);
+  // Kernels that use them are written for a vector of the processor: for software devices alone.
+  if (software && subgroups && subgroupMinSize === lanes && subgroupMaxSize === lanes) {
+    features.push(SUBGROUPS);
+  }
 
   let failure: Error | undefined;
   device.addEventListener("uncapturederror", (event) => {
@@ -117,6 +134,12 @@ export async function openGpu(accept?: Gpu["accept"]): Promise<Gpu> {
   return {
     device,
     name,
+    adapter: {
+      vendor,
+      architecture,
+      subgroupMinSize: subgroupMinSize ?? null,
+      subgroupMaxSize: subgroupMaxSize ?? null,
+    },
     accept,
     get isLost() {
       return lost !== undefined;
@@ -142,17 +165,15 @@ export async function openGpu(accept?: Gpu["accept"]): Promise<Gpu> {
 
 /**
  * A device with all features that kernels know. Deno grants subgroup operations on adapters that do not
- * list them; only kernels for software devices use them.
+ * list them, so they are asked for whatever the list says.
  */
 async function requestDevice(
   adapter: GPUAdapter,
   requiredLimits: Record<string, number>,
-  software: boolean,
 ): Promise<GPUDevice> {
   const features = FEATURES.filter((f) => adapter.features.has(f));
   const request = (requiredFeatures: GPUFeatureName[]) =>
     adapter.requestDevice({ requiredFeatures, requiredLimits });
-  if (!software) return await request(features);
   return await request([...features, SUBGROUPS]).catch(() => request(features));
 }
 

@@ -363,20 +363,27 @@ export class Executable {
   }
 
   /**
-   * Runs one step with a timestamp around every dispatch and the copies before it.
+   * Runs the step with a timestamp around every dispatch and the copies before it.
    *
-   * @returns nanoseconds per dispatch.
+   * @param runs of the whole step, one after the other, with one wait.
+   * @returns nanoseconds per dispatch, run by run.
    * @throws where the device has no `timestamp-query`.
    */
-  async profile(): Promise<number[]> {
+  async profile(runs = 1): Promise<number[]> {
+    return (await this.timeline(runs)).map(([begin, end]) => end - begin);
+  }
+
+  /** The same as beginning and end of each, in nanoseconds from the first beginning on. */
+  async timeline(runs = 1): Promise<[begin: number, end: number][]> {
     const { device, profile } = this.gpu;
     if (!profile.features.includes("timestamp-query")) {
       throw new Error("Cannot profile: the device has no timestamp-query");
     }
-    const times: number[] = [];
+    const stamps: bigint[] = [];
+    const all = Array.from({ length: runs }, () => this.#steps).flat();
     const CHUNK = 1024; // a query set holds at most 4,096
-    for (let from = 0; from < this.#steps.length; from += CHUNK) {
-      const steps = this.#steps.slice(from, from + CHUNK);
+    for (let from = 0; from < all.length; from += CHUNK) {
+      const steps = all.slice(from, from + CHUNK);
       const count = 2 * steps.length;
       const queries = device.createQuerySet({ type: "timestamp", count });
       const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
@@ -405,15 +412,15 @@ export class Executable {
       encoder.copyBufferToBuffer(resolved, 0, staging, 0, count * 8);
       device.queue.submit([encoder.finish()]);
       await staging.mapAsync(GPUMapMode.READ);
-      const stamps = new BigUint64Array(staging.getMappedRange().slice(0));
-      for (let i = 0; i < count; i += 2) times.push(Number(stamps[i + 1] - stamps[i]));
+      stamps.push(...new BigUint64Array(staging.getMappedRange().slice(0)));
       for (const b of [resolved, staging]) b.destroy();
       queries.destroy();
     }
     this.#done = this.#steps.length;
     this.#ran(true);
     this.gpu.check();
-    return times;
+    const at = (i: number) => Number(stamps[i] - stamps[0]);
+    return all.map((_, i) => [at(2 * i), at(2 * i + 1)]);
   }
 
   /** Bytes that the plan holds on the device. */

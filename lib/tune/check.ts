@@ -138,6 +138,35 @@ export interface FormCheck {
   readonly error: number;
   /** What the op's tests allow. */
   readonly tolerance: number;
+  /** Where that output is furthest off. */
+  readonly worst?: Furthest;
+}
+
+export interface Furthest {
+  readonly output: number;
+  readonly index: readonly number[];
+  readonly value: number;
+  readonly expected: number;
+}
+
+/** The element with the largest |a − b|; one that is not finite is further off than any other. */
+export function furthest(
+  a: ArrayLike<number>,
+  b: ArrayLike<number>,
+  shape: readonly number[],
+): Omit<Furthest, "output"> {
+  let at = 0, most = -1;
+  for (let i = 0; i < b.length; i++) {
+    const off = Number.isFinite(a[i]) ? Math.abs(a[i] - b[i]) : Infinity;
+    if (off > most) [at, most] = [i, off];
+  }
+  let rest = at;
+  const index = shape.toReversed().map((n) => {
+    const i = rest % n;
+    rest = Math.floor(rest / n);
+    return i;
+  }).reverse();
+  return { index, value: a[at], expected: b[at] };
 }
 
 /** Inputs of a form with the reference's outputs: made once, used for every variant. */
@@ -158,16 +187,18 @@ export function formOracle(form: NodeForm): FormOracle {
 /**
  * Loads a form alone with one variant, its memory poisoned, its inputs written.
  *
+ * @param variant the name of one that the form has, or one of the caller's own.
  * @throws where the form has no such variant.
  */
 export async function loadForm(
   gpu: Gpu,
   form: NodeForm,
-  variant: string,
+  variant: string | Variant,
   inputs: readonly Float64Array[],
 ): Promise<Executable> {
   const { graph } = soloGraph(form);
   const choose = (_: unknown, all: readonly Variant[]) => {
+    if (typeof variant !== "string") return variant;
     const chosen = all.find((v) => v.name === variant);
     if (!chosen) throw new Error(`${form.op} has no variant "${variant}"`);
     return chosen;
@@ -182,24 +213,28 @@ export async function loadForm(
 export async function checkVariant(
   gpu: Gpu,
   { form, inputs, expected }: FormOracle,
-  variant: Pick<Variant, "name" | "exact">,
+  variant: Variant,
 ): Promise<FormCheck> {
   const def = OPS[form.op];
-  const exe = await loadForm(gpu, form, variant.name, inputs);
+  const exe = await loadForm(gpu, form, variant, inputs);
   try {
     exe.run();
     const allowed = def.cases.map((c) =>
       variant.exact ? c.tolerance : c.inexactTolerance ?? c.tolerance
     );
     const base = Math.max(0, ...allowed);
-    let worst = { error: 0, tolerance: base };
+    let worst: Omit<FormCheck, "variant"> = { error: 0, tolerance: base };
     const { outputs } = soloGraph(form);
     for (const [i, t] of outputs.entries()) {
       const j = def.inPlace?.[i];
       const bytes = await exe.readBytes(j === undefined ? `out${i}` : `in${j}`);
-      const error = relativeError(decode(bytes, t.dtype), expected[i]);
+      const values = decode(bytes, t.dtype);
+      const error = relativeError(values, expected[i]);
       const tolerance = allowedError(base, expected[i], t.dtype);
-      if (shareOf({ error, tolerance }) > shareOf(worst)) worst = { error, tolerance };
+      if (shareOf({ error, tolerance }) > shareOf(worst)) {
+        const at = { output: i, ...furthest(values, expected[i], t.shape) };
+        worst = { error, tolerance, worst: at };
+      }
     }
     return { variant: variant.name, ...worst };
   } finally {
