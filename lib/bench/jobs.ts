@@ -58,18 +58,21 @@ function wanted(
 const costOf = (node: Node) =>
   OPS[node.op as keyof typeof OPS].cost(node.inputs, node.outputs, node.attrs);
 
+/** Attributes that tell rows of a table apart. */
+const SHOWN = ["stride", "groups", "heads"];
+
 /** Inputs of a node, the first four where there are many, and what is not as usual. */
 export function shapeText({ inputs, attrs }: NodeForm): string {
   const shown = inputs.slice(0, 4).map((t) =>
     `${t.shape.join("×")}${t.dtype === "f32" ? "" : ` ${t.dtype}`}`
   );
   const more = inputs.length - shown.length;
+  const of = attrs as Readonly<Record<string, unknown>>;
   return [
     ...shown,
     ...(more > 0 ? [`${more} more`] : []),
-    ...(attrs.stride > 1 ? [`stride ${attrs.stride}`] : []),
-    ...(attrs.groups ? [`groups ${attrs.groups}`] : []),
-    ...(attrs.heads ? [`heads ${attrs.heads}`] : []),
+    ...SHOWN.filter((name) => typeof of[name] === "number" && (name !== "stride" || of[name] !== 1))
+      .map((name) => `${name} ${of[name]}`),
   ].join(", ");
 }
 

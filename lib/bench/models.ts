@@ -10,7 +10,7 @@ import { unet2D, unet2DParameters } from "../nn/unet_2d.ts";
 import { mse } from "../ops/mse/op.ts";
 import { OPS } from "../ops/mod.ts";
 import { pack } from "../ops/view/op.ts";
-import { formOf } from "../passes/optimize.ts";
+import { optimize } from "../passes/optimize.ts";
 import type { PlanOptions } from "../plan/lower.ts";
 import { plan } from "../plan/planner.ts";
 import { INFERENA, inferenaParameters, inferenaUNet } from "./inferena.ts";
@@ -91,7 +91,7 @@ export function plainGraph(
     graph.output("loss", loss);
     graph.output("gradient", packed);
   }
-  return formOf(graph, options);
+  return optimize(graph, options);
 }
 
 function plainModel(name: string, model: PlainModel, batch: number, size: number): BenchModel {

@@ -65,7 +65,7 @@ Deno.test("a kernel with a planted wrong index is never timed: the error names t
         ...rest,
         calls: calls.map((c) => ({
           ...c,
-          kernel: { ...c.kernel, text: c.kernel.text.replace(/^  y\[i\] = /m, "  y[i ^ 1u] = ") },
+          kernel: { ...c.kernel, text: c.kernel.text.replace(/^ {2}y\[i\] = /m, "  y[i ^ 1u] = ") },
         })),
       };
     },

@@ -31,14 +31,17 @@ Deno.test("a typed convolution is the one that a model has", () => {
   assert.deepEqual(data.attrs, { ...attrs, inputShape: [8, 32, 128, 128] });
   const weight = form("conv2d_backward_weight", "x=1×3×9×10,w=4×3×3×3,padding=0");
   assert.deepEqual(weight.inputs.map((t) => t.shape), [[1, 3, 9, 10], [1, 4, 7, 8]]);
-  assert.deepEqual(weight.attrs.padding, [0, 0, 0, 0]);
+  assert.deepEqual(weight.attrs, {
+    ...{ stride: 1, padding: [0, 0, 0, 0], weightShape: [4, 3, 3, 3] },
+  });
   const norm = form("group_norm_apply", "x=2x64x8x8,groups=16,silu=0");
   assert.deepEqual(norm.attrs, { groups: 16, silu: false });
-  assert.equal(form("attention", "x=1x96x4x4").attrs.scale, 1 / Math.sqrt(8));
+  assert.deepEqual(form("attention", "x=1x96x4x4").attrs, {
+    ...{ heads: 12, scale: 1 / Math.sqrt(8) },
+  });
   const half = formOfDims("conv2d", parseShape("conv2d", typed), "f16");
-  assert.deepEqual([half.inputs[0].dtype, half.inputs[1].dtype, half.attrs.dtype], [
-    ...["f16", "f32", "f16"],
-  ]);
+  assert.deepEqual(half.inputs.map((t) => t.dtype), ["f16", "f32"]);
+  assert.deepEqual(half.attrs, { ...attrs, dtype: "f16" });
 });
 
 Deno.test("every op that can be typed is inferred and small enough to check", () => {
