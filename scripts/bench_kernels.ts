@@ -23,7 +23,6 @@ import { writeFileAtomic } from "../lib/io/atomic.ts";
 import { unet2DConfig } from "../lib/nn/config.ts";
 import { CONFIG_NAME, readJsonObject } from "../lib/nn/pretrained.ts";
 import { tunedChoice } from "../lib/tune/choice_files.ts";
-import meta from "../deno.json" with { type: "json" };
 
 const program = newCommand(
   "bench kernels",
@@ -105,6 +104,12 @@ async function modelNamed(name: string): Promise<BenchModel> {
   }
 }
 
+function programName(): string {
+  const text = Deno.readTextFileSync(new URL("../deno.json", import.meta.url));
+  const { name, version } = JSON.parse(text);
+  return `${name} ${version}`;
+}
+
 /** The same device, planned for as another kind. */
 const as = (gpu: Gpu, kind?: "gpu" | "software"): Gpu =>
   kind === undefined
@@ -179,7 +184,7 @@ await main(async () => {
     format: RESULT_FORMAT,
     version: RESULT_VERSION,
     date: new Date().toISOString(),
-    program: `${meta.name} ${meta.version}`,
+    program: programName(),
     machine: await machineOf(gpu, {
       runtime: { Deno: Deno.version.deno, V8: Deno.version.v8 },
       processor: cpus()[0]?.model.trim() ?? "",
