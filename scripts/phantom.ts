@@ -1,7 +1,7 @@
 /** `deno task phantom`: the built-in phantom as files, to try everything without patient data. */
 
 import { join, resolve } from "node:path";
-import { newCommand, refuseGiven, wholeIn } from "../lib/cli/command.ts";
+import { newCommand, refuseGiven, shownPath, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, progressBar } from "../lib/cli/main.ts";
 import { PHANTOM_SLICES, phantomSlice } from "../lib/data/phantom.ts";
 import { writePhantomTree } from "../lib/data/phantom_dicom.ts";
@@ -70,4 +70,8 @@ await main(async () => {
   }
   bar.stop();
   console.log(`${o.patients} patients, ${total} slices of ${o.size}×${o.size} in ${out}`);
+  const next = o.dicom
+    ? `prepare --dicom ${shownPath(o.out)} --out prepared`
+    : `train --data ${shownPath(o.out)}`;
+  console.log(`next: ./run ${next}`);
 });

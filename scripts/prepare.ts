@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path";
 import { Option } from "commander";
-import { newCommand, numberIn, refuseGiven, wholeIn } from "../lib/cli/command.ts";
+import { newCommand, numberIn, refuseGiven, shownPath, wholeIn } from "../lib/cli/command.ts";
 import { main, parseArguments, printNotes, type Progress, progressBar } from "../lib/cli/main.ts";
 import { parseNames } from "../lib/data/prepare/region_names.ts";
 import { prepare } from "../lib/data/prepare/prepare.ts";
@@ -192,4 +192,5 @@ await main(async () => {
       `test ${splits.test.length}; ` +
       `${seconds.toFixed(1)} s` + (slices > 0 ? `, ${(slices / seconds).toFixed(1)} slices/s` : ""),
   );
+  if (splits.train.length > 0) console.log(`next: ./run train --data ${shownPath(o.out)}`);
 });

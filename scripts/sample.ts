@@ -345,6 +345,12 @@ await main(async () => {
     } s each, ` +
       `${(sampler.bytes / 2 ** 20).toFixed(1)} MiB on the GPU: ${file("grid", "png")}`,
   );
+  console.log(
+    `${out}: slices with their masks (${
+      formats.join(", ")
+    }); images.csv says which lung mask and ` +
+      "seed each is of",
+  );
   sampler.destroy();
   gpu.destroy();
 });

@@ -1,6 +1,7 @@
 /** A training run as its user sees it: progress, notes, report; alone or as one of a group. */
 
 import { join, resolve } from "node:path";
+import { shownPath } from "../lib/cli/command.ts";
 import { type Progress, progressBar } from "../lib/cli/main.ts";
 import { type Dataset, prepareAll } from "../lib/data/dataset.ts";
 import { sourceText } from "../lib/data/joined.ts";
@@ -218,6 +219,7 @@ async function train(request: TrainRequest, group: ProcessGroup | undefined): Pr
       say(`nothing was trained: ${out}; see ${join(out, REPORT_NAME)}`);
     } else if (complete) {
       say(`done at ${rate.toFixed(2)} steps/s: ${out}; see ${join(out, REPORT_NAME)}`);
+      say(nextSteps(out, config));
     } else {
       say(`stopped at step ${step}; go on with: ./run train --resume --out ${out}`);
       Deno.exitCode = stop ?? 0; // so that what a script does next is not done
@@ -229,6 +231,18 @@ async function train(request: TrainRequest, group: ProcessGroup | undefined): Pr
     throw error;
   }
   for (const remove of listeners) remove();
+}
+
+/** What a model is for, as commands. */
+function nextSteps(out: string, { condition }: TrainRequest["config"]): string {
+  const quoted = shownPath(out);
+  const asked = condition === "nodule-mask" ? " --nodules random:1" : "";
+  return [
+    "next:",
+    `  ./run sample --run ${quoted}${asked}    slices, as PNG and HU`,
+    `  ./run evaluate --run ${quoted}    scores against held-out slices`,
+    `  ./run share ${quoted} --out DIR    the model alone, for others`,
+  ].join("\n");
 }
 
 /**

@@ -85,10 +85,12 @@ await main(async () => {
   }
 
   const device = { device: gpu.profile };
+  const sizes: string[] = [];
   const steps = options.preset.flatMap((preset) => {
     const raw = PRESETS[preset] as { train_batch_size: number; resolution: [number, number] };
     const batch = options.batch ?? raw.train_batch_size;
     const size = options.size ?? raw.resolution[0];
+    sizes.push(`${size}², batch ${batch}`);
     return (["train", "sample"] as const).map((kind) => {
       const config = benchConfig(batch, size, preset, options.precision);
       const { graph } = benchStep(kind, config, device);
@@ -126,6 +128,14 @@ await main(async () => {
       jobs.length - left
     } of ${jobs.length} shapes known, ${changed.length} better than shipped, ` +
       `${rejected.length} variants left out: ${path}`,
+  );
+  console.log(
+    "measured: each shape alone, in turns, of training and sampling steps of " +
+      `${options.preset.join(", ")} (${
+        sizes.join(", ")
+      }; ${options.precision}). Not measured: whole ` +
+      "steps, other sizes and batches" +
+      (left ? `, and the ${left} shapes that ${options.budget} s were too short for` : ""),
   );
   gpu.destroy();
 });

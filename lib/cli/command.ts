@@ -7,6 +7,10 @@ export function newCommand(name: string, description: string): Command {
   return new Command(name).description(description);
 }
 
+/** A path as it is typed in a shell. */
+export const shownPath = (path: string): string =>
+  /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+
 /** `--precision f32` or `f16`; f32 by default. */
 export function precisionOption(where = ""): Option {
   return new Option("--precision <name>", ["how activations are stored", where].join(" ").trim())

@@ -289,12 +289,21 @@ function freeScores(
 }
 
 function fullFrd(real: Features, generated: Features, train: Features): Score {
-  if (real.count < 2 || generated.count < 2) {
+  const between = (other: Features) => {
+    try {
+      return frd(real, other);
+    } catch (error) {
+      if (error instanceof RangeError) return null; // too few slices with a lung
+      throw error;
+    }
+  };
+  const found = between(generated);
+  if (!found) {
     const why = `needs 2 slices with a lung on each side, got ${generated.count} and ${real.count}`;
     return notComputed("frd", why);
   }
-  const { value, columns } = frd(real, generated);
-  const known = train.count < 2 ? null : frd(real, train).value;
+  const { value, columns } = found;
+  const known = between(train)?.value ?? null;
   const reference = Number.isFinite(known) ? known : null;
   if (!Number.isFinite(value)) {
     return { ...notComputed("frd", "the sets are equal: ln 0"), reference };

@@ -4,7 +4,7 @@ import type { Canvas } from "../io/canvas.ts";
 import { contentSecurityPolicy, escapeHtml } from "../io/html.ts";
 import { closestPairs, LEGEND, lineChart, sliceRows } from "./pictures.ts";
 import type { Report, Result } from "./report.ts";
-import { scoreParts, show } from "./report.ts";
+import { Reasons, scoreParts, show } from "./report.ts";
 import type { Score } from "./score.ts";
 
 const STYLE = `
@@ -15,9 +15,9 @@ table { border-collapse: collapse; width: 100%; } th { text-align: left; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #8883; vertical-align: top; }
 td.number { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; } small { opacity: .75; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); gap: 1rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 1rem; }
 svg { width: 100%; font-size: 13px; fill: currentColor; }
-img { max-width: 100%; image-rendering: pixelated; background: #000; }
+img { width: 100%; image-rendering: pixelated; background: #000; }
 .none { opacity: .6; } .warning { background: #f5a62333; padding: .5rem 1rem; }
 .group td { font-weight: 600; padding-top: 1rem; }`;
 
@@ -59,12 +59,13 @@ function scoreTable(results: readonly Result[]): string {
     results.map(({ name }) => `<th>${escapeHtml(name)}</th>`).join("")
   }<th>Real</th></tr>`;
   let group = "";
+  const reasons = new Reasons(results[0].evaluation.scores);
   const rows = results[0].evaluation.scores.map((score) => {
     const all = results.map(({ evaluation }) =>
       evaluation.scores.find(({ name }) => name === score.name)
     );
     const arrow = score.better === "higher" ? " ↑" : score.better === "lower" ? " ↓" : "";
-    const notes = [...new Set(all.flatMap((one) => one?.note ? [one.note] : []))];
+    const notes = [...new Set(all.flatMap((one) => one?.note ? [reasons.once(one.note)] : []))];
     const heading = score.group === group
       ? ""
       : `<tr class="group"><td colspan="${results.length + 2}">${

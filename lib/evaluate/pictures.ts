@@ -1,6 +1,6 @@
 /** Pictures of an evaluation: slices side by side, closest pairs, curves as SVG. */
 
-import { Canvas, CHARACTER, type Colour, COLOURS } from "../io/canvas.ts";
+import { Canvas, CHARACTER, type Colour, COLOURS, textWidth } from "../io/canvas.ts";
 import { escapeHtml } from "../io/html.ts";
 import { label, logTicks, ticks } from "../train/chart.ts";
 import type { ClosePair } from "./copying.ts";
@@ -27,7 +27,12 @@ export function sliceRows({ input, evaluation }: Result, chosen: readonly number
   const titles = partners ? ["real", "generated", "difference", "lungs"] : ["generated", "lungs"];
   const top = CHARACTER.height + GAP;
   const caption = 2 * CHARACTER.height;
-  const canvas = new Canvas(titles.length * cell, top + chosen.length * (line + caption));
+  const abouts = chosen.map((i) => aboutSlice(input.generated[i], evaluation.slices[i]));
+  const widest = Math.max(0, ...abouts.map(textWidth));
+  const canvas = new Canvas(
+    Math.max(titles.length * cell, widest),
+    top + chosen.length * (line + caption),
+  );
   titles.forEach((title, column) => canvas.text(column * cell, 0, title));
   chosen.forEach((i, row) => {
     const y = top + row * (line + caption);
@@ -46,17 +51,20 @@ export function sliceRows({ input, evaluation }: Result, chosen: readonly number
     draw(last, slice.ct);
     canvas.outline(last * cell, y, plane(slice.lungMask), COLOURS.green, scale);
     canvas.outline(last * cell, y, plane(scores.seen), COLOURS.yellow, scale);
-    const about = [
-      slice.label ? "nodule asked" : "no nodule asked",
-      scores.nodule === null ? "" : `verdict ${show(scores.nodule)}`,
-      scores.psnr === null ? "" : `PSNR ${show(scores.psnr)}`,
-      scores.ssim === null ? "" : `SSIM ${show(scores.ssim)}`,
-      `Dice ${show(scores.dice)}`,
-    ].filter(Boolean).join("  ").replaceAll("−", "-").replaceAll("∞", "inf");
     canvas.text(0, y + line, `${slice.id}`.slice(0, Math.floor(canvas.width / CHARACTER.width)));
-    canvas.text(0, y + line + CHARACTER.height, about, COLOURS.gray);
+    canvas.text(0, y + line + CHARACTER.height, abouts[row], COLOURS.gray);
   });
   return canvas;
+}
+
+function aboutSlice(slice: EvalSlice, scores: Result["evaluation"]["slices"][number]): string {
+  return [
+    slice.label ? "nodule asked" : "no nodule asked",
+    scores.nodule === null ? "" : `verdict ${show(scores.nodule)}`,
+    scores.psnr === null ? "" : `PSNR ${show(scores.psnr)}`,
+    scores.ssim === null ? "" : `SSIM ${show(scores.ssim)}`,
+    `Dice ${show(scores.dice)}`,
+  ].filter(Boolean).join("  ").replaceAll("−", "-").replaceAll("∞", "inf");
 }
 
 /**

@@ -46,6 +46,25 @@ export function scoreParts({ value, deviation, low, high, unit }: Score): [strin
   ];
 }
 
+/** Says a reason that repeats in full where it comes first, with a number; after that the number. */
+export class Reasons {
+  readonly #labels = new Map<string, number>();
+  readonly #repeated: ReadonlySet<string>;
+
+  constructor(scores: readonly Score[]) {
+    const notes = scores.flatMap(({ note }) => note ? [note] : []);
+    this.#repeated = new Set(notes.filter((note, i) => notes.indexOf(note) !== i));
+  }
+
+  once(reason: string): string {
+    if (!this.#repeated.has(reason)) return reason;
+    const known = this.#labels.get(reason);
+    if (known !== undefined) return `see note ${known}`;
+    this.#labels.set(reason, this.#labels.size + 1);
+    return `note ${this.#labels.size}: ${reason}`;
+  }
+}
+
 /** The scores of one result, a line each, under headings. */
 export function terminalTable({ name, evaluation }: Result): string {
   const lines: string[] = [`\n== ${name}: ${evaluation.slices.length} slices ==`];
@@ -58,6 +77,7 @@ export function terminalTable({ name, evaluation }: Result): string {
   const wide = (pick: (row: typeof rows[number]) => string) =>
     Math.max(...rows.map((row) => [...pick(row)].length));
   const labelWidth = wide(({ label }) => label), valueWidth = wide(({ value }) => value);
+  const reasons = new Reasons(evaluation.scores);
   for (const { score, label, value } of rows) {
     if (score.group !== group) lines.push("", group = score.group);
     const reference = score.reference === undefined || score.reference === null
@@ -65,9 +85,10 @@ export function terminalTable({ name, evaluation }: Result): string {
       : `real: ${show(score.reference)}`;
     const row = `  ${label.padEnd(labelWidth)}  ${value.padEnd(valueWidth)}  ${reference}`
       .trimEnd();
-    if (score.value === null) lines.push(`${row}${score.note ? `: ${score.note}` : ""}`);
+    const note = score.note && reasons.once(score.note);
+    if (score.value === null) lines.push(`${row}${note ? `: ${note}` : ""}`);
     // Beneath, so that figures stay in a terminal of usual width.
-    else lines.push(row, ...(score.note ? [`      ${score.note}`] : []));
+    else lines.push(row, ...(note ? [`      ${note}`] : []));
   }
   return lines.join("\n");
 }

@@ -5,7 +5,7 @@
  * diagnostics, as the mask's area, are among them.
  */
 
-import { frechetDistance } from "./fid.ts";
+import { frechetDistance, takeRows } from "./fid.ts";
 import { FIRST_ORDER_NAMES, firstOrder } from "./first_order.ts";
 import { halved, type Masked, normalised, wavelets } from "./frd_images.ts";
 import { GLCM_NAMES, glcmFeatures } from "./glcm.ts";
@@ -134,42 +134,48 @@ export function frdFeatures(
   ];
 }
 
+/** The slices of a set of which every feature is a number. */
+function numbers({ count, size, data }: Features): Features {
+  const kept = Array.from({ length: count }, (_, i) => i)
+    .filter((i) => !data.subarray(i * size, (i + 1) * size).some(Number.isNaN));
+  return takeRows({ count, size, data }, kept);
+}
+
 /**
  * ln of the Fréchet distance between features in units of the reference's standard deviations, as
- * `frd-score` has it by default: ln(d²), not the paper's ln(d). Columns that the reference has no
- * deviation of are left out.
+ * `frd-score` has it by default: ln(d²), not the paper's ln(d). Slices with a feature that is no
+ * number are left out, and so are columns that the reference has no deviation of, or that are not
+ * finite in float32.
  *
  * @returns also how many columns were compared; −∞ between equal sets.
  * @throws RangeError for fewer than two slices on a side.
  */
 export function frd(reference: Features, other: Features): { value: number; columns: number } {
-  if (reference.count < 2 || other.count < 2) {
+  const sets = [numbers(reference), numbers(other)];
+  if (sets.some(({ count }) => count < 2)) {
     throw new RangeError(
-      `FRD needs at least 2 slices a side, got ${reference.count} and ${other.count}`,
+      `FRD needs at least 2 slices a side, got ${sets[0].count} and ${sets[1].count}`,
     );
   }
-  const { size } = reference, kept: number[] = [], rows: number[][] = [[], []];
+  const { size } = reference;
+  const columns: Float32Array[][] = []; // of both sets
   for (let j = 0; j < size; j++) {
-    const column = ({ count, data }: Features) =>
-      Float32Array.from({ length: count }, (_, i) => data[i * size + j]);
-    const [a, b] = [column(reference), column(other)];
+    const [a, b] = sets.map(({ count, data }) =>
+      Float32Array.from({ length: count }, (_, i) => data[i * size + j])
+    );
     const mean = a.reduce((sum, v) => sum + v, 0) / a.length;
     const deviation = Math.sqrt(a.reduce((sum, v) => sum + (v - mean) ** 2, 0) / a.length);
-    if (!(deviation > 0)) continue;
-    kept.push(j);
-    for (const [set, values] of [a, b].entries()) {
-      rows[set].push(...Array.from(values, (v) => Math.fround((v - mean) / deviation)));
-    }
+    const pair = [a, b].map((values) => values.map((v) => (v - mean) / deviation));
+    if (pair.every((values) => values.every(Number.isFinite))) columns.push(pair);
   }
-  // Column by column so far.
-  const set = (count: number, values: number[]): Features => ({
+  const [a, b] = sets.map(({ count }, k): Features => ({
     count,
-    size: kept.length,
+    size: columns.length,
     data: Float64Array.from(
-      { length: values.length },
-      (_, at) => values[at % kept.length * count + Math.floor(at / kept.length)],
+      { length: count * columns.length },
+      (_, at) => columns[at % columns.length][k][Math.floor(at / columns.length)],
     ),
-  });
-  const distance = frechetDistance(set(reference.count, rows[0]), set(other.count, rows[1]));
-  return { value: distance > 0 ? Math.log(distance) : -Infinity, columns: kept.length };
+  }));
+  const distance = frechetDistance(a, b);
+  return { value: distance > 0 ? Math.log(distance) : -Infinity, columns: columns.length };
 }

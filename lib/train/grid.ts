@@ -37,9 +37,10 @@ export function drawGrid(
   const scale = Math.max(1, Math.round(160 / Math.max(height, width)));
   const [cellWidth, cellHeight] = [width * scale + 4, height * scale + 4];
   const columns = Math.max(...rows.map((r) => r.images.length));
+  const titles = rows.map(({ title }) => title);
   const titleHeight = CHARACTER.height + 3;
   const canvas = new Canvas(
-    Math.max(columns * cellWidth + 4, textWidth(caption) + 8),
+    Math.max(columns * cellWidth + 4, ...[caption, ...titles].map((t) => textWidth(t) + 8)),
     rows.length * (cellHeight + titleHeight) + titleHeight + 6,
     [24, 24, 28],
   );

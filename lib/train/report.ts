@@ -87,6 +87,7 @@ async function factsOf(
   return [
     ["written", new Date().toISOString()],
     ["step", `${trainer.step} of ${trainer.totalSteps}`],
+    ["wall time", duration(wallSeconds(rows))],
     ["loss", last ? `${last.loss!.toPrecision(4)} (step ${last.step})` : "none yet"],
     ...skippedSteps(config.precision, rows),
     [
@@ -109,6 +110,23 @@ async function factsOf(
       hash,
     ]),
   ];
+}
+
+/** Seconds of all sessions of a run: each begins to count anew. */
+export function wallSeconds(rows: readonly MetricsRow[]): number {
+  let total = 0, last = 0;
+  for (const { seconds } of rows) {
+    if (seconds === undefined) continue;
+    if (seconds < last) total += last;
+    last = seconds;
+  }
+  return total + last;
+}
+
+/** "1 h 2 min", "4 min 45 s", "12 s". */
+export function duration(seconds: number): string {
+  const s = Math.round(seconds), [h, m] = [Math.floor(s / 3600), Math.floor(s / 60) % 60];
+  return h ? `${h} h ${m} min` : m ? `${m} min ${s % 60} s` : `${s} s`;
 }
 
 function scoredOn(rows: readonly MetricsRow[]): [string, unknown][] {
@@ -166,7 +184,8 @@ table { border-collapse: collapse; font-size: 13px; }
 th { text-align: left; font-weight: 500; opacity: .7; padding: 2px 14px 2px 0; vertical-align: top;
   white-space: nowrap; }
 td { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(400px, 1fr)); gap: 12px; }
+@media (max-width: 600px) { th { white-space: normal; } .columns table { flex-basis: 100%; } }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(400px, 100%), 1fr)); gap: 12px; }
 .chart { width: 100%; border: 1px solid var(--grid); border-radius: 6px; }
 .chart text { font-size: 11px; fill: currentColor; } .chart .title { font-size: 13px; }
 .grid { stroke: var(--grid); } .axis { stroke: currentColor; }

@@ -102,6 +102,8 @@ function release(state: Awaited<ReturnType<Trainer["state"]>>): void {
 class Run {
   readonly #watch = new DivergenceWatch();
   readonly #start = performance.now();
+  /** Milliseconds spent on checkpoints and pictures, which no speed counts. */
+  #aside = 0;
   /** From where speed is measured. */
   #mark: { time: number; microStep: number };
   /** Images a second when last measured. */
@@ -172,11 +174,16 @@ class Run {
         looked = performance.now();
       }
       this.#garbage.collectNowAndThen();
-      const speed = (trainer.step - firstStep) / ((performance.now() - this.#start) / 1000);
+      const spent = performance.now() - this.#start - this.#aside;
+      const speed = (trainer.step - firstStep) / (spent / 1000);
       events.onStep(trainer.step, this.#loss, speed, this.#skipped);
 
+      const begun = performance.now();
       if (trainer.step % (config.checkpointing_steps ?? Infinity) === 0) await this.#save();
       if (this.#epochEnded || trainer.step >= total) await this.#endEpoch();
+      const aside = performance.now() - begun;
+      this.#aside += aside;
+      this.#mark.time += aside;
     }
     await this.#take(await trainer.flushLosses());
     await this.#save();

@@ -56,6 +56,17 @@ Deno.test("FRD: the distance of frd-score between two sets", () => {
   );
 });
 
+Deno.test("FRD: slices without a number and columns beyond float32 are left out, as frd-score has it", () => {
+  const left = Array.from({ length: 5 }, (_, i) => features(0.37 * i, 1));
+  const right = Array.from({ length: 4 }, (_, i) => features(0.37 * i + 0.2, 1.1));
+  const { value, columns } = frd(stack(left), stack(right));
+  const bad = right[0].with(20, NaN);
+  assert.deepEqual(frd(stack(left), stack([...right, bad])), { value, columns });
+  const huge = right.map((row) => row.with(20, 1e300));
+  assert.equal(frd(stack(left), stack(huge)).columns, columns - 1);
+  assert.throws(() => frd(stack(left), stack([right[0], bad])), /got 5 and 1/);
+});
+
 Deno.test("FRD: masks too small and flat slices give null, NaN is refused", () => {
   const { image, mask } = synthetic(0, 1);
   assert.equal(frdFeatures(image, mask.map(() => 0), SIZE), null);
