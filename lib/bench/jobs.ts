@@ -18,6 +18,8 @@ export interface KernelJob {
   /** The same work on an image that is small enough for float64; the form itself where it is. */
   readonly small?: NodeForm;
   readonly variant: Variant;
+  /** What `variant` is to the one that the op offers under its name, where it is not that. */
+  readonly change?: (variant: Variant) => Variant;
   readonly shape: string;
   readonly scope: string;
   readonly count: number;

@@ -55,12 +55,13 @@ export class Checker {
   constructor(readonly gpu: Gpu, readonly options: PlanOptions) {}
 
   /**
-   * @param change what is checked in place of the variant: another text, say.
    * @throws Error with the place where it is wrong.
    */
   async check(
-    { form, small, variant }: Pick<KernelJob, "form" | "small" | "variant">,
-    change: (variant: Variant) => Variant = (v) => v,
+    { form, small, variant, change = (v) => v }: Pick<
+      KernelJob,
+      "form" | "small" | "variant" | "change"
+    >,
   ): Promise<Checked> {
     const twin = [small, form].find((f) => f && this.#offers(f, variant.name) && this.#isCheap(f));
     if (!twin) return { error: null, tolerance: null };
@@ -180,12 +181,13 @@ export async function measureRows(
     const checker = new Checker(gpu, options);
     const checked: (Checked | undefined)[] = jobs.map(() => undefined);
     const dispatches = jobs.map(() => 0);
-    const kernels = jobs.map(({ form, small, variant }, i): Timeable => {
+    const kernels = jobs.map((job, i): Timeable => {
+      const { form, variant } = job;
       const { load } = timeable(gpu, form, variant, flush);
       return {
         async load() {
           try {
-            checked[i] ??= await checker.check({ form, small, variant });
+            checked[i] ??= await checker.check(job);
           } catch (error) {
             throw new Error(`${form.op}/${variant.name} ${(error as Error).message}`);
           }

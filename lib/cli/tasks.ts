@@ -60,6 +60,7 @@ export const TASKS: Readonly<Record<string, TaskPaths>> = {
   "share": { readsArguments: true, writes: "--out" },
   "tune": { tunes: true },
   "bench:kernels": { reads: "--model", writes: "--json --csv --markdown" },
+  "bench:wgsl": { reads: "--model", readsArguments: true },
   "bench:compare": { readsArguments: true, writes: "--markdown" },
   "bench:data": { reads: "--data", writes: "--cache=out/bench.pack" },
 };
@@ -68,4 +69,14 @@ export const TASKS: Readonly<Record<string, TaskPaths>> = {
  * Tasks that start other programs, which Deno does not confine: a full escape. None of them reads
  * patient data.
  */
-export const ESCAPES = ["test", "ok", "bundle", "kill", "fuzz", "mutate", "bench", "bench:dicom"];
+export const ESCAPES = [
+  "test",
+  "ok",
+  "bundle",
+  "kill",
+  "fuzz",
+  "mutate",
+  "bench",
+  "bench:ab",
+  "bench:dicom",
+];

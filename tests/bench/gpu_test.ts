@@ -73,7 +73,7 @@ Deno.test("a kernel with a planted wrong index is never timed: the error names t
   const text = (v: Variant) => v.build().calls[0].kernel.text;
   assert.notEqual(text(wrong), text(job.variant), "the bug is planted");
   await assert.rejects(
-    new Checker(gpu, plan).check(job, () => wrong),
+    new Checker(gpu, plan).check({ ...job, change: () => wrong }),
     /^Error: is wrong by \S+, allowed \S+; furthest off at output 0 \[0,\d,\d,\d\]: \S+, float64 has /,
   );
 });
