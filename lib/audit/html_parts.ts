@@ -39,6 +39,11 @@ table { border-collapse: collapse; font-size: 13px; }
 td, th { padding: 3px 10px; text-align: right; border-bottom: 1px solid #eee; vertical-align: top; }
 #detail .close { float: right; margin-top: 14px; }
 td:first-child, th:first-child { text-align: left; }
+@media (max-width: 600px) {
+  body { padding: 0 12px 40px; } code { overflow-wrap: anywhere; }
+  section { overflow-x: auto; } .findings td, .findings th { padding: 3px 5px; font-size: 12px; }
+  .split { flex-direction: column; height: auto; } #graph { flex: none; height: 60vh; }
+}
 `;
 
 /** Plain JavaScript: it runs in the page. */

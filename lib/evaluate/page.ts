@@ -19,7 +19,8 @@ td.number { white-space: nowrap; font-variant-numeric: tabular-nums; }
 svg { width: 100%; font-size: 13px; fill: currentColor; }
 img { width: 100%; image-rendering: pixelated; background: #000; }
 .none { opacity: .6; } .warning { background: #f5a62333; padding: .5rem 1rem; }
-.group td { font-weight: 600; padding-top: 1rem; }`;
+.group td { font-weight: 600; padding-top: 1rem; }
+@media (max-width: 600px) { th, td { padding: .2rem .3rem; } table { font-size: 13px; } }`;
 
 /** How many slices of each class, and how many closest pairs, are shown. */
 const SHOWN = 4, PAIRS = 6;
@@ -35,7 +36,7 @@ export function evaluationPage(report: Report): string {
       )
         .join("")
     }</table>`,
-    ...warnings.map((text) => `<p class="warning">${escapeHtml(text)}</p>`),
+    box(warnings),
     "<p>Mean ± standard deviation over the slices, with the 95 % bootstrap interval of the mean in " +
     "brackets. “Real” is what the same figure gives between real slices: what a perfect generator " +
     "would score. ↑ higher is better, ↓ lower is better.</p>",
@@ -53,6 +54,10 @@ ${parts.join("\n")}
 </body></html>
 `;
 }
+
+/** Notes in one box, a line each. */
+const box = (notes: readonly string[]) =>
+  notes.length ? `<p class="warning">${notes.map(escapeHtml).join("<br>")}</p>` : "";
 
 function scoreTable(results: readonly Result[]): string {
   const head = `<tr><th>Metric</th>${
@@ -120,7 +125,7 @@ function resultSection(result: Result): string {
   }));
   const parts = [
     `<h2>${escapeHtml(name)}</h2>`,
-    ...evaluation.warnings.map((text) => `<p class="warning">${escapeHtml(text)}</p>`),
+    box(evaluation.warnings),
     picture(
       sliceRows(result, chosen),
       input.partners ? "Real, generated, difference, lungs" : "Generated slices and their lungs",

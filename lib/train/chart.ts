@@ -62,7 +62,7 @@ export function lineChart({ title, points, xLabel, log = false }: ChartOptions):
   const xs = shown.map(([x]) => x), ys = shown.map(([, y]) => y);
   const [x0, x1] = [Math.min(...xs), Math.max(...xs)];
   let [low, high] = [Math.min(...ys), Math.max(...ys)];
-  if (low === high) [low, high] = low > 0 ? [low / 2, high * 2] : [low - 1, high + 1];
+  if (low === high) [low, high] = low > 0 ? [low * 0.9, high * 1.1] : [low - 1, high + 1];
   const yTicks = log ? logTicks(low, high) : ticks(low, high);
   const [y0, y1] = [yTicks[0], yTicks.at(-1)!];
   const right = WIDTH - MARGIN.right, bottom = HEIGHT - MARGIN.bottom;

@@ -184,7 +184,10 @@ table { border-collapse: collapse; font-size: 13px; }
 th { text-align: left; font-weight: 500; opacity: .7; padding: 2px 14px 2px 0; vertical-align: top;
   white-space: nowrap; }
 td { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
-@media (max-width: 600px) { th { white-space: normal; } .columns table { flex-basis: 100%; } }
+@media (max-width: 600px) {
+  table { width: 100%; table-layout: fixed; } th { white-space: normal; width: 40%; overflow-wrap: anywhere; }
+  .columns table { flex-basis: 100%; }
+}
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(400px, 100%), 1fr)); gap: 12px; }
 .chart { width: 100%; border: 1px solid var(--grid); border-radius: 6px; }
 .chart text { font-size: 11px; fill: currentColor; } .chart .title { font-size: 13px; }
