@@ -44,7 +44,12 @@ class Emitter {
   /** Written by calls that run once, and read in each run. */
   readonly #constant: ReadonlySet<Allocation>;
 
-  constructor(readonly schedule: Schedule, readonly memory: Memory) {
+  readonly schedule: Schedule;
+  readonly memory: Memory;
+
+  constructor(schedule: Schedule, memory: Memory) {
+    this.schedule = schedule;
+    this.memory = memory;
     const { textures, of } = shareTextures(schedule.resident);
     this.#reserved = textures.map((t) => this.#staging.reserve(t));
     this.#textureOf = of;
