@@ -23,6 +23,8 @@ export interface MeasureOptions {
   readonly precision?: number;
   /** Milliseconds of runs in a block. */
   readonly blockMs?: number;
+  /** Blocks that each kernel gets though the time is up. */
+  readonly always?: number;
   /** Called after each block of a kernel. */
   readonly onBlock?: (index: number, blocks: readonly Block[]) => void;
 }
@@ -30,8 +32,6 @@ export interface MeasureOptions {
 const FEWEST_SAMPLES = 3;
 const MOST_SAMPLES = 100;
 const MOST_BLOCKS = 50;
-/** Blocks that are made though the time is up. */
-const ALWAYS = 2;
 
 /**
  * Round after round over all kernels that are not settled.
@@ -40,7 +40,8 @@ const ALWAYS = 2;
  */
 export async function measure(
   kernels: readonly Timeable[],
-  { budget, calibrate, precision = 0.01, blockMs = 60, onBlock = () => {} }: MeasureOptions,
+  { budget, calibrate, precision = 0.01, blockMs = 60, always = 2, onBlock = () => {} }:
+    MeasureOptions,
 ): Promise<Block[][]> {
   const all = kernels.map((): Block[] => []);
   for (let round = 0; round < MOST_BLOCKS; round++) {
@@ -49,7 +50,8 @@ export async function measure(
     );
     if (open.length === 0) break;
     for (const i of open) {
-      if (round >= ALWAYS && budget.left === 0) return all;
+      // The first always has a block, that there is something to show.
+      if (all[0].length && round >= always && budget.left === 0) return all;
       const calibration = await calibrate();
       const loaded = await kernels[i].load();
       try {

@@ -35,7 +35,7 @@ export interface ModelReport {
 }
 
 /** Floating-point operations of a whole step. */
-export function stepFlops({ graph, plan }: BenchStep): number {
+export function stepFlops({ graph, plan }: Pick<BenchStep, "graph" | "plan">): number {
   const live = new Set(plan.dispatches.map((d) => d.node));
   return graph.nodes.filter((n) => live.has(n.id)).reduce(
     (sum, n) => sum + OPS[n.op].cost(n.inputs, n.outputs, n.attrs).flops,

@@ -176,7 +176,12 @@ export const higherPeaks = (a: Peaks, b: Peaks): Peaks => ({
 
 /** Fixed kernels, short ones, that are timed beside others: how fast the machine is just then. */
 export class Calibration {
-  private constructor(readonly compute: Executable, readonly copy: Executable) {}
+  readonly compute: Executable;
+  readonly copy: Executable;
+
+  private constructor(compute: Executable, copy: Executable) {
+    [this.compute, this.copy] = [compute, copy];
+  }
 
   static async load(gpu: Gpu): Promise<Calibration> {
     const { software, limits } = gpu.profile;

@@ -106,8 +106,15 @@ export interface BenchResult {
   readonly steps?: readonly StepResult[];
   /** Form → variants as `./run tune` found them, fastest first. */
   readonly tuned?: Readonly<Record<string, readonly string[]>>;
-  /** Largest relative errors of the adapter's own functions, beside float64. */
-  readonly probes?: readonly { readonly what: string; readonly error: number }[];
+  /** How the adapter rounds, bit for bit: see lib/probes. */
+  readonly probes?: {
+    readonly fingerprint: string;
+    readonly list: readonly {
+      readonly name: string;
+      readonly verdict: string;
+      readonly digest: string;
+    }[];
+  };
 }
 
 /** The trace of a row: samples themselves are too many to keep. */

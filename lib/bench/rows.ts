@@ -52,7 +52,12 @@ export function wrongText({ error, tolerance, worst }: FormCheck): string {
 export class Checker {
   readonly #oracles = new Map<string, FormOracle>();
 
-  constructor(readonly gpu: Gpu, readonly options: PlanOptions) {}
+  readonly gpu: Gpu;
+  readonly options: PlanOptions;
+
+  constructor(gpu: Gpu, options: PlanOptions) {
+    [this.gpu, this.options] = [gpu, options];
+  }
 
   /**
    * @throws Error with the place where it is wrong.
@@ -151,6 +156,8 @@ export interface RowOptions {
   readonly plan: PlanOptions;
   readonly budget: Budget;
   readonly cold?: boolean;
+  /** Blocks that each kernel gets though the time is up; those without any are left out. */
+  readonly always?: number;
   /** Told each kernel's first time, and how many have one. */
   readonly onFirst?: (job: KernelJob, milliseconds: number, done: number, total: number) => void;
   readonly onProgress?: (settled: number, total: number) => void;
@@ -172,7 +179,7 @@ export interface MeasuredRow {
 export async function measureRows(
   gpu: Gpu,
   jobs: readonly KernelJob[],
-  { plan: options, budget, cold, onFirst = () => {}, onProgress = () => {} }: RowOptions,
+  { plan: options, budget, cold, always, onFirst = () => {}, onProgress = () => {} }: RowOptions,
 ): Promise<MeasuredRow[]> {
   const calibration = await Calibration.load(gpu);
   const flush = cold ? await loadFlush(gpu) : undefined;
@@ -198,7 +205,7 @@ export async function measureRows(
     });
     let seen = 0;
     const blocks = await measure(kernels, {
-      budget,
+      ...{ budget, always },
       calibrate: () => calibration.time(),
       onBlock(i, all) {
         if (all.length === 1) onFirst(jobs[i], summary(all).median, ++seen, jobs.length);
@@ -207,7 +214,7 @@ export async function measureRows(
     });
     return jobs.map((job, i) => ({
       ...{ job, blocks: blocks[i], checked: checked[i]!, dispatches: dispatches[i] },
-    }));
+    })).filter((row) => row.blocks.length > 0);
   } finally {
     calibration.destroy();
     flush?.destroy();

@@ -34,7 +34,11 @@ export function timing(values: readonly number[]): Timing {
 export class Budget {
   readonly #end: number;
 
-  constructor(readonly seconds: number, readonly now: () => number = () => performance.now()) {
+  readonly seconds: number;
+  readonly now: () => number;
+
+  constructor(seconds: number, now: () => number = () => performance.now()) {
+    [this.seconds, this.now] = [seconds, now];
     this.#end = this.now() + 1000 * seconds;
   }
 

@@ -113,7 +113,12 @@ const SEED = benchConfig(1, 128);
 export class LoadedStep {
   #done = 0;
 
-  private constructor(readonly step: PlannedStep, readonly executable: Executable) {}
+  readonly step: PlannedStep;
+  readonly executable: Executable;
+
+  private constructor(step: PlannedStep, executable: Executable) {
+    [this.step, this.executable] = [step, executable];
+  }
 
   static async load(gpu: Gpu, step: PlannedStep, options: LoadOptions = {}): Promise<LoadedStep> {
     const loaded = new LoadedStep(step, await Executable.load(gpu, step.plan, options));

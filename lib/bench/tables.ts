@@ -332,7 +332,7 @@ export function benchMarkdown(report: BenchReport): string {
 export function replaceMeasured(
   document: string,
   measured: string,
-  name: "measured" | "features" = "measured",
+  name: "measured" | "features" | "submitted" = "measured",
 ): string {
   const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`];
   const [from, to] = [document.indexOf(begin), document.indexOf(end)];

@@ -4,8 +4,8 @@ import { browserModules } from "./modules.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const FOLDER = "examples/browser/";
-const COPIED = ["index.html", "conformance.html", "page.css"];
-const PROGRAMS = ["page.ts", "conformance.ts"];
+const COPIED = ["index.html", "conformance.html", "bench.html", "page.css"];
+const PROGRAMS = ["page.ts", "conformance.ts", "bench.ts"];
 
 /** Name → content: the pages and their style, and below `app/` their programs, as in the project. */
 export async function pageFiles(): Promise<Map<string, Uint8Array<ArrayBuffer>>> {

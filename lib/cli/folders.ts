@@ -139,7 +139,18 @@ function requireOutput(option: string, value: string, real: string, root: string
 
 /** What the project consists of: no task that reads patient data may write there. */
 export const PROJECT = [
-  ...["lib", "scripts", "tests", "kernels", "examples", "docs", "node_modules", ".git", ".ci"],
+  ...[
+    "lib",
+    "scripts",
+    "tests",
+    "kernels",
+    "examples",
+    "docs",
+    "benchmarks",
+    "node_modules",
+    ".git",
+    ".ci",
+  ],
   ...[".github", "run", "mod.ts", "deno.json", "deno.lock", "audit.lock.json", "README.md"],
   ...["run.cmd", "run.ps1", "containers"],
   ...["CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "SECURITY.md"],

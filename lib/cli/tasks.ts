@@ -60,6 +60,8 @@ export const TASKS: Readonly<Record<string, TaskPaths>> = {
   "share": { readsArguments: true, writes: "--out" },
   "tune": { tunes: true },
   "bench:kernels": { reads: "--model", writes: "--json --csv --markdown" },
+  "bench:steps": { reads: "--model", writes: "--json --trace" },
+  "bench:submit": { writes: "--out=out/submit.json" },
   "bench:wgsl": { reads: "--model", readsArguments: true },
   "bench:compare": { readsArguments: true, writes: "--markdown" },
   "bench:data": { reads: "--data", writes: "--cache=out/bench.pack" },
@@ -78,5 +80,7 @@ export const ESCAPES = [
   "mutate",
   "bench",
   "bench:ab",
+  "bench:browser",
   "bench:dicom",
+  "verify:browser",
 ];

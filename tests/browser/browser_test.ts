@@ -9,6 +9,7 @@ import { auditReport } from "../../lib/audit/report.ts";
 import { auditedStep, presetConfig } from "../../lib/audit/steps.ts";
 import { windowHu } from "../../lib/data/window.ts";
 import { readNpy } from "../../lib/io/npy_file.ts";
+import { readResult } from "../../lib/bench/result_file.ts";
 import { CHROMIUM, ROOT, serveBrowser, visit } from "./chromium.ts";
 
 const MODEL = join(ROOT, "tests/fixtures/diffusers_tiny");
@@ -231,5 +232,42 @@ Deno.test({
       /^diffusers_tiny: [\d,]+ parameters, 12×20\. diffusers_tiny: what it was trained with is not all said; assumed: DDPM/,
     );
     assert.match(picked.texts.message, /holds no diffusion_pytorch_model.safetensors/);
+  },
+});
+
+Deno.test({
+  name: "the benchmark's page: kernels checked and timed in the browser, a file as the schema says",
+  ignore: !CHROMIUM,
+  async fn() {
+    const folder = await Deno.makeTempDir({ prefix: "bench-page-" });
+    const saved = join(folder, "bench.json");
+    await using served = await serveBrowser();
+    const [{ texts, counts, requests, errors }] = await visit([{
+      url: `${served.address}bench.html`,
+      steps: [
+        { wait: "#run:enabled" },
+        { fill: "#model", with: "demo" },
+        { fill: "#step", with: "forward" },
+        { fill: "#minutes", with: "0.1" },
+        { click: "#run" },
+        { wait: "#save:visible" },
+        { download: "#save", to: saved },
+      ],
+      texts: { status: "#status", adapter: "#adapter" },
+      counts: { tables: "#results table" },
+      screenshot: join(folder, "page.png"),
+    }]);
+    assert.deepEqual(errors, []);
+    assert.match(texts.status, /^\d+ kernels in \d+ s$/);
+    assert.equal(counts.tables, 2);
+    for (const url of requests) {
+      assert.ok(url.startsWith(served.address) || /^(blob|data):/.test(url), url);
+    }
+    const result = await readResult(saved);
+    assert.equal(result.machine.adapter, texts.adapter);
+    assert.ok(result.rows.length > 0 && result.rows.every((r) => r.error! <= r.tolerance!));
+    assert.deepEqual(result.steps!.map((s) => [s.kind, s.batch]).at(0), ["forward", 1]);
+    console.log(`${texts.adapter}, ${texts.status}, timed by ${result.rows[0].clock}`);
+    await Deno.remove(folder, { recursive: true });
   },
 });

@@ -108,7 +108,9 @@ Deno.test("--build writes static files that ask for nothing from outside; wrong 
   const { code, err } = await task("--model", MODEL, "--build", folder);
   assert.equal(code, 0, err);
   const read = (name: string) => Deno.readTextFile(join(folder, name));
-  for (const [name, program] of [["index", "page"], ["conformance", "conformance"]]) {
+  for (
+    const [name, program] of [["index", "page"], ["conformance", "conformance"], ["bench", "bench"]]
+  ) {
     const page = await read(`${name}.html`);
     assert.match(page, /Content-Security-Policy"\s+content="default-src 'none'/);
     const links = [...page.matchAll(/(?:src|href)="([^"]*)"/g)].map((match) => match[1]);

@@ -222,7 +222,7 @@ function boundToDeno(path: string, seen = new Set<string>()): string[] {
 }
 
 Deno.test("mod.ts and the pages need no Deno, no Node and no package: they work in a browser", () => {
-  for (const page of ["page", "conformance"]) {
+  for (const page of ["page", "conformance", "bench"]) {
     assert.deepEqual(boundToDeno(`examples/browser/${page}.ts`), []);
   }
   assert.deepEqual(boundToDeno("mod.ts"), []);

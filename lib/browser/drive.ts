@@ -23,7 +23,7 @@ async function visitOne(visit: Visit, executablePath: string, profile: string): 
   });
   try {
     const page = context.pages()[0];
-    page.setDefaultTimeout(PATIENCE_MS);
+    page.setDefaultTimeout(visit.patience ?? PATIENCE_MS);
     const requests: string[] = [], errors: string[] = [];
     page.on("request", (request) => requests.push(request.url()));
     page.on("pageerror", (error) => errors.push(error.message));
