@@ -77,7 +77,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "mod.ts": ["lib/diffusion", "@machine"],
 
   // The page for browsers, a program like any other; and what serves it.
-  "examples": ["@program", "@machine", "lib/audit"],
+  "examples": ["@program", "@machine", "lib/audit", "lib/bench"],
   "lib/browser": ["lib/diffusion", "lib/nn", "lib/errors.ts"],
 };
 
