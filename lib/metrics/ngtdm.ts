@@ -14,7 +14,7 @@ export const NGTDM_NAMES = [
   "Strength",
 ] as const;
 
-/** Features of a slice in which some pixel inside the mask has a neighbour there. */
+/** Features of a slice with at least one pixel inside its mask. */
 export function ngtdmFeatures({ levels, height, width }: GreyLevels): number[] {
   const table = new Map<number, { count: number; difference: number }>();
   let valid = 0;
@@ -31,10 +31,10 @@ export function ngtdmFeatures({ levels, height, width }: GreyLevels): number[] {
           neighbours++;
         }
       }
-      if (neighbours === 0) continue;
       const row = table.get(level) ?? { count: 0, difference: 0 };
       row.count++;
-      row.difference += Math.abs(level - sum / neighbours);
+      // A pixel without neighbours counts, as one that differs from none: PyRadiomics has it so.
+      if (neighbours > 0) row.difference += Math.abs(level - sum / neighbours);
       table.set(level, row);
       valid++;
     }

@@ -8,17 +8,20 @@ import golden from "../fixtures/metrics/frd.json" with { type: "json" };
 const HEIGHT = 45, WIDTH = 38, SIZE = { height: HEIGHT, width: WIDTH };
 
 /** `synthetic` of tests/reference/make_frd.py. */
-function synthetic(phase: number, contrast: number) {
-  const image = new Float64Array(HEIGHT * WIDTH), mask = new Uint8Array(HEIGHT * WIDTH);
+function synthetic(phase: number, contrast: number, height = HEIGHT, width = WIDTH, small = false) {
+  const image = new Float64Array(height * width), mask = new Uint8Array(height * width);
   for (let i = 0; i < image.length; i++) {
-    const y = Math.floor(i / WIDTH), x = i % WIDTH;
+    const y = Math.floor(i / width), x = i % width;
     const wave = 300 * Math.sin(0.31 * x + 0.17 * y + phase) * Math.cos(0.23 * y);
     const grain = 90 * Math.sin(2.9 * x * (1 + phase / 7) + 1.3 * y) *
       Math.sin(1.9 * y + 5 * phase);
     image[i] = Math.floor(-600 + contrast * (wave + grain) + 0.5);
-    const inside = ((x - WIDTH / 2) / (0.45 * WIDTH)) ** 2 +
-        ((y - HEIGHT / 2) / (0.4 * HEIGHT)) ** 2 < 1;
-    mask[i] = inside && Math.abs(x - WIDTH / 2) > 2 + phase ? 1 : 0;
+    const inside = ((x - width / 2) / (0.45 * width)) ** 2 +
+        ((y - height / 2) / (0.4 * height)) ** 2 < 1;
+    const lungs = inside && Math.abs(x - width / 2) > Math.min(2, width / 20) + phase;
+    const piece = ((x - 40) / 7) ** 2 + ((y - 33) / 5) ** 2 < 1;
+    const alone = x >= 54 && x < 56 && y >= 34 && y < 36;
+    mask[i] = (small ? piece || alone : lungs) ? 1 : 0;
   }
   return { image, mask };
 }
@@ -30,8 +33,16 @@ function features(phase: number, contrast: number): number[] {
 
 Deno.test("FRD: the 398 features that frd-score takes of a slice", () => {
   assert.equal(FRD_NAMES.length, 398);
+  const small = [
+    { ...synthetic(0.2, 1, 15, 13), size: { height: 15, width: 13 } },
+    { ...synthetic(0.4, 1, 90, 84, true), size: { height: 90, width: 84 } },
+  ];
+  const rows = [
+    ...[0, 1].map((i) => features(0.37 * i, 1)),
+    ...small.map(({ image, mask, size }) => frdFeatures(image, mask, size)!),
+  ];
   for (const [i, expected] of golden.features.entries()) {
-    const reference = expected as Record<string, number>, row = features(0.37 * i, 1);
+    const reference = expected as Record<string, number>, row = rows[i];
     assert.deepEqual(Object.keys(reference).sort(), [...FRD_NAMES].sort());
     FRD_NAMES.forEach((name, k) => {
       const scale = Math.max(Math.abs(reference[name]), 1e-6);

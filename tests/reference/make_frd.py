@@ -22,13 +22,16 @@ from frd_score import frd
 HEIGHT, WIDTH = 45, 38
 
 
-def synthetic(phase, contrast):
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float64)
+def synthetic(phase, contrast, height=HEIGHT, width=WIDTH, small=False):
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     wave = 300 * np.sin(0.31 * x + 0.17 * y + phase) * np.cos(0.23 * y)
     grain = 90 * np.sin(2.9 * x * (1 + phase / 7) + 1.3 * y) * np.sin(1.9 * y + 5 * phase)
     image = np.floor(-600 + contrast * (wave + grain) + 0.5)
-    mask = ((x - WIDTH / 2) / (0.45 * WIDTH)) ** 2 + ((y - HEIGHT / 2) / (0.4 * HEIGHT)) ** 2 < 1
-    return image, mask & (np.abs(x - WIDTH / 2) > 2 + phase)
+    if small:  # a piece in the middle and a pixel (of the halved slice) by itself
+        mask = ((x - 40) / 7) ** 2 + ((y - 33) / 5) ** 2 < 1
+        return image, mask | ((x >= 54) & (x < 56) & (y >= 34) & (y < 36))
+    mask = ((x - width / 2) / (0.45 * width)) ** 2 + ((y - height / 2) / (0.4 * height)) ** 2 < 1
+    return image, mask & (np.abs(x - width / 2) > min(2, width / 20) + phase)
 
 
 def files(folder, slices):
@@ -49,11 +52,13 @@ def main():
                               paths_masks=[str(f / "masks") for f in folders]))
         return
     extractor = frd.get_feature_extractor("v1", image_dim=2)
-    with tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b:
+    with (tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b,
+          tempfile.TemporaryDirectory() as c):
         left = files(a, [synthetic(0.37 * i, 1.0) for i in range(10)])
         right = files(b, [synthetic(0.37 * i + 0.2, 1.1) for i in range(9)])
+        others = files(c, [synthetic(0.2, 1.0, 15, 13), synthetic(0.4, 1.0, 90, 84, small=True)])
         rows = [frd.process_image_mask_pair(pair, feature_extractor=extractor)[1]
-                for pair in list(zip(*left))[:2]]
+                for pair in [*list(zip(*left))[:2], *zip(*others)]]
         value = frd.compute_frd([left[0], right[0]], paths_masks=[left[1], right[1]], num_workers=1)
     fixture = {"features": rows, "frd": float(value)}
     Path(sys.argv[1]).write_text(json.dumps(fixture, indent=1) + "\n")
