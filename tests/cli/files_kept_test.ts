@@ -13,7 +13,7 @@ import { tinyConfig, withFolder } from "../train/tiny.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 async function run(script: string, ...args: string[]) {
-  const flags = ["--no-prompt", "--no-check", "--allow-read", "--allow-write"];
+  const flags = ["--cached-only", "--no-prompt", "--no-check", "--allow-read", "--allow-write"];
   const { code, stdout, stderr } = await new Deno.Command("deno", {
     args: ["run", ...flags, "--allow-env=INIT_CWD", join(ROOT, "scripts", `${script}.ts`), ...args],
     cwd: ROOT,
