@@ -14,7 +14,7 @@ export interface AbResult extends RatioInterval {
 }
 
 const FEWEST_TURNS = 10;
-const MOST_TURNS = 400;
+const MOST_TURNS = 1000;
 /** Milliseconds of runs of one kernel in a turn: short, that both see the same machine. */
 const TURN_MS = 15;
 const FEWEST_RUNS = 3;
