@@ -98,6 +98,7 @@ if ([Console]::IsOutputRedirected -or [Console]::IsErrorRedirected) { $env:NO_CO
 Remove-Item Env:INIT_CWD -ErrorAction SilentlyContinue
 # Where tuned choices are kept: the same folder as this one's.
 if (-not $env:XDG_CACHE_HOME) { $env:XDG_CACHE_HOME = $env:LOCALAPPDATA }
+$env:DENO_NO_UPDATE_CHECK = "1" # no question to its maker's server
 if (-not $env:DENO_WEBGPU_BACKEND) { $env:DENO_WEBGPU_BACKEND = "vulkan,metal,dx12" }
 
 # What the command line comes to (scripts/launch.ts), as a JSON list of words.

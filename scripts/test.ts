@@ -47,6 +47,8 @@ async function environment(): Promise<Record<string, string>> {
     ...shaders ? { MESA_SHADER_CACHE_DIR: shaders } : {},
     // As `./run` has it, which says why; without, a process may abort after its tests have passed.
     DENO_WEBGPU_BACKEND: "vulkan,metal,dx12",
+    // As `./run` has it: Deno would ask its maker's server for a newer version.
+    DENO_NO_UPDATE_CHECK: "1",
     NO_COLOR: "1",
   };
 }

@@ -33,7 +33,10 @@ const FLAGS = [
   "--v8-flags=--max-old-space-size=3072",
   "--allow-read",
   "--allow-env=LUNG_SHARED,CI,OP,PATH,HOME,XDG_CACHE_HOME,TMPDIR",
-  "--allow-run=deno,sh",
+  // Without a list where this was started so: scripts/launch.ts says when.
+  Deno.permissions.querySync({ name: "run" }).state === "granted"
+    ? "--allow-run"
+    : "--allow-run=deno,sh",
 ];
 
 /** A mutant may take this often the time of the tests without it, and not less than so long. */

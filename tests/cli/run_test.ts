@@ -375,7 +375,8 @@ Deno.test("run without arguments lists every task with a line each", async () =>
 
 Deno.test("run from a bundle: its Deno, and its driver where the system has none", async () => {
   using machine = new Machine({ deno: OLD_DENO });
-  const show = `${STUB_DENO}; echo; echo "$VK_DRIVER_FILES $LD_LIBRARY_PATH"`;
+  const show =
+    `${STUB_DENO}; echo; echo "$VK_DRIVER_FILES $LD_LIBRARY_PATH"; [ "$DENO_NO_UPDATE_CHECK" = 1 ] || exit 9`;
   machine.write("tree/offline/deno", `#!/bin/sh\n${LAUNCH}\n${show}\n`);
   machine.write("tree/offline/vulkan/lvp_icd.json", "{}");
   const offline = join(machine.dir, "tree/offline");
