@@ -83,6 +83,8 @@ const WRITE_THEMSELVES: Record<string, string> = {
   "lib/bench/features.ts": "throw-away input of another program",
   "lib/bench/peers.ts": "throw-away input of another program",
   "scripts/audit.ts": "the lock of this repository, under version control",
+  "lib/browser/chromium.ts": "throw-away input of another process",
+  "lib/browser/drive.ts": "throw-away output for the process that started it",
   "lib/cli/bundle.ts": "into a temporary folder, whose archive is renamed",
   "lib/mutate/copy.ts": "a throw-away copy of the project",
 };

@@ -170,7 +170,7 @@ Deno.test("where the standard's line is needed, texts with such operations get i
   assert.equal(source(PLAIN), PLAIN);
 });
 
-Deno.test("no subgroups: of another size, refused, not understood, or on hardware, which is not asked", async () => {
+Deno.test("no subgroups: of another size, refused, not understood, or on hardware, whose kernels use none", async () => {
   for (
     const spec of [
       { ...LLVMPIPE, description: "SwiftShader", size: 4, takes: standard },
@@ -185,7 +185,7 @@ Deno.test("no subgroups: of another size, refused, not understood, or on hardwar
     assert.equal(requested.length, spec.grants ? 1 : 2);
   }
   const hardware = await opened({ ...LLVMPIPE, description: "Some GPU", takes: naga });
-  assert.deepEqual(hardware.requested, [["timestamp-query"]]);
+  assert.ok(hardware.requested[0].includes("subgroups"), "asked for, to be told of"); // kernels do not use them
   assert.deepEqual(hardware.features, ["timestamp-query"]);
 });
 
