@@ -106,7 +106,7 @@ export function closestPairs(
 const css = ([red, green, blue]: Colour) => `rgb(${red},${green},${blue})`;
 export const CURVE_COLOURS = ["#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2"];
 
-const MARGIN = { left: 84, right: 28, top: 12, bottom: 46 };
+const MARGIN = { left: 84, right: 28, top: 30, bottom: 46 };
 const [WIDTH, HEIGHT] = [640, 300];
 
 export interface Axes {
@@ -142,7 +142,7 @@ export function lineChart(curves: readonly Curve[], { at, xLabel, yLabel, log }:
       `<text x="${px(x)}" y="${bottom + 16}" text-anchor="middle">${label(x)}</text>`
     ),
   ];
-  curves.forEach(({ name, values }, k) => {
+  curves.forEach(({ values }, k) => {
     const colour = CURVE_COLOURS[k % CURVE_COLOURS.length];
     const points = Array.from(values).flatMap((y, i) => fits(y) ? [[px(at[i]), py(y)]] : []);
     parts.push(
@@ -150,10 +150,15 @@ export function lineChart(curves: readonly Curve[], { at, xLabel, yLabel, log }:
       ...(points.length <= 12
         ? points.map(([x, y]) => `<circle cx="${x}" cy="${y}" r="3" fill="${colour}"/>`)
         : []),
-      `<text x="${right - 4}" y="${MARGIN.top + 14 + 16 * k}" text-anchor="end" fill="${colour}">` +
-        `${escapeHtml(name)}</text>`,
     );
   });
+  // The legend, a line above the curves.
+  const names = curves.map(({ name }, k) =>
+    `<tspan dx="${k && 16}" fill="${CURVE_COLOURS[k % CURVE_COLOURS.length]}">${
+      escapeHtml(name)
+    }</tspan>`
+  );
+  parts.push(`<text x="${right}" y="16" text-anchor="end">${names.join("")}</text>`);
   parts.push(
     `<text x="${(MARGIN.left + right) / 2}" y="${HEIGHT - 8}" text-anchor="middle">${
       escapeHtml(xLabel)
