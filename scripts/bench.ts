@@ -73,6 +73,9 @@ const program = newCommand(
   .addHelpText(
     "after",
     `
+This is the whole report. One kernel, one shape, two results, an edited kernel: \`./run bench kernels\`,
+\`compare\`, \`ab\`, \`wgsl\`, \`steps\`, \`submit\`, each with --help (docs/benchmarking.md).
+
 Without --kernels, --model or --peers: --kernels and --model. Kernels are checked against float64
 before anything is timed, and one that would be faster than the measured peak ends the run.
 

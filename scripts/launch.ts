@@ -44,21 +44,32 @@ function list(tasks: Record<string, Task>): string {
 const absolute = (root: string, list: string) =>
   list.split(",").map((path) => join(root, path)).join(",");
 
-/** `bench kernels` is the task bench:kernels: each has permissions of its own. */
+/**
+ * `bench kernels` is the task bench:kernels: each has permissions of its own.
+ *
+ * @throws InputError for a word that is none of a task's, where the task itself takes no arguments.
+ */
 function withSubcommand(
   tasks: Record<string, Task>,
   name: string,
-  [first, ...rest]: readonly string[],
-): [name: string, given: readonly string[]] | undefined {
-  return first !== undefined && `${name}:${first}` in tasks
-    ? [`${name}:${first}`, rest]
-    : undefined;
+  words: readonly string[],
+): [name: string, given: readonly string[]] {
+  const [first, ...rest] = words;
+  if (first === undefined || first.startsWith("-")) return [name, words];
+  if (`${name}:${first}` in tasks) return [`${name}:${first}`, rest];
+  const own = Object.keys(tasks).filter((task) => task.startsWith(`${name}:`))
+    .map((task) => task.slice(name.length + 1));
+  if (own.length === 0 || TASKS[name]?.readsArguments) return [name, words];
+  const near = closest(first, own);
+  throw new InputError(
+    `${name} has no "${first}"` + (near ? `: did you mean ${near}?` : `: it has ${own.join(", ")}`),
+  );
 }
 
 /** @throws InputError */
 function command(root: string, cache: string, word: string, words: readonly string[]): string[] {
   const tasks = readTasks(root);
-  const [name, given] = withSubcommand(tasks, word, words) ?? [word, words];
+  const [name, given] = withSubcommand(tasks, word, words);
   const task = tasks[name];
   if (!task) {
     const near = closest(name, Object.keys(tasks));

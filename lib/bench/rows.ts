@@ -30,7 +30,7 @@ import { type ResultRow, traceOf } from "./result.ts";
 import type { Budget } from "./statistics.ts";
 
 /** Work that a float64 reference may take some seconds for. */
-const ORACLE_FLOPS = 3e8;
+const ORACLE_FLOPS = 5e8;
 
 /** What a check found, or why there is none. */
 export interface Checked {

@@ -122,6 +122,19 @@ Deno.test("a misspelt flag: exit code 2, the name that was meant, and nothing el
     const { code, err } = await launch(ROOT, ...args);
     assert.deepEqual([code, err], [2, expected]);
   }
+  for (
+    const [args, expected] of [
+      [["bench", "kernls"], /^error: bench has no "kernls": did you mean kernels\?\n$/],
+      [["bench", "zzzzzzzz"], /^error: bench has no "zzzzzzzz": it has kernels, /],
+    ] as const
+  ) {
+    const { code, err } = await launch(ROOT, ...args);
+    assert.equal(code, 2);
+    assert.match(err, expected);
+  }
+  const { words: kernels } = await launch(ROOT, "bench", "kernels", "--json", "k.json");
+  assert.ok(kernels.some((word) => word.endsWith("scripts/bench_kernels.ts")));
+  assert.ok(!kernels.includes("kernels") && !kernels.some((word) => /^--allow-run/.test(word)));
   assert.deepEqual((await launch(ROOT, "fmt", "--check")).words.slice(0, 2), ["--in-root", "fmt"]);
 });
 
