@@ -45,6 +45,15 @@ Deno.test("links in README and docs lead somewhere", () => {
   assert.deepEqual(lost, []);
 });
 
+Deno.test("modules and kernels that README and docs name are there", () => {
+  const lost = pages.flatMap((page) =>
+    [...Deno.readTextFileSync(page).matchAll(/`((?:lib|kernels|scripts|tests)\/[\w/]+\.\w+)`/g)]
+      .filter(([, path]) => !isThere(join(ROOT, path)))
+      .map(([, path]) => `${relative(ROOT, page)}: ${path}`)
+  );
+  assert.deepEqual(lost, []);
+});
+
 Deno.test("commands in README and docs name tasks", () => {
   const { tasks } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json")));
   const unknown = pages.flatMap((page) =>
