@@ -287,6 +287,17 @@ Deno.test("run says how to get Deno when npm and pip cannot, and leaves nothing 
   assert.deepEqual([...Deno.readDirSync(`${machine.home}/.cache/lung-ddpm-webgpu`)], []);
 });
 
+Deno.test("run where there is neither npm nor pip says what to do, and nothing else", async () => {
+  const none = "exit 127";
+  using machine = new Machine({ deno: OLD_DENO, npm: none, python3: none });
+  const { code, err } = await machine.run(["lint"]);
+  const lines = err.trim().split("\n");
+  assert.equal(code, 2);
+  assert.match(lines[1], /^error: Cannot get Deno 2\.9\.6: neither npm nor pip/, err);
+  assert.match(lines.at(-1)!, /\.\/run bundle \(docs\/offline\.md\)/);
+  assert.equal(lines.length, 5, err);
+});
+
 Deno.test("run does not keep a downloaded Deno that does not start", async () => {
   const stubs = {
     deno: OLD_DENO,
