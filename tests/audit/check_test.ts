@@ -147,3 +147,10 @@ Deno.test("differences: relative, largest, in units of the last place", () => {
   assert.equal(compare([NaN], [1]).relative, Infinity);
   assert.deepEqual(coordinates(23, [2, 3, 4]), [1, 2, 3]);
 });
+
+Deno.test("no mutant lies in a kernel's parameters, and those after them are found", () => {
+  const lines = ["fn f(", "  a: u32 = 1 + 2,", ") {", "  let x = 3 + 4;", "}"];
+  const found = allMutants("f.wgsl", lines.join("\n"));
+  assert.ok(found.length > 0);
+  assert.deepEqual([...new Set(found.map((m) => m.line))], [4]);
+});

@@ -78,7 +78,13 @@ Deno.test("what is not supported is refused by name", () => {
     [{ block_out_channels: [30, 64, 64, 64] }, /divisible by norm_num_groups/],
     [{ center_input_sample: true }, /center_input_sample/],
     [{ time_embedding_type: "fourier" }, /time_embedding_type/],
-    [{ attention_head_dim: 1024 }, /attention_head_dim/],
+    [{ attention_head_dim: 1024 }, /attention_head_dim 1024 must not exceed/],
+    ...[0, -1, 1.5, 2 ** 20, "2", null].map((layers_per_block) =>
+      [{ layers_per_block }, /layers_per_block is .*a positive integer/] as [
+        Record<string, unknown>,
+        RegExp,
+      ]
+    ),
   ];
   for (const [change, message] of refused) {
     assert.throws(() => unet2DConfig(change, "config.json"), (error: Error) => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { readSchedulerFile, schedulerJson } from "../../lib/diffusion/scheduler_file.ts";
-import { reverseSteps } from "../../lib/diffusion/scheduler.ts";
+import { addNoiseTable, reverseSteps } from "../../lib/diffusion/scheduler.ts";
 import {
   CLASS_KEYS,
   ignoredKeys,
@@ -217,4 +217,34 @@ Deno.test("a run's configuration with such a β, or with grids of more steps tha
   refuse({ beta_start: 0.5 }, /file: beta_start is 0\.5, above beta_end 0\.02/);
   refuse({ ddpm_num_steps: 49 }, /ddpm_num_inference_steps is 50, above the 49 timesteps/);
   runConfig({ ...structuredClone(PRESETS.demo), ddpm_num_steps: 50 }, "file");
+});
+
+Deno.test("add_noise: DPM-Solver++ knows the levels of its own timesteps, the others every one", () => {
+  const betas = { num_train_timesteps: 40, beta_start: 0.001, beta_end: 0.2 };
+  const signal: number[] = [];
+  for (let t = 0, alpha = 1; t < 40; t++) {
+    alpha *= 1 - (0.001 + 0.199 * t / 39);
+    signal.push(alpha);
+  }
+  const table = (name: SchedulerName) =>
+    addNoiseTable(schedulerConfig({ _class_name: name, ...betas }, "test"), 4);
+  const solver = cases.find((c) => c.class === "DPMSolverMultistepScheduler" && c.key === null)!;
+  const levels: Record<string, (t: number) => number> = {
+    DDPMScheduler: (t) => signal[t],
+    DDIMScheduler: (t) => signal[t],
+    DPMSolverMultistepScheduler: (t) =>
+      signal[solver.timesteps.includes(t) ? t : solver.timesteps.at(-1)!],
+  };
+  assert.equal(solver.timesteps.length, 4);
+  for (const [name, level] of Object.entries(levels)) {
+    const got = table(name as SchedulerName);
+    assert.equal(got.length, 80);
+    for (let t = 0; t < 40; t++) {
+      assert.ok(Math.abs(got[2 * t] - Math.sqrt(level(t))) < 1e-6, `${name}: signal at ${t}`);
+      assert.ok(
+        Math.abs(got[2 * t + 1] - Math.sqrt(1 - level(t))) < 1e-6,
+        `${name}: noise at ${t}`,
+      );
+    }
+  }
 });

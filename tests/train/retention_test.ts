@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { basename, join } from "node:path";
 import { checkpointName, listCheckpoints } from "../../lib/train/checkpoint.ts";
 import { BEST_METRICS } from "../../lib/train/config.ts";
+import { MetricsFile } from "../../lib/train/metrics_file.ts";
 import { isBetter, prune, readBest, writeBest } from "../../lib/train/retention.ts";
 
 Deno.test("better: a higher PSNR or SSIM, a lower loss or MSE; equal is no better", () => {
@@ -56,4 +57,17 @@ Deno.test("best.json counts while its checkpoint is there and its number is one"
       assert.equal(await readBest(run), undefined, text);
     }
   });
+});
+
+Deno.test("metrics.csv opened at a checkpoint keeps its step's row and those before, none after", async () => {
+  const run = await Deno.makeTempDir();
+  const file = await MetricsFile.open(run, 0);
+  const rows = [10, 20, 40].map((step) => ({ step, loss: 5 / step }));
+  for (const row of rows) await file.append(row);
+  await Deno.writeTextFile(file.path, "50,0.0", { append: true });
+  assert.deepEqual((await MetricsFile.open(run, 60)).rows, rows, "a row that was cut off");
+  assert.deepEqual((await MetricsFile.open(run, 20)).rows, rows.slice(0, 2));
+  assert.deepEqual((await MetricsFile.open(run, 60)).rows, rows.slice(0, 2), "in the file too");
+  assert.deepEqual((await MetricsFile.open(run, 19)).rows, rows.slice(0, 1));
+  await Deno.remove(run, { recursive: true });
 });

@@ -1,6 +1,7 @@
 /** What the tuner takes from its measurements: no kernel that errs more than allowed, none slower. */
 
 import assert from "node:assert/strict";
+import { allowedError } from "../../lib/tune/check.ts";
 import { objection, ranked } from "../../lib/tune/tune.ts";
 
 const times = (...list: [string, number][]) =>
@@ -38,4 +39,13 @@ Deno.test("an error above the tolerance is an objection, however little; NaN too
   assert.match(check(9e-6, 1e-6)!, /error 9\.0e-6/);
   assert.ok(check(NaN, 1));
   assert.ok(check(Infinity, 1));
+});
+
+Deno.test("an f16 result may err by its own rounding and twice the f32 tolerance", () => {
+  const y = Float64Array.of(1 + 2 ** -12, 1);
+  assert.equal(allowedError(1e-6, y, "f32"), 1e-6);
+  // f16 has 10 bits after the point: the first becomes 1.
+  const rounding = 2 ** -12 / Math.hypot(...y);
+  assert.ok(Math.abs(allowedError(1e-3, y, "f16") - (rounding + 2e-3)) < 1e-9);
+  assert.equal(allowedError(1e-3, Float64Array.of(1, 0.5), "f16"), 2e-3);
 });
