@@ -92,6 +92,10 @@ Deno.test("only the kernels of the op that was chosen, each once, with their pla
   assert.ok(offer.variants.length > 2);
   const all = jobsOfModel(model, "train", at, plan, { ops: Object.keys(OPS) });
   assert.ok(all.length > 60);
+  const stats = all.find((j) =>
+    j.form.op === "group_norm_stats" && j.scope.includes("0.resnets.0")
+  )!;
+  assert.ok(stats.count > 1, "places of the same work are one row");
   assert.ok(all[0].count * all[0].flops >= all[20].count * all[20].flops);
 });
 

@@ -189,6 +189,21 @@ Deno.test("the same commit twice: no FAST and no SLOW, though the machine drifts
   assert.equal(rows, 1600);
 });
 
+Deno.test("rows that scatter from run to run, however sure each run is of them, are no FAST and no SLOW", () => {
+  const sure = { noise: 0.001, walk: 0, between: 0.03 };
+  let ambiguous = 0;
+  for (let pair = 0; pair < 10; pair++) {
+    const { rows, betweenRuns } = compareResults(
+      simulate({ ...sure, seed: 300 + 2 * pair }),
+      simulate({ ...sure, seed: 301 + 2 * pair }),
+    );
+    assert.ok(betweenRuns > 0.02 && betweenRuns < 0.08, String(betweenRuns));
+    assert.deepEqual(rows.filter((r) => r.verdict === "SLOW" || r.verdict === "FAST"), []);
+    ambiguous += rows.filter((r) => r.verdict === "AMBIGUOUS").length;
+  }
+  assert.equal(ambiguous, 400);
+});
+
 Deno.test("a kernel made 5% slower is SLOW, one of 1% is not, and one made 10% faster is FAST", () => {
   const slower = (row: number) => ({ 3: 1.05, 7: 1.01, 11: 0.9 })[row] ?? 1;
   const found = { slow: 0, one: 0, fast: 0 };
