@@ -65,6 +65,13 @@ Deno.test("reading and writing keeps every bit and every key of the configuratio
   await Deno.remove(folder, { recursive: true });
 });
 
+/** No level has attention. */
+const PLAIN = {
+  down_block_types: ["DownBlock2D", "DownBlock2D"],
+  up_block_types: ["UpBlock2D", "UpBlock2D"],
+  block_out_channels: [32, 64],
+};
+
 Deno.test("what is not supported is refused by name", () => {
   const refused: [Record<string, unknown>, RegExp][] = [
     [{ resnet_time_scale_shift: "scale_shift" }, /resnet_time_scale_shift.*not supported/],
@@ -79,6 +86,8 @@ Deno.test("what is not supported is refused by name", () => {
     [{ center_input_sample: true }, /center_input_sample/],
     [{ time_embedding_type: "fourier" }, /time_embedding_type/],
     [{ attention_head_dim: 1024 }, /attention_head_dim 1024 must not exceed/],
+    // Attention in the middle alone.
+    [{ ...PLAIN, attention_head_dim: 1024 }, /attention_head_dim 1024 must not exceed/],
     ...[0, -1, 1.5, 2 ** 20, "2", null].map((layers_per_block) =>
       [{ layers_per_block }, /layers_per_block is .*a positive integer/] as [
         Record<string, unknown>,
@@ -94,6 +103,11 @@ Deno.test("what is not supported is refused by name", () => {
       return true;
     });
   }
+});
+
+Deno.test("where nothing attends, the width of a head is of no concern", () => {
+  const config = { ...PLAIN, add_attention: false, attention_head_dim: 1024 };
+  assert.equal(unet2DConfig(config, "config.json").attention_head_dim, 1024);
 });
 
 Deno.test("damaged folders are refused with the file and the reason", async () => {

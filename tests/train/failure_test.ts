@@ -9,6 +9,7 @@ import {
   listCheckpoints,
   type TrainingState,
 } from "../../lib/train/checkpoint.ts";
+import type { SamplerState } from "../../lib/data/sampler.ts";
 import type { RunConfig } from "../../lib/train/config.ts";
 import { describeBadTensor, DivergenceWatch, firstBadTensor } from "../../lib/train/divergence.ts";
 import { trainRun } from "../../lib/train/run.ts";
@@ -171,6 +172,35 @@ Deno.test("of a damaged checkpoint the one before takes the place, and the end i
       while (trainer.step < 12) await trainer.runStep();
       assert.deepEqual(await trainer.state(), expected);
     });
+  }));
+
+Deno.test("accepting new data: the run's own slices go on in their order, others begin an epoch", () =>
+  withFolder(async (out) => {
+    const config = tinyConfig({ checkpointing_steps: 5 });
+    await runWhole(config, out);
+    await Deno.remove((await listCheckpoints(out))[0], { recursive: true });
+    const orderWith = async (phantom_slices: number) => {
+      const orders: SamplerState[] = [];
+      const halt = new Error("far enough");
+      const onReady = (trainer: Trainer) => {
+        orders.push(trainer.sampler.state());
+        return Promise.reject(halt);
+      };
+      const data = tinyData({ ...config, phantom_slices });
+      const session = { config, ...data, out, resume: true, acceptNewData: true, openGpu };
+      await assert.rejects(trainSession(session, { onReady, onWarning: assert.fail }, QUIET), halt);
+      return orders[0];
+    };
+    const { sampler: before } = JSON.parse(
+      await Deno.readTextFile(join((await listCheckpoints(out))[0], "state.json")),
+    ) as { sampler: SamplerState };
+    assert.ok(before.batch > 0, "in the middle of an epoch");
+    const { weights: _, ...same } = await orderWith(config.phantom_slices) as SamplerState;
+    const { weights: __, ...saved } = before;
+    assert.deepEqual(same, saved);
+    const other = await orderWith(24);
+    assert.deepEqual([other.epoch, other.batch], [before.epoch + 1, 0]);
+    assert.ok(other.positives + other.negatives > before.positives + before.negatives);
   }));
 
 Deno.test("a checkpoint's file that never ends is refused, not read", () =>
