@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { PreparedSlice } from "../../lib/data/dataset.ts";
-import { label } from "../../lib/train/chart.ts";
+import { label, logTicks } from "../../lib/train/chart.ts";
 import { drawGrid } from "../../lib/train/grid.ts";
 
 Deno.test("nodules are outlined in yellow in the rows that say so, in no others", () => {
@@ -30,4 +30,10 @@ Deno.test("numbers at ticks: plain from a thousandth to a million, else with an 
     [0, 0.001, 0.000999, 25000, 999900, 1e6, -2.5e6, 1234.56].map(label),
     ["0", "0.001", "9.99e-4", "25000", "999900", "1e+6", "-2.5e+6", "1235"],
   );
+});
+
+Deno.test("a logarithmic axis has 1, 2, 5 up to three powers of ten, beyond that powers alone", () => {
+  assert.deepEqual(logTicks(1e3, 1e5), [1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5]);
+  assert.deepEqual(logTicks(3e-3, 0.04), [2e-3, 5e-3, 0.01, 0.02, 0.05]);
+  assert.deepEqual(logTicks(1e-4, 1), [1e-4, 1e-3, 0.01, 0.1, 1]);
 });

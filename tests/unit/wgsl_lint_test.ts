@@ -74,6 +74,7 @@ const BAD: [name: string, from: string, to: string, expected: RegExp][] = [
   ["camelCase in a let", "let i = id.x", "let rowIndex = id.x", /variable "rowIndex" is not snake/],
   ["camelCase in a function", "fn scaled", "fn scaledBy", /function "scaledBy" is not snake_case/],
   ["an upper-case parameter", "value: f32", "Value: f32", /parameter "Value" is not snake_case/],
+  ["a parameter behind an attribute", "id) id: vec3", "id) threadId: vec3", /parameter "threadId"/],
   ["a camelCase field", "  count: u32", "  countOf: u32", /field "countOf" is not snake_case/],
   ["a camelCase binding", "read_write> y:", "read_write> yOut:", /variable "yOut" is not snake/],
   ["a lower-case override", "override WORKGROUP", "override size", /override "size" is not UPPER/],
