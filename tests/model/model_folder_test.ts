@@ -267,3 +267,11 @@ Deno.test("the pipeline in one folder of the shared cases", async () => {
     "scaled_linear",
   ]);
 });
+
+Deno.test("a checkpoint is found by its step, of any number of digits", async () => {
+  const run = await makeRun();
+  await Deno.rename(join(run, STEP), join(run, "checkpoints/step-12345678"));
+  assert.ok(await loadRunModel(run, true, 12345678));
+  await assert.rejects(loadRunModel(run, true, 2345678), /no checkpoint of step 2345678.*12345678/);
+  await Deno.remove(run, { recursive: true });
+});
