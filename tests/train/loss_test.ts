@@ -6,6 +6,7 @@ import { schedulerConfig } from "../../lib/diffusion/scheduler_config.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
 import { interpret } from "../../lib/graph/interpret.ts";
 import { OPS } from "../../lib/ops/mod.ts";
+import { keyOf, philox4x32 } from "../../lib/random/philox.ts";
 import { minSnrWeights } from "../../lib/train/target.ts";
 import { Trainer } from "../../lib/train/trainer.ts";
 import { trainingScheduler, trainingStep } from "../../lib/train/training_step.ts";
@@ -117,4 +118,23 @@ Deno.test("label dropout replaces the class map of its share of slices, as the s
   const dropped = some.values.filter((v) => v === -1).length;
   assert.ok(dropped >= 5 && dropped <= 20, `${dropped} of 40`);
   some.values.forEach((v, i) => assert.ok(v === -1 || v === off.values[i]));
+});
+
+Deno.test("noise and timesteps follow from the seed, the slice's place and the micro-batch's number", async () => {
+  const config = tinyConfig({ seed: 11, gradient_accumulation_steps: 2 });
+  const { dataset, cache } = tinyData(config);
+  const gpu = await openGpu();
+  const trainer = await Trainer.create(gpu, config, dataset.train, cache);
+  const { executable } = trainer, key = keyOf(11);
+  for (let number = 0; number < 4; number++) {
+    await trainer.prepareMicroStep(number % 2);
+    const rng = new Uint32Array(await executable.readBytes("rng"));
+    assert.deepEqual([...rng], [...key, number, 0], "key and counter of the noise");
+    const t = [...new Int32Array(await executable.readBytes("t"))];
+    // Word 3 is the timesteps'.
+    const expected = [0, 1].map((i) => philox4x32([i, number, 0, 3], key)[0] / 2 ** 32);
+    assert.deepEqual(t, expected.map((u) => Math.floor(u * config.ddpm_num_steps)));
+    trainer.finishMicroStep(number % 2);
+  }
+  gpu.destroy();
 });
