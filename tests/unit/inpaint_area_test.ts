@@ -48,3 +48,28 @@ Deno.test("a circle must begin in the slice, cover three model pixels, half of i
   await refused("15,9,2", /31% of it lies in the lung, at least 50% must/);
   await Deno.remove(dir, { recursive: true });
 });
+
+Deno.test("around a nodule what lies within 2 mm of it is made anew, as far as it is lung", async () => {
+  const dir = await Deno.makeTempDir();
+  const slice = join(dir, "A_slice_1.npy");
+  await writeNpy(slice, [height, width], new Int16Array(height * width).fill(-800));
+  const lung = Uint8Array.from({ length: height * width }, (_, i) => i % width < 23 ? 1 : 0);
+  await writeNpy(join(dir, "A_lung_mask_1.npy"), [height, width], lung);
+  const { partsOf } = await openInpainting(
+    { slice, nodules: [{ x: 18, y: 9, diameterMm: 7 }], fieldMm: 32, isFieldGiven: true, seed: 0 },
+    { height, width },
+    { antialias: true, condition: "nodule-mask" } as Parameters<typeof openInpainting>[2],
+    1,
+  );
+  const [{ nodules, region }] = partsOf(0);
+  const inside = [...nodules.keys()].filter((i) => nodules[i]);
+  assert.ok(inside.length > 20);
+  const near = (i: number) =>
+    inside.some((j) =>
+      Math.hypot(i % width - j % width, Math.floor(i / width) - Math.floor(j / width)) <= 2
+    );
+  for (let i = 0; i < region.length; i++) {
+    assert.equal(region[i], lung[i] && near(i) ? 1 : 0, `${i % width}, ${Math.floor(i / width)}`);
+  }
+  await Deno.remove(dir, { recursive: true });
+});
