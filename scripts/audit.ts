@@ -3,7 +3,7 @@
 import { byShare, checkStep, type NodeCheck, requireWithin } from "../lib/audit/check.ts";
 import { compareFlops, FLOPS_TOLERANCE } from "../lib/audit/flops.ts";
 import { auditPage } from "../lib/audit/html.ts";
-import { planHash } from "../lib/audit/hash.ts";
+import { planHash } from "../lib/plan/hash.ts";
 import { liveStep } from "../lib/audit/live.ts";
 import {
   formatLock,

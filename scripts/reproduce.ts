@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { chooseStretch, circumstances, reproduce } from "../lib/audit/reproduce.ts";
+import { verifyRun } from "../lib/audit/provenance.ts";
 import { newCommand } from "../lib/cli/command.ts";
 import { main, parseArguments, printNotes, progressBar } from "../lib/cli/main.ts";
 import { savedSources } from "../lib/data/joined.ts";
@@ -10,9 +11,12 @@ import { CheckFailedError } from "../lib/errors.ts";
 import { openGpu } from "../lib/gpu/device.ts";
 import { readJsonObject } from "../lib/nn/pretrained.ts";
 import { runConfig } from "../lib/train/config.ts";
+import { datasetHash } from "../lib/train/provenance.ts";
 import { RUN_CONFIG_NAME } from "../lib/train/run.ts";
 import { Trainer } from "../lib/train/trainer.ts";
 import { openTrainingData, packTrainingData } from "./train_options.ts";
+
+const ROOT = new URL("../", import.meta.url);
 
 const program = newCommand(
   "reproduce",
@@ -52,6 +56,13 @@ await main(async () => {
   const gpu = await openGpu();
   const trainer = await Trainer.create(gpu, config, dataset.train, cache, { packed });
   printNotes(await circumstances(out, trainer, dataset));
+  const { problems } = await verifyRun(out, { root: ROOT, data: datasetHash(dataset) });
+  if (problems.length) {
+    for (const problem of problems) console.log(`NOT as written down: ${problem}`);
+    throw new CheckFailedError(
+      `${out} is not as it was written down: ./run provenance verify ${out}`,
+    );
+  }
   console.log(
     `${stretch.steps} steps ${stretch.from ? `from ${stretch.from}` : "from the start"} ` +
       `to ${stretch.to}`,

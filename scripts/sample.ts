@@ -52,7 +52,15 @@ import { writeFileAtomic } from "../lib/io/atomic.ts";
 import { checkOutputFolder, lockFolder } from "../lib/io/output_folder.ts";
 import { checkImageSize } from "../lib/nn/config.ts";
 import { drawGrid } from "../lib/train/grid.ts";
+import { commitOf } from "../lib/train/provenance.ts";
 import { provenanceHash } from "../lib/train/provenance_file.ts";
+import { planHash } from "../lib/plan/hash.ts";
+import {
+  SAMPLE_RECORD,
+  shortFolder,
+  weightsHash,
+  writeSampleRecord,
+} from "../lib/diffusion/sample_record.ts";
 import { GridRows } from "../lib/train/grid_rows.ts";
 import { tunedChoice } from "../lib/tune/choice_files.ts";
 import { smallImage } from "../lib/bench/small.ts";
@@ -183,6 +191,11 @@ async function jobsOf(
   return { jobs: interpolationJobs(masks, [o.classFrom, o.classTo], o.classSteps, seed) };
 }
 
+/** Options whose values are places on this machine: no part of what is handed on. */
+const PLACES = ["run", "model", "data", "inpaint", "region", "lungMask", "schedulerConfig"];
+const withoutPaths = (settings: Record<string, unknown>) =>
+  Object.fromEntries(Object.entries(settings).filter(([name]) => !PLACES.includes(name)));
+
 await main(async () => {
   parseArguments(program);
   const o = program.opts();
@@ -281,7 +294,9 @@ await main(async () => {
     fieldMm: o.fieldMm,
     run: runName(model.params, settings),
     provenance: o.run ? await provenanceHash(o.run) : undefined,
+    weights: weightsHash(model.params),
   };
+  const written: string[] = [];
   const rows = new GridRows();
   const { preparation } = model;
   for (const shown of inpainting ? await originalViews(inpainting, sampler, preparation) : []) {
@@ -312,8 +327,9 @@ await main(async () => {
     const options = { ...common, preparation, resample: o.resample };
     await inpaint(sampler, inpainting, jobs, options, async (job, { hu, noduleMask, views }) => {
       const [lungs, nodules] = [lungMask, noduleMask].map((mask) => Float32Array.from(mask));
-      await writeImage(job, hu, lungs, nodules, own);
-      await writeExactMask(job, { mask: noduleMask, size: { height, width } }, own);
+      written.push(...await writeImage(job, hu, lungs, nodules, own));
+      const exact = { mask: noduleMask, size: { height, width } };
+      written.push(...await writeExactMask(job, exact, own));
       for (const { image, slice } of views) rows.add(job.row, image, slice, isPlaced);
     });
   } else {await generate(sampler, jobs, {
@@ -324,8 +340,9 @@ await main(async () => {
         : undefined,
     }, async (job, image, slice) => {
       const nodules = isPlaced ? wholePixels(slice.noduleMask) : undefined;
-      await writeImage(job, unwindowHu(image, window), slice.lungMask, nodules, output);
-      if (job.placed) await writeExactMask(job, job.placed, output);
+      const hu = unwindowHu(image, window);
+      written.push(...await writeImage(job, hu, slice.lungMask, nodules, output));
+      if (job.placed) written.push(...await writeExactMask(job, job.placed, output));
       rows.add(job.row, image, slice, isPlaced);
     });}
   bar.stop();
@@ -334,11 +351,28 @@ await main(async () => {
   const file = (name: string, extension: string) => join(out, shardFile(name, extension, shard));
   await writeSchedulerFile(join(out, "scheduler_config.json"), scheduler, model.scheduler);
   await writeList(file("images", "csv"), jobs, seed);
-  if (strip) await writeFileAtomic(file("strip", "png"), strip.draw().toPng(pictureText(output)));
+  written.push(file("images", "csv"));
+  if (strip) {
+    const path = file("strip", "png");
+    await writeFileAtomic(path, strip.draw().toPng(pictureText(output)));
+    written.push(path);
+  }
   const caption = `${scheduler._class_name} ${o.steps} steps, cfg ${o.cfg}, seed ${seed}`;
   const text = { Description: caption, ...pictureText(output) };
   const grid = drawGrid(rows.list(), height, width, caption);
   await writeFileAtomic(file("grid", "png"), grid.toPng(text));
+  written.push(file("grid", "png"));
+  await writeSampleRecord(file(SAMPLE_RECORD, "json"), out, written, {
+    run: output.run,
+    provenance: output.provenance ?? null,
+    checkpoint: shortFolder(model.folder),
+    weights: output.weights,
+    settings: withoutPaths(settings),
+    commit: await commitOf() ?? null,
+    adapter: gpu.name,
+    plan: await planHash(sampler.plans.main.plan),
+    deno: Deno.version.deno,
+  });
   console.log(
     `${jobs.length} images in ${seconds.toFixed(1)} s, ${
       (seconds / jobs.length).toFixed(2)

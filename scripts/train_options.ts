@@ -306,7 +306,7 @@ function stepsOf(given: unknown): number | undefined {
 
 /** The slices of a request, and a cache that prepares them as its configuration says. */
 export async function openTrainingData(
-  { config, data }: TrainRequest,
+  { config, data }: Pick<TrainRequest, "config" | "data">,
   onCrop?: (done: number, total: number) => void,
 ): Promise<{ dataset: Dataset; cache: SliceCache }> {
   const [height, width] = config.resolution;

@@ -2,7 +2,7 @@
 
 import { InputError } from "../errors.ts";
 import type { PlanShader } from "../plan/plan.ts";
-import { planHash, shaderHash } from "./hash.ts";
+import { planHash, shaderHash } from "../plan/hash.ts";
 import { lockedPlans } from "./locked_plans.ts";
 
 export const LOCK_NAME = "audit.lock.json";

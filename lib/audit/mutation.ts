@@ -5,7 +5,7 @@ import type { Plan } from "../plan/plan.ts";
 import { sizeOf } from "../graph/tensor.ts";
 import { OPS } from "../ops/mod.ts";
 import { casePlans, halfCases, prepareCase, type PreparedCase, runCasePlan } from "./cases.ts";
-import { sha256 } from "./hash.ts";
+import { sha256 } from "../plan/hash.ts";
 import { allMutants, type Mutant, ordered, plant } from "./mutants.ts";
 
 export interface Verdict extends Mutant {

@@ -7,7 +7,7 @@ import type { Node, TensorType } from "../graph/tensor.ts";
 import { unet2DParameters } from "../nn/unet_2d.ts";
 import { OPS } from "../ops/mod.ts";
 import { packOp, viewOp } from "../ops/view/op.ts";
-import { planHash, sha256 } from "./hash.ts";
+import { planHash, sha256 } from "../plan/hash.ts";
 import { memoryReport } from "./memory.ts";
 import type { AuditedStep } from "./steps.ts";
 import { shares } from "./work.ts";

@@ -76,6 +76,10 @@ function exists(path: string): boolean {
   }
 }
 
+function isFolder(path: string): boolean {
+  return exists(path) && Deno.statSync(path).isDirectory;
+}
+
 /** Folders of data may be followed by a weight: `DIR=2`. */
 function data(path: string): string[] {
   const plain = path.replace(/[=:@][\d.]+$/, "");
@@ -188,7 +192,9 @@ export function grants(
     } else {
       reads.push(...data(path).flatMap(both));
       if (option === "--model") reads.push(...aroundModel(path));
-      if (beside.includes(option)) reads.push(dirname(path), dirname(realPlace(path)));
+      if (beside.includes(option) && !isFolder(path)) {
+        reads.push(dirname(path), dirname(realPlace(path)));
+      }
     }
     if (runs.includes(option)) reads.push(...dataOfRun(path).flatMap(both));
   }

@@ -57,6 +57,12 @@ export const TASKS: Readonly<Record<string, TaskPaths>> = {
   "phantom": { writes: "--out" },
   "audit": { writes: "--json --html", renews: ["--update", "audit.lock.json"] },
   "reproduce": { readsArguments: true, runs: "arguments", inRun: "private" },
+  "provenance": {
+    readsArguments: true,
+    reads: "--run",
+    runs: "--run arguments",
+    beside: "arguments",
+  },
   "share": { readsArguments: true, writes: "--out" },
   "tune": { tunes: true },
   "bench:kernels": { reads: "--model", writes: "--json --csv --markdown" },

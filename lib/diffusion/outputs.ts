@@ -41,6 +41,8 @@ export interface OutputOptions {
   readonly seed: number;
   /** SHA-256 of the training run's provenance.json. */
   readonly provenance?: string;
+  /** SHA-256 of the weights, see `SampleRecord`. */
+  readonly weights?: string;
   /** The slice that the images are but for a region: its geometry and stored pixels are kept. */
   readonly original?: Pick<Inpainting, "file" | "spacing">;
 }
@@ -64,6 +66,7 @@ const THICKNESS_MM = 1;
  * @param hu [H,W]. @param lungMask 0 or 1.
  * @param noduleMask where the image is made with a nodule, or undefined where only the class says
  *   that there is one: then the whole lung stands for it, so that readers see the label.
+ * @returns the files' paths.
  */
 export async function writeImage(
   job: SamplingJob,
@@ -71,14 +74,19 @@ export async function writeImage(
   lungMask: Float32Array,
   noduleMask: Float32Array | undefined,
   options: OutputOptions,
-): Promise<void> {
+): Promise<string[]> {
   const { out, formats, height, width, original } = options;
   const name = `${job.prefix}_slice_${job.number}`;
-  const path = (extension: string) => join(out, `${name}.${extension}`);
+  const written: string[] = [];
+  const at = (path: string) => {
+    written.push(path);
+    return path;
+  };
+  const path = (extension: string) => at(join(out, `${name}.${extension}`));
   const kind = original ? "CT with a synthetic region" : "synthetic CT";
   const description = `class ${job.classValue}, seed ${options.seed}`;
   if (formats.includes("npy")) {
-    const npy = (kind: string) => join(out, `${job.prefix}_${kind}_${job.number}.npy`);
+    const npy = (kind: string) => at(join(out, `${job.prefix}_${kind}_${job.number}.npy`));
     const lungs = Uint8Array.from(lungMask);
     const nodule = noduleMask
       ? Uint8Array.from(noduleMask)
@@ -118,25 +126,31 @@ export async function writeImage(
     });
     await writeFileAtomic(path("dcm"), bytes);
   }
+  return written;
 }
 
 /**
  * Writes where the nodules of an image were asked for, exactly, at the size of the slice that the lung
  * mask is of: in `nodules_exact/` as .npy, .png and, with format nifti or dicom, .nii.gz over the same
  * field of view as the image, so that a DICOM SEG can be made of it.
+ *
+ * @returns the files' paths.
  */
 export async function writeExactMask(
   job: SamplingJob,
   { mask, size: { height, width } }: Pick<JobNodules, "mask" | "size">,
   options: OutputOptions,
-): Promise<void> {
+): Promise<string[]> {
   const { out, formats, seed, original } = options;
-  const path = (extension: string) =>
-    join(out, "nodules_exact", `${job.prefix}_nodule_exact_${job.number}.${extension}`);
+  const written: string[] = [];
+  const path = (extension: string) => {
+    const name = `${job.prefix}_nodule_exact_${job.number}.${extension}`;
+    return written[written.push(join(out, "nodules_exact", name)) - 1];
+  };
   await writeNpy(path("npy"), [height, width], mask);
   const white = mask.map((v) => 255 * v);
   await writeFileAtomic(path("png"), encodePng({ width, height, channels: 1, data: white }));
-  if (!formats.includes("nifti") && !formats.includes("dicom")) return;
+  if (!formats.includes("nifti") && !formats.includes("dicom")) return written;
   const bytes = encodeNifti({
     rows: height,
     columns: width,
@@ -147,13 +161,18 @@ export async function writeExactMask(
     description: `nodules asked for; seed ${seed}`,
   });
   await writeFileAtomic(path("nii.gz"), bytes);
+  return written;
 }
 
 /** What a picture's text says about where it comes from. */
 export function pictureText(
-  { run, provenance }: Pick<OutputOptions, "run" | "provenance">,
+  { run, provenance, weights }: Pick<OutputOptions, "run" | "provenance" | "weights">,
 ): Record<string, string> {
-  return { Run: run, ...(provenance && { Provenance: provenance }) };
+  return {
+    Run: run,
+    ...(provenance && { Provenance: provenance }),
+    ...(weights && { Weights: weights }),
+  };
 }
 
 /** The lungs, or everything where there are none: never too small to make the slice positive. */

@@ -5,7 +5,8 @@
  *     unet/, unet_ema/          diffusers folders (config.json, safetensors)
  *     scheduler/scheduler_config.json
  *     optimizer.safetensors     AdamW's moments, flat
- *     state.json                where the run is, and the SHA-256 of the files above
+ *     state.json                where the run is, the SHA-256 of the files above and of itself, and
+ *                               what provenance.json said
  *     README.md                 the model card
  */
 
@@ -20,6 +21,7 @@ import { parseSafetensors, type SafeTensor, toFloat32 } from "../io/safetensors.
 import { MAX_BYTES, writeSafetensors } from "../io/safetensors_file.ts";
 import { isLossScale, type LossScale } from "./loss_scale.ts";
 import type { UNet2DConfig } from "../nn/config.ts";
+import { canonical } from "../plan/hash.ts";
 import type { ParameterLayout } from "../nn/parameters.ts";
 import {
   CONFIG_NAME,
@@ -52,9 +54,9 @@ export interface TrainingState {
 
 export const CHECKPOINTS = "checkpoints";
 export const CARD_NAME = "README.md";
-const STATE_NAME = "state.json";
+export const STATE_NAME = "state.json";
 const OPTIMIZER_NAME = "optimizer.safetensors";
-const FILES = [
+export const CHECKPOINT_FILES = [
   `unet/${CONFIG_NAME}`,
   `unet/${WEIGHTS_NAME}`,
   `unet_ema/${CONFIG_NAME}`,
@@ -83,6 +85,7 @@ export const checkpointName = (step: number) => `step-${String(step).padStart(8,
  * Writes a checkpoint of a run, whole or not at all.
  *
  * @param card writes its model card, told the SHA-256 of each file.
+ * @param provenance of the run: what its provenance.json says now.
  * @returns its folder.
  */
 export async function saveCheckpoint(
@@ -92,6 +95,7 @@ export async function saveCheckpoint(
   scheduler: Record<string, unknown>,
   state: TrainingState,
   card?: (sha256: Record<string, string>) => string,
+  provenance?: unknown,
 ): Promise<string> {
   const root = join(run, CHECKPOINTS);
   const target = join(root, checkpointName(state.progress.step));
@@ -113,10 +117,13 @@ export async function saveCheckpoint(
     ];
     await writeSafetensors(join(temporary, OPTIMIZER_NAME), tensors);
     const sha256: Record<string, string> = {};
-    for (const file of FILES) sha256[file] = await hashOf(join(temporary, file));
+    for (const file of CHECKPOINT_FILES) sha256[file] = await hashOf(join(temporary, file));
     if (card) await writeFileAtomic(join(temporary, CARD_NAME), card(sha256));
-    const record = { ...state.progress, sha256 };
-    await writeFileAtomic(join(temporary, STATE_NAME), JSON.stringify(record, null, 2) + "\n");
+    const record = { ...state.progress, sha256, provenance };
+    await writeFileAtomic(
+      join(temporary, STATE_NAME),
+      JSON.stringify(sealed(record), null, 2) + "\n",
+    );
     // A folder cannot be renamed over another: one of the same step gives way first.
     await discard(target);
     await Deno.rename(temporary, target);
@@ -131,6 +138,17 @@ export async function saveCheckpoint(
     );
   }
   return target;
+}
+
+/** With the SHA-256 of its own content, keys sorted, as `digest`. */
+export function sealed(record: Record<string, unknown>): Record<string, unknown> {
+  const plain = JSON.parse(JSON.stringify(record));
+  return { ...plain, digest: createHash("sha256").update(canonical(plain)).digest("hex") };
+}
+
+/** Whether a record's digest is its own. Those of before there were digests have none, and pass. */
+export function isSealed({ digest, ...record }: Record<string, unknown>): boolean {
+  return digest === undefined || sealed(record).digest === digest;
 }
 
 /** Removes a checkpoint so that a kill in the midst of it leaves nothing that looks like one. */
@@ -182,6 +200,11 @@ export async function loadCheckpoint(
 ): Promise<TrainingState> {
   const statePath = join(folder, STATE_NAME);
   const record = await readJsonObject(statePath);
+  if (!isSealed(record)) {
+    throw new InputError(
+      `${statePath}: its digest is not that of what it says: changed or damaged`,
+    );
+  }
   const sha256 = (record.sha256 ?? {}) as Record<string, unknown>;
   const read = checkedReader(folder, sha256, STATE_NAME);
   const { step, microStep, sampler, kernels, lossScale } = record as unknown as Progress;

@@ -16,7 +16,7 @@ import { Garbage } from "./garbage.ts";
 import { describeData, modelCard } from "./model_card.ts";
 import { MetricsFile, type ScoredOn } from "./metrics_file.ts";
 import { Preview } from "./preview.ts";
-import { provenanceHash, writeProvenance } from "./provenance_file.ts";
+import { type Provenance, provenanceHash, writeProvenance } from "./provenance_file.ts";
 import { isBetter, prune, readBest, writeBest } from "./retention.ts";
 import type { LossRecord, Trainer } from "./trainer.ts";
 import { trainingScheduler } from "./training_step.ts";
@@ -124,6 +124,7 @@ class Run {
     readonly scoredOn: ScoredOn,
     /** What the model card says of the data. */
     readonly data: string,
+    readonly provenance: Provenance,
     private best: Awaited<ReturnType<typeof readBest>>,
   ) {
     this.#saved = trainer.step > 0 ? trainer.step : -1;
@@ -138,7 +139,7 @@ class Run {
     events: RunEvents,
   ): Promise<Run> {
     await removeLeftovers(out);
-    await writeProvenance(out, trainer, dataset);
+    const provenance = await writeProvenance(out, trainer, dataset);
     const metrics = await MetricsFile.open(out, trainer.step);
     const withBoth = (records: Dataset["val"]) =>
       records.some((r) => r.label === 1) && records.some((r) => r.label === 0);
@@ -147,7 +148,17 @@ class Run {
     const best = await readBest(out);
     // A best one from after this point will be found again.
     const known = best && best.step <= trainer.step ? best : undefined;
-    return new Run(trainer, out, events, metrics, preview, scoredOn, describeData(dataset), known);
+    return new Run(
+      trainer,
+      out,
+      events,
+      metrics,
+      preview,
+      scoredOn,
+      describeData(dataset),
+      provenance,
+      known,
+    );
   }
 
   async train(): Promise<boolean> {
@@ -262,7 +273,15 @@ class Run {
     }
     const facts = { step, parameters: layout.count, data: this.data };
     const card = (sha256: Record<string, string>) => modelCard(config, { ...facts, sha256 });
-    await saveCheckpoint(out, config.unet, layout, trainingScheduler(config), state, card);
+    await saveCheckpoint(
+      out,
+      config.unet,
+      layout,
+      trainingScheduler(config),
+      state,
+      card,
+      this.provenance,
+    );
     release(state);
     this.#saved = step;
     await prune(out, config.keep, this.best);

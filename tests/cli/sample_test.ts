@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { sha256 } from "../../lib/audit/hash.ts";
+import { sha256 } from "../../lib/plan/hash.ts";
 import { openNpyDataset } from "../../lib/data/npy_dataset.ts";
 import { parseNifti } from "../../lib/data/nifti.ts";
 import { readNpy, writeNpy } from "../../lib/io/npy_file.ts";

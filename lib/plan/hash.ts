@@ -1,6 +1,6 @@
 /** SHA-256 of texts, shaders and plans, by WebCrypto: in Deno and in browsers alike. */
 
-import type { Plan, PlanShader } from "../plan/plan.ts";
+import type { Plan, PlanShader } from "./plan.ts";
 
 /** In hexadecimal digits. */
 export async function sha256(data: string | Uint8Array<ArrayBuffer>): Promise<string> {
@@ -15,7 +15,8 @@ export const shaderHash = ({ text, constants, layout }: PlanShader): Promise<str
 /** Of the whole Plan, shaders by their text; the order of keys does not matter. */
 export const planHash = (plan: Plan): Promise<string> => sha256(canonical(plan));
 
-function canonical(value: unknown): string {
+/** JSON with sorted keys and without spaces: equal for equal values. */
+export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   if (value === null || typeof value !== "object") return JSON.stringify(value) ?? "null";
   const entries = Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1);
