@@ -18,6 +18,8 @@ export interface TestFile {
 /** Its examples open GPUs that no test opens. */
 const DOCUMENTATION = /\/\*\*[\s\S]*?\*\//g;
 const SLOW = /\b(openGpu|withGpu|withTrainer|requestAdapter|Deno\.Command)\b/;
+/** Of what a test calls itself; who only imports what opens a GPU need not open one. */
+const STARTS = /\bDeno\.Command\b/;
 
 interface Edges {
   readonly imports: readonly string[];
@@ -78,7 +80,11 @@ export function testFilesOf(files: ReadonlyMap<string, string>): TestFile[] {
       distance,
       elsewhere,
       imported,
-      slow: own.some(([p]) => SLOW.test((files.get(p) ?? "").replace(DOCUMENTATION, ""))),
+      slow: own.some(([p]) =>
+        (p.startsWith("tests/") ? SLOW : STARTS).test(
+          (files.get(p) ?? "").replace(DOCUMENTATION, ""),
+        )
+      ),
     };
   });
 }
