@@ -7,7 +7,7 @@ import { main, parseArguments } from "../lib/cli/main.ts";
 import { wholeIn } from "../lib/cli/command.ts";
 import { CheckFailedError, InputError } from "../lib/errors.ts";
 import { writeFileAtomic } from "../lib/io/atomic.ts";
-import { checkpointName, CHECKPOINTS } from "../lib/train/checkpoint.ts";
+import { checkpointName, CHECKPOINTS, STATE_NAME } from "../lib/train/checkpoint.ts";
 import { PhiloxStream } from "../lib/random/philox.ts";
 import { RUN_CONFIG_NAME } from "../lib/train/run.ts";
 
@@ -72,6 +72,13 @@ function kill(child: Deno.ChildProcess): void {
   }
 }
 
+/** A state without how often the run was begun, which kills change, and without the digest of that. */
+function stateOf(bytes: Uint8Array): string {
+  const { provenance, digest, ...state } = JSON.parse(new TextDecoder().decode(bytes));
+  if (!provenance || !digest) throw new CheckFailedError(`${STATE_NAME} has no copy of provenance`);
+  return JSON.stringify(state);
+}
+
 /** SHA-256 of everything that the last checkpoint says about the model. */
 async function fingerprint(run: string, steps: number): Promise<Record<string, string>> {
   const folder = join(run, CHECKPOINTS, checkpointName(steps));
@@ -79,12 +86,13 @@ async function fingerprint(run: string, steps: number): Promise<Record<string, s
     "unet/diffusion_pytorch_model.safetensors",
     "unet_ema/diffusion_pytorch_model.safetensors",
     "optimizer.safetensors",
-    "state.json",
+    STATE_NAME,
   ];
   const hashes: Record<string, string> = {};
   for (const file of files) {
     const bytes = await Deno.readFile(join(folder, file));
-    hashes[file] = createHash("sha256").update(bytes).digest("hex");
+    const hash = createHash("sha256").update(file === STATE_NAME ? stateOf(bytes) : bytes);
+    hashes[file] = hash.digest("hex");
   }
   return hashes;
 }
