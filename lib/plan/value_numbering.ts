@@ -51,6 +51,11 @@ interface Value {
   readonly calls: readonly ScheduledCall[];
   readonly allocation: Allocation;
   readonly isConstant: boolean;
+  /**
+   * Made of tensors alone, not of other scratch memory: nothing is written over in between, as the
+   * products of one chunk of images are by those of the next.
+   */
+  readonly isTransform: boolean;
 }
 
 type Numbered = Pick<Schedule, "places" | "scheduled" | "transformGroups">;
@@ -69,7 +74,7 @@ export function numberValues(
   for (const of of scheduled.values()) {
     for (const value of valuesOf(of, places, constant)) {
       const group = groupOf.get(of.node);
-      if (!value.isConstant && group === undefined) continue;
+      if (!value.isConstant && (group === undefined || !value.isTransform)) continue;
       const key = value.isConstant ? value.number : `${group} ${value.number}`;
       const earlier = known.get(key);
       if (!earlier) known.set(key, value);
@@ -110,7 +115,8 @@ function valuesOf(
     const fills = calls.filter(({ call }) =>
       writesOf(call).some((ref) => ref.kind === "scratch" && ref.index === index)
     );
-    let isValue = fills.every(({ call }) => writesOf(call).length === 1), isConstant = isValue;
+    let isValue = fills.every(({ call }) => writesOf(call).length === 1);
+    let isConstant = isValue, isTransform = isValue;
     const recipes = fills.map(({ call }) => {
       const bound = Object.entries(call.bindings).map(([name, ref]) => {
         const { kind, index: at, ...range } = ref;
@@ -118,15 +124,21 @@ function valuesOf(
         const value = kind === "scratch" ? values.get(at) : undefined;
         const place = kind === "input" ? places.get(node.inputs[at].key)! : undefined;
         isValue &&= value !== undefined || place !== undefined;
-        isConstant &&= value?.isConstant ?? (place !== undefined && constant.has(place.allocation));
-        return [name, value?.number ?? [place?.allocation.name, place?.offset], range];
+        isTransform &&= place !== undefined;
+        const ofConstant = place !== undefined && constant.has(place.allocation);
+        isConstant &&= value?.isConstant ?? ofConstant;
+        // Views of a constant are the same by their place; what changes in place is another tensor.
+        const source = ofConstant
+          ? [place.allocation.name, place.offset]
+          : kind === "input" && node.inputs[at].key;
+        return [name, value?.number ?? source, range];
       });
       const { kernel: { file, text }, note: _, bindings: __, ...rest } = call;
       return [file, text, rest, bound];
     });
     if (!isValue) continue;
     const number = JSON.stringify([allocation.bytes, recipes]);
-    values.set(index, { number, calls: fills, allocation, isConstant });
+    values.set(index, { number, calls: fills, allocation, isConstant, isTransform });
   }
   return [...values.values()];
 }

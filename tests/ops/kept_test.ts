@@ -138,3 +138,33 @@ Deno.test("kept: not where one of the two takes another way, nor beyond the memo
     assert.equal(kept(bytes[0] + bytes[1]), 2);
     return Promise.resolve();
   }));
+
+Deno.test("kept: of two alike convolutions only what nothing else is written over is made once", () =>
+  withGpu(async (gpu, device) => {
+    const graph = new Graph();
+    const [x, w, dy] = [[3, 40, 128, 128], [4, 40, 3, 3], [3, 4, 128, 128]].map((shape, i) =>
+      graph.input(`i${i}`, { shape, dtype: "f32" })
+    );
+    const [y, z] = [0, 1].map(() => conv2d(x, w, { padding: 1 }));
+    graph.output("y", y);
+    graph.output("z", z);
+    graph.output("dw", gradients(graph, OPS, y, dy, [w])[0]!);
+    const feeds = feedsOf(graph);
+    const { outputs } = interpret(graph, OPS, feeds);
+    const p = plan(graph, OPS, { device, choose: byWinograd });
+    const notes = p.dispatches.filter((d) => d.op === "conv2d").map((d) => d.note);
+    const count = (note: string) => notes.filter((n) => n === note).length;
+    // The products of a chunk are written over by those of the next: each convolution makes its own.
+    assert.ok(count("products") > 2 && count("products") % 2 === 0, `${notes}`);
+    assert.equal(count("products"), count("transform output"));
+    const exe = await Executable.load(gpu, p, { poison: true });
+    for (const [name, data] of Object.entries(feeds)) exe.write(name, data);
+    exe.run();
+    assert.deepEqual(await exe.read("z"), await exe.read("y"), "both are the same convolution");
+    for (const [name, expected] of outputs) {
+      const { relative } = compare(await exe.read(name), expected);
+      // Five times what the plain sum of these 360 products errs by (lib/ops/conv2d/cases.ts), 2.7e-6.
+      assert.ok(relative < 1.35e-5, `${name}: ${relative}`);
+    }
+    exe.destroy();
+  }));
