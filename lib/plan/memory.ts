@@ -76,9 +76,9 @@ function lifetimes({ graph, nodes, places, scheduled, elided, resident }: Schedu
   // What is made once stays.
   for (const { calls, scratch } of scheduled.values()) {
     for (const { call, runs } of calls) {
-      if (runs === "each run") continue;
+      if (runs !== "once") continue;
       for (const ref of Object.values(call.bindings)) {
-        if (ref.kind !== "scratch" || runs !== "once") continue;
+        if (ref.kind !== "scratch") continue;
         touch(scratch[ref.index], 0);
         touch(scratch[ref.index], nodes.length);
       }

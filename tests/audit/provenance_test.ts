@@ -15,6 +15,7 @@ import {
   saveCheckpoint,
   sealed,
   STATE_NAME,
+  type TrainingState,
 } from "../../lib/train/checkpoint.ts";
 import { datasetHash } from "../../lib/train/provenance.ts";
 import {
@@ -35,26 +36,22 @@ const circumstances = { root: ROOT, data: datasetHash(dataset) };
 const run = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(run, { recursive: true }));
 const gpu = await openGpu();
-const trainer = await tinyTrainer(gpu);
-const { config, layout } = trainer;
-await Deno.writeTextFile(join(run, RUN_CONFIG_NAME), JSON.stringify(config));
 const checkpoints: string[] = [];
 // Two sessions; the second with another decay of the average than the first.
-for (const step of [1, 2]) {
+let state: TrainingState | undefined;
+for (const [step, change] of [[1, {}], [2, { ema_decay: 0.5 }]] as const) {
+  const trainer = await tinyTrainer(gpu, "f32", change);
+  if (state) trainer.restore(state);
+  const { config, layout } = trainer;
+  await Deno.writeTextFile(join(run, RUN_CONFIG_NAME), JSON.stringify(config));
   const provenance = await writeProvenance(run, trainer, dataset);
   await trainer.runStep();
-  const scheduler = trainingScheduler(config);
-  checkpoints.push(
-    await saveCheckpoint(
-      ...[run, config.unet, layout, scheduler] as const,
-      await trainer.state(),
-      undefined,
-      provenance,
-    ),
-  );
+  state = await trainer.state();
+  const model = [run, config.unet, layout, trainingScheduler(config)] as const;
+  checkpoints.push(await saveCheckpoint(...model, state, undefined, provenance));
   assert.equal(trainer.step, step);
 }
-const shaders = (await planRecord(trainer.executable.plan)).shaders;
+const { shaders } = await planRecord((await tinyTrainer(gpu)).executable.plan);
 gpu.destroy();
 
 const problems = async () => (await verifyRun(run, circumstances)).problems;
@@ -187,6 +184,10 @@ Deno.test("a state whose digest was made anew is found by the files and the run 
     [(r) => replaced(r, ["provenance", "config", "learning_rate"]), /config\.learning_rate/],
     [(r) => replaced(r, ["provenance", "sessions", 0, "commit"]), /sessions\[0\]\.commit/],
     [(r) => delete r.provenance, /no copy of provenance\.json/],
+    [
+      (r) => r.provenance = JSON.parse(Deno.readTextFileSync(join(run, PROVENANCE_NAME))),
+      /a session of it begins at step 1/,
+    ],
   ];
   for (const [change, why] of cases) {
     await changed(path, reseal(change), async () => assert.match((await problems()).join(), why));
@@ -194,6 +195,33 @@ Deno.test("a state whose digest was made anew is found by the files and the run 
   await changed(path, asJson((r) => void delete r.digest), async () => {
     assert.match((await problems()).join(), /has no digest/);
   });
+});
+
+Deno.test("a Plan that the settings do not give is found though all copies agree", async () => {
+  for (const key of ["plan", "shaders", "device"]) {
+    const forge = (r: Json) => {
+      const session = ((r.provenance ?? r) as { sessions: Json[] }).sessions[1];
+      if (key === "plan") session.plan = forged(session.plan);
+      else if (key === "shaders") delete (session.shaders as Json)[Object.keys(shaders)[0]];
+      else (session.device as Json).lanes = 8 + 8 * Number((session.device as Json).lanes === 8);
+    };
+    const again = (r: Json) => {
+      delete r.digest;
+      forge(r);
+      return sealed(r);
+    };
+    await changed(
+      join(run, PROVENANCE_NAME),
+      asJson(forge),
+      () =>
+        changed(join(checkpoints[1], STATE_NAME), asJson(again), async () => {
+          assert.match(
+            (await problems()).join(),
+            /^provenance\.json: sessions\[1\]\.(plan|shaders)/,
+          );
+        }),
+    );
+  }
 });
 
 Deno.test("other data, or a Plan of other settings, is named", async () => {
@@ -239,6 +267,13 @@ Deno.test("a picture leads back to its run; changed, moved or of another run it 
         assert.match(await verdict(), /grid\.png/);
       });
     }
+    // The same text with other pixels.
+    const other = pixels.with(5, 8), text = pictureText(about);
+    await changed(
+      picture,
+      () => encodePng({ width: 4, height: 4, channels: 1, data: other, text }),
+      async () => assert.match(await verdict(), /^grid\.png has SHA-256/),
+    );
     await changed(
       join(out, "sample_provenance.json"),
       asJson((r) => void (r.adapter = "b")),

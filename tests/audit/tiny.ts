@@ -27,8 +27,12 @@ export function tinyConfig(precision: Precision = "f32"): RunConfig {
   }, "tiny");
 }
 
-export async function tinyTrainer(gpu: Gpu, precision: Precision = "f32"): Promise<Trainer> {
-  const config = tinyConfig(precision);
+export async function tinyTrainer(
+  gpu: Gpu,
+  precision: Precision = "f32",
+  change: Partial<RunConfig> = {},
+): Promise<Trainer> {
+  const config = runConfig({ ...tinyConfig(precision), ...change }, "tiny");
   const { train } = openPhantomDataset({ seed: 1, count: 4, size: 16 });
   return await Trainer.create(gpu, config, train, new SliceCache({ height: 8, width: 8 }));
 }

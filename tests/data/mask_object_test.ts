@@ -72,6 +72,61 @@ Deno.test("a volume that was turned gets the mask where the patient has it", asy
   }
 });
 
+/** The part of the grid's slices from (x, y) on. */
+function windowOf(grid: MaskGrid, x: number, y: number, columns: number, rows: number): MaskGrid {
+  const [dy, dx] = grid.pixelSpacing;
+  const slices = grid.slices.map((s) => ({
+    ...s,
+    position: s.position.map((v, i) => v + x * dx * grid.row[i] + y * dy * grid.column[i]) as [
+      number,
+      number,
+      number,
+    ],
+  }));
+  return { ...grid, columns, rows, slices };
+}
+
+Deno.test("a SEG larger than the slices fits where its set pixels do, to the last one on each side", async () => {
+  const { regions: [{ draw }] } = await readMaskObject(`${folder}/binary.seg.dcm`);
+  const { rows, columns } = volume, [dy, dx] = volume.pixelSpacing;
+  const flipped = (x: 1 | -1, y: 1 | -1): MaskGrid => ({
+    ...windowOf(volume, x < 0 ? columns - 1 : 0, y < 0 ? rows - 1 : 0, columns, rows),
+    row: [x, 0, 0],
+    column: [0, y, 0],
+    normal: [0, 0, x * y],
+  });
+  assert.ok(dx > 0 && dy > 0);
+  for (const [x, y] of [[1, 1], [-1, 1], [1, -1], [-1, -1]] as const) {
+    const grid = flipped(x, y);
+    const own = grid.normal[2] > 0 ? grid : { ...grid, slices: grid.slices.toReversed() };
+    const whole = drawn(own, draw), area = rows * columns;
+    const set = [...whole.keys()].filter((i) => whole[i]);
+    const xs = set.map((i) => i % columns), ys = set.map((i) => Math.floor(i % area / columns));
+    const [x0, y0] = [Math.min(...xs), Math.min(...ys)];
+    const [w, h] = [Math.max(...xs) - x0 + 1, Math.max(...ys) - y0 + 1];
+    assert.ok(set.length > 5 && w < columns && h < rows);
+    const tight = windowOf(own, x0, y0, w, h), mask = new Uint8Array(5 * w * h);
+    draw(tight, mask);
+    for (let i = 0; i < mask.length; i++) {
+      const z = Math.floor(i / (w * h)), y = Math.floor(i / w) % h, x = i % w;
+      assert.equal(mask[i], whole[z * area + (y0 + y) * columns + x0 + x]);
+    }
+    for (
+      const [x, y, columns, rows] of [
+        [x0 + 1, y0, w - 1, h],
+        [x0, y0 + 1, w, h - 1],
+        [x0, y0, w - 1, h],
+        [x0, y0, w, h - 1],
+      ]
+    ) {
+      assert.throws(
+        () => draw(windowOf(own, x, y, columns, rows), new Uint8Array(5 * w * h)),
+        /reaches beyond the image/,
+      );
+    }
+  }
+});
+
 const refusals: [string, string, Partial<MaskGrid>, RegExp][] = [
   ["pixels of another size", "binary.seg", { pixelSpacing: [1.6, 1.4] }, /not those of the image/],
   ["no slice there", "binary.seg", {

@@ -11,6 +11,7 @@ import { type BufferRef, input, type KernelCall, scratch } from "../../lib/graph
 import type { Node } from "../../lib/graph/tensor.ts";
 import { conv2d } from "../../lib/ops/conv2d/op.ts";
 import { OPS } from "../../lib/ops/mod.ts";
+import { accumulate } from "../../lib/ops/optimizer/op.ts";
 import { scale } from "../../lib/ops/scale/op.ts";
 import { Recorder } from "../audit/recorder.ts";
 import { normal, random } from "./harness.ts";
@@ -87,6 +88,16 @@ Deno.test("packing weights runs once where nothing trains them, in each run wher
     plan(convolutions(trained), OPS, options).dispatches.filter((d) => d.once).map((d) => d.note);
   assert.deepEqual(once(false), ["pack weights"]);
   assert.deepEqual(once(true), []);
+});
+
+Deno.test("a state that is changed in place is no constant, though it is no update either", () => {
+  const graph = convolutions();
+  const control = graph.input("control", f32(2));
+  const w = graph.states.get("w")!, sum = accumulate(graph.input("g", f32(8, 8, 3, 3)), control, w);
+  graph.output("sum", sum);
+  const packs = plan(graph, OPS, options).dispatches.filter((d) => d.note === "pack weights");
+  assert.ok(packs.length > 0);
+  assert.deepEqual(packs.filter((d) => d.once), []);
 });
 
 Deno.test("what is packed from the same weights in the same way is packed once for all", async () => {
