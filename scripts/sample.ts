@@ -58,6 +58,8 @@ import { planHash } from "../lib/plan/hash.ts";
 import {
   SAMPLE_RECORD,
   shortFolder,
+  Sums,
+  SUMS_NAME,
   weightsHash,
   writeSampleRecord,
 } from "../lib/diffusion/sample_record.ts";
@@ -296,7 +298,7 @@ await main(async () => {
     provenance: o.run ? await provenanceHash(o.run) : undefined,
     weights: weightsHash(model.params),
   };
-  const written: string[] = [];
+  const sums = new Sums(out);
   const rows = new GridRows();
   const { preparation } = model;
   for (const shown of inpainting ? await originalViews(inpainting, sampler, preparation) : []) {
@@ -327,9 +329,9 @@ await main(async () => {
     const options = { ...common, preparation, resample: o.resample };
     await inpaint(sampler, inpainting, jobs, options, async (job, { hu, noduleMask, views }) => {
       const [lungs, nodules] = [lungMask, noduleMask].map((mask) => Float32Array.from(mask));
-      written.push(...await writeImage(job, hu, lungs, nodules, own));
+      await sums.add(...await writeImage(job, hu, lungs, nodules, own));
       const exact = { mask: noduleMask, size: { height, width } };
-      written.push(...await writeExactMask(job, exact, own));
+      await sums.add(...await writeExactMask(job, exact, own));
       for (const { image, slice } of views) rows.add(job.row, image, slice, isPlaced);
     });
   } else {await generate(sampler, jobs, {
@@ -341,8 +343,8 @@ await main(async () => {
     }, async (job, image, slice) => {
       const nodules = isPlaced ? wholePixels(slice.noduleMask) : undefined;
       const hu = unwindowHu(image, window);
-      written.push(...await writeImage(job, hu, slice.lungMask, nodules, output));
-      if (job.placed) written.push(...await writeExactMask(job, job.placed, output));
+      await sums.add(...await writeImage(job, hu, slice.lungMask, nodules, output));
+      if (job.placed) await sums.add(...await writeExactMask(job, job.placed, output));
       rows.add(job.row, image, slice, isPlaced);
     });}
   bar.stop();
@@ -351,18 +353,19 @@ await main(async () => {
   const file = (name: string, extension: string) => join(out, shardFile(name, extension, shard));
   await writeSchedulerFile(join(out, "scheduler_config.json"), scheduler, model.scheduler);
   await writeList(file("images", "csv"), jobs, seed);
-  written.push(file("images", "csv"));
+  await sums.add(file("images", "csv"));
   if (strip) {
     const path = file("strip", "png");
     await writeFileAtomic(path, strip.draw().toPng(pictureText(output)));
-    written.push(path);
+    await sums.add(path);
   }
   const caption = `${scheduler._class_name} ${o.steps} steps, cfg ${o.cfg}, seed ${seed}`;
   const text = { Description: caption, ...pictureText(output) };
   const grid = drawGrid(rows.list(), height, width, caption);
   await writeFileAtomic(file("grid", "png"), grid.toPng(text));
-  written.push(file("grid", "png"));
-  await writeSampleRecord(file(SAMPLE_RECORD, "json"), out, written, {
+  await sums.add(file("grid", "png"));
+  const paths = { record: file(SAMPLE_RECORD, "json"), sums: file(SUMS_NAME, "txt") };
+  await writeSampleRecord(paths, sums, {
     run: output.run,
     provenance: output.provenance ?? null,
     checkpoint: shortFolder(model.folder),

@@ -58,27 +58,55 @@ export function differences(a: unknown, b: unknown, path = ""): [string, unknown
   return [[path, a, b]];
 }
 
-const SESSION_KEYS = [
-  ...["from_step", "commit", "lock", "plan", "shaders", "adapter", "device", "tuned"],
-  ...["processes", "deno", "packages"],
-];
+type Kind = (value: unknown) => boolean;
+const isText: Kind = (v) => typeof v === "string";
+const isTextOrNull: Kind = (v) => v === null || isText(v);
+const isWhole: Kind = (v) => Number.isSafeInteger(v) && Number(v) >= 0;
+
+const RECORD: Readonly<Record<string, Kind>> = {
+  version: isWhole,
+  seed: (v) => typeof v === "number",
+  config: isObject,
+  data: isText,
+  sessions: (v) => Array.isArray(v) && v.length > 0 && v.every(isObject),
+};
+const SESSION: Readonly<Record<string, Kind>> = {
+  from_step: isWhole,
+  commit: isTextOrNull,
+  lock: isTextOrNull,
+  plan: isText,
+  shaders: isObject,
+  adapter: isText,
+  device: isObject,
+  tuned: (v) => typeof v === "boolean",
+  processes: isWhole,
+  deno: isText,
+  packages: isObject,
+};
+/** Only of sessions that began with other settings. */
+const CHANGES: Kind = (v) => isObject(v) && Object.values(v).every(isObject);
 
 /** The form of provenance.json: what is missing, unknown, or of another kind. */
 function formProblems(record: Json): string[] {
   const problems: string[] = [];
-  const keys = (of: Json, must: string[], may: string[], where: string) => {
-    for (const key of must) if (!(key in of)) problems.push(`${where}${key} is missing`);
-    for (const key of Object.keys(of)) {
-      if (![...must, ...may].includes(key)) problems.push(`${where}${key} is no key of it`);
+  const check = (of: Json, kinds: Readonly<Record<string, Kind>>, where: string) => {
+    for (const key of new Set([...Object.keys(kinds), ...Object.keys(of)])) {
+      if (!Object.hasOwn(kinds, key)) problems.push(`${where}${key} is no key of it`);
+      else if (!Object.hasOwn(of, key)) problems.push(`${where}${key} is missing`);
+      else if (!kinds[key](of[key])) problems.push(`${where}${key} cannot be ${show(of[key])}`);
     }
   };
-  keys(record, ["version", "seed", "config", "data", "sessions"], [], "");
-  const { sessions } = record;
-  if (!Array.isArray(sessions) || sessions.length === 0) return [...problems, "sessions: none"];
-  sessions.forEach((session, i) => {
-    if (!isObject(session)) problems.push(`sessions[${i}] is no object`);
-    else keys(session, SESSION_KEYS, ["changes"], `sessions[${i}].`);
-  });
+  check(record, RECORD, "");
+  for (
+    const [i, session] of (RECORD.sessions(record.sessions) ? record.sessions as Json[] : [])
+      .entries()
+  ) {
+    check(
+      session,
+      { ...SESSION, ..."changes" in session && { changes: CHANGES } },
+      `sessions[${i}].`,
+    );
+  }
   return problems;
 }
 
@@ -117,8 +145,10 @@ export async function verifyRun(run: string, { root, data }: Circumstances): Pro
   } else {
     if (record.version !== 2) say(`version is ${show(record.version)}, there is 2`);
     formProblems(record).forEach(say);
+    // What is of another form cannot be compared further.
+    if (problems.length) return { problems, notes };
   }
-  if (!isObject(record.config) || !Array.isArray(record.sessions)) return { problems, notes };
+  if (!isObject(record.config)) return { problems: [`${PROVENANCE_NAME}: no config`], notes };
 
   // Its own configuration file, with which the run is resumed.
   const configPath = join(run, RUN_CONFIG_NAME);
@@ -177,12 +207,14 @@ async function checkpointProblems(
   if (Number(name.replace("step-", "")) !== state.step) {
     say(`${STATE_NAME} is of step ${show(state.step)}`);
   }
-  if (record.version === 2) {
+  if (record.version === 1 && state.provenance !== undefined) {
+    say(`made where ${PROVENANCE_NAME} had version 2, it now has 1`);
+  } else if (record.version === 2) {
     const { provenance } = state;
-    if (!isObject(provenance) || !Array.isArray(provenance.sessions)) {
+    if (!isObject(provenance) || formProblems(provenance).length) {
       say(`${STATE_NAME} has no copy of ${PROVENANCE_NAME}`);
     } else {
-      const count = provenance.sessions.length;
+      const count = (provenance.sessions as Json[]).length;
       for (const [path, now, then] of differences(asOf(record, count), provenance)) {
         say(`made where ${PROVENANCE_NAME} had ${path} ${show(then)}, it now has ${show(now)}`);
       }

@@ -5,12 +5,18 @@ import { basename, dirname, join } from "node:path";
 import { isSealed } from "../train/checkpoint.ts";
 import { PROVENANCE_NAME } from "../train/provenance_file.ts";
 import { loadRunModel } from "../diffusion/model_folder.ts";
-import { SAMPLE_RECORD, type SampleRecord, weightsHash } from "../diffusion/sample_record.ts";
+import {
+  SAMPLE_RECORD,
+  type SampleRecord,
+  sumOf,
+  weightsHash,
+} from "../diffusion/sample_record.ts";
 import { InputError } from "../errors.ts";
 import { parseJsonFile } from "../io/json.ts";
 import { LIMITS } from "../io/limits.ts";
 import { readFileBounded } from "../io/read.ts";
 import { decodePng } from "../io/png.ts";
+import { readJsonObject } from "../nn/pretrained.ts";
 import { asOf, type Verdict } from "./provenance.ts";
 
 const MOST_BYTES = LIMITS.volume.bytes;
@@ -30,23 +36,27 @@ async function textOf(path: string, bytes: Uint8Array): Promise<Record<string, s
   return found;
 }
 
-/** The record in the file's folder, or the one above, that lists the file. */
-async function recordOf(path: string): Promise<{ record: SampleRecord; file: string } | undefined> {
-  for (const folder of [dirname(path), dirname(dirname(path))]) {
-    const below = folder === dirname(path)
-      ? basename(path)
-      : `${basename(dirname(path))}/${basename(path)}`;
-    const entries = await Array.fromAsync(Deno.readDir(folder)).catch(() => []);
+interface Found {
+  readonly record: Partial<SampleRecord> & Record<string, unknown>;
+  /** What the list of hashes has of the file. */
+  readonly hash: string;
+  /** Whether the list is that of the record. */
+  readonly isListed: boolean;
+}
+
+/** The record in the file's folder, or the one above, whose list has the file. */
+async function recordOf(path: string): Promise<Found | undefined> {
+  const folder = dirname(path), name = basename(path);
+  for (const [place, below] of [[folder, name], [dirname(folder), `${basename(folder)}/${name}`]]) {
+    const entries = await Array.fromAsync(Deno.readDir(place)).catch(() => []);
     for (const { name } of entries) {
       if (!name.startsWith(SAMPLE_RECORD) || !name.endsWith(".json")) continue;
-      const file = join(folder, name);
-      const record = parseJsonFile(
-        await readFileBounded(file, LIMITS.json.bytes),
-        file,
-      ) as SampleRecord;
-      if (record && typeof record.files === "object" && Object.hasOwn(record.files, below)) {
-        return { record, file: below };
-      }
+      const record = await readJsonObject(join(place, name));
+      // A name of this form, and no path.
+      if (!/^SHA256SUMS[\w-]*\.txt$/.test(String(record.files))) continue;
+      const list = await readFileBounded(join(place, String(record.files)), LIMITS.sums.bytes);
+      const hash = sumOf(new TextDecoder().decode(list), below);
+      if (hash !== undefined) return { record, hash, isListed: hashOf(list) === record.sums };
     }
   }
 }
@@ -71,12 +81,15 @@ export async function verifyOutputs(path: string, run: string): Promise<Verdict>
   }
   const said: Partial<SampleRecord> = found?.record ?? {};
   if (found) {
-    const { record, file } = found, seal = record as unknown as Record<string, unknown>;
-    if (seal.digest === undefined || !isSealed(seal)) {
+    const { record, hash, isListed } = found;
+    if (record.digest === undefined || !isSealed(record)) {
       problems.push(`${SAMPLE_RECORD}.json was changed: its digest is another one`);
     }
+    if (!isListed) {
+      problems.push(`${record.files} was changed: ${SAMPLE_RECORD}.json says its hash`);
+    }
     const now = hashOf(bytes);
-    if (now !== record.files[file]) {
+    if (now !== hash) {
       problems.push(`${name} has SHA-256 ${now.slice(0, 16)}…, it was written with another`);
     }
   } else notes.push(`no ${SAMPLE_RECORD}.json lists ${name}: only its own text is compared`);

@@ -1,7 +1,10 @@
-/** `sample_provenance.json` beside sampled images: what made them, and the SHA-256 of each file. */
+/**
+ * Beside sampled images: `sample_provenance.json`, what made them, and `SHA256SUMS`, the hash of each
+ * file as `sha256sum -c` reads it.
+ */
 
 import { createHash } from "node:crypto";
-import { relative } from "node:path";
+import { basename, relative } from "node:path";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { canonical } from "../plan/hash.ts";
 
@@ -24,9 +27,14 @@ export interface SampleRecord {
   /** SHA-256 of the sampling step's Plan. */
   readonly plan: string;
   readonly deno: string;
-  /** Name below the folder → SHA-256. */
-  readonly files: Readonly<Record<string, string>>;
+  /** The list of the files' hashes beside it, and the SHA-256 of that. */
+  readonly files: string;
+  readonly sums: string;
 }
+
+export const SUMS_NAME = "SHA256SUMS";
+
+const hashOf = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex");
 
 /** SHA-256 of weights in memory. */
 export const weightsHash = (params: Float32Array<ArrayBuffer>): string =>
@@ -43,18 +51,38 @@ export function sealedRecord(record: SampleRecord): SampleRecord & { readonly di
   return { ...record, digest };
 }
 
-/** Writes the record of the files at `paths`, which lie below `out`, to `path`. */
-export async function writeSampleRecord(
-  path: string,
-  out: string,
-  paths: readonly string[],
-  record: Omit<SampleRecord, "version" | "files">,
-): Promise<void> {
-  const hashes: Record<string, string> = {};
-  for (const written of [...paths].sort()) {
-    const name = relative(out, written).replaceAll("\\", "/");
-    hashes[name] = createHash("sha256").update(await Deno.readFile(written)).digest("hex");
+/** The hashes of files below a folder, each taken when the file has been written. */
+export class Sums {
+  readonly #lines = new Map<string, string>();
+
+  constructor(readonly out: string) {}
+
+  async add(...paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      const name = relative(this.out, path).replaceAll("\\", "/");
+      this.#lines.set(name, hashOf(await Deno.readFile(path)));
+    }
   }
-  const whole = sealedRecord({ version: 1, ...record, files: hashes });
-  await writeFileAtomic(path, JSON.stringify(whole, null, 2) + "\n");
+
+  /** As `sha256sum` writes them, by name. */
+  toString(): string {
+    return [...this.#lines].sort().map(([name, hash]) => `${hash}  ${name}\n`).join("");
+  }
+}
+
+/** The hash that a list has of a file; undefined where it is not in it. */
+export const sumOf = (sums: string, name: string): string | undefined =>
+  sums.split("\n").find((line) => line.slice(64) === `  ${name}`)?.slice(0, 64);
+
+/** Writes the list of hashes, then the record, to `paths` in the same folder. */
+export async function writeSampleRecord(
+  paths: { readonly record: string; readonly sums: string },
+  sums: Sums,
+  record: Omit<SampleRecord, "version" | "files" | "sums">,
+): Promise<void> {
+  const text = String(sums);
+  await writeFileAtomic(paths.sums, text);
+  const files = { files: basename(paths.sums), sums: hashOf(text) };
+  const whole = sealedRecord({ version: 1, ...record, ...files });
+  await writeFileAtomic(paths.record, JSON.stringify(whole, null, 2) + "\n");
 }

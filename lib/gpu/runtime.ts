@@ -50,7 +50,7 @@ interface Step {
 
 /**
  * How often each buffer was written to, by whichever executable: states are shared, and what was
- * made of one (see `once.ts`) must be made anew.
+ * made of one (see `value_numbering.ts`) must be made anew.
  */
 const writes = new WeakMap<GPUBuffer, number>();
 const wrote = (buffer: GPUBuffer) => writes.set(buffer, (writes.get(buffer) ?? 0) + 1);

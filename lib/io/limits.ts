@@ -89,6 +89,9 @@ export const LIMITS = {
   /** Weights: AlexNet's are 244 MB. */
   torch: { file: GiB },
 
+  /** Lists of SHA-256, a line a file. */
+  sums: { bytes: 64 * MiB },
+
   /** The packed cache: an index of 400,000 slices. */
   packed: { index: 64 * MiB, values: 2 ** 21, depth: 3 },
 } as const;

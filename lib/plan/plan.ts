@@ -47,7 +47,7 @@ export interface PlanStage {
   readonly texture: number;
   /** Bytes of the tensor in the texture that come before; 0 where absent. */
   readonly at?: number;
-  /** What it copies stays, see `once.ts`: nothing else comes into this texture. */
+  /** What it copies stays, see `value_numbering.ts`: nothing else comes into this texture. */
   readonly once?: boolean;
 }
 
@@ -71,7 +71,7 @@ export interface PlanBinding {
   readonly buffer: number;
   readonly offset: number;
   readonly size: number;
-  /** Of a tensor without memory of its own (see `joined.ts`): the first one begins at `offset`. */
+  /** Of a tensor without memory of its own (see `concat_elision.ts`): the first one begins at `offset`. */
   readonly pieces?: readonly PlanPiece[];
 }
 
@@ -92,7 +92,7 @@ export interface PlanDispatch {
   readonly phase: string;
   readonly variant: string;
   readonly note: string;
-  /** What it writes stays until a state that it reads is written to; see `once.ts`. */
+  /** What it writes stays until a state that it reads is written to; see `value_numbering.ts`. */
   readonly once?: boolean;
 }
 
@@ -105,9 +105,9 @@ export interface PlanSlot extends TensorType {
   readonly buffer: number;
   readonly offset: number;
   readonly bytes: number;
-  /** A tensor without memory of its own (see `joined.ts`): what it is made of. */
+  /** A tensor without memory of its own (see `concat_elision.ts`): what it is made of. */
   readonly pieces?: readonly PlanPiece[];
-  /** Where it lies from that dispatch on, until its last reader (see `homes.ts`). */
+  /** Where it lies from that dispatch on, until its last reader (see `texture_residency.ts`). */
   readonly home?: { readonly texture: number; readonly dispatch: number };
 }
 

@@ -5,10 +5,16 @@ import { join } from "node:path";
 import { verifyOutputs } from "../../lib/audit/provenance_outputs.ts";
 import { differences, verifyRun } from "../../lib/audit/provenance.ts";
 import { openPhantomDataset } from "../../lib/data/dataset.ts";
-import { sealedRecord, shortFolder, weightsHash } from "../../lib/diffusion/sample_record.ts";
+import {
+  shortFolder,
+  Sums,
+  weightsHash,
+  writeSampleRecord,
+} from "../../lib/diffusion/sample_record.ts";
 import { loadRunModel } from "../../lib/diffusion/model_folder.ts";
 import { pictureText } from "../../lib/diffusion/outputs.ts";
 import { openGpu } from "../../lib/gpu/device.ts";
+import { InputError } from "../../lib/errors.ts";
 import { encodePng } from "../../lib/io/png.ts";
 import {
   CHECKPOINT_FILES,
@@ -125,6 +131,9 @@ Deno.test("provenance.json: each value forged, left out, or added is found and n
       assert.ok(found.some((p) => p.includes(key)), `without ${key}: ${found}`);
     });
   }
+  await changed(path, asJson((r) => void (r.version = 1)), async () => {
+    assert.match((await problems()).join(), /had version 2, it now has 1/);
+  });
   await changed(path, asJson((r) => void (r.author = "x")), async () => {
     assert.match((await problems()).join(), /author is no key of it/);
   });
@@ -251,13 +260,17 @@ Deno.test("a picture leads back to its run; changed, moved or of another run it 
       );
     await write(pictureText(about));
     const record = {
-      ...{ version: 1 as const, ...about, checkpoint: shortFolder(model.folder), settings: {} },
+      ...{ ...about, checkpoint: shortFolder(model.folder), settings: {} },
       ...{ commit: null, adapter: "a", plan: "p", deno: "d" },
     };
     const list = async (change: Partial<typeof record> = {}) => {
-      const hash = await sha256(await Deno.readFile(picture));
-      const whole = sealedRecord({ ...record, ...change, files: { "grid.png": hash } });
-      await Deno.writeTextFile(join(out, "sample_provenance.json"), JSON.stringify(whole));
+      const sums = new Sums(out);
+      await sums.add(picture);
+      const paths = {
+        record: join(out, "sample_provenance.json"),
+        sums: join(out, "SHA256SUMS.txt"),
+      };
+      await writeSampleRecord(paths, sums, { ...record, ...change });
     };
     await list();
     const verdict = async () => (await verifyOutputs(picture, run)).problems.join("\n");
@@ -279,6 +292,16 @@ Deno.test("a picture leads back to its run; changed, moved or of another run it 
       asJson((r) => void (r.adapter = "b")),
       async () => assert.match(await verdict(), /its digest is another one/),
     );
+    await changed(
+      join(out, "SHA256SUMS.txt"),
+      (bytes) => bytes.with(3, bytes[3] === 48 ? 49 : 48),
+      async () => assert.match(await verdict(), /SHA256SUMS\.txt was changed.*\n.*has SHA-256/),
+    );
+    if (Deno.build.os === "linux") {
+      const check = ["-c", 'cd "$1" && sha256sum -c SHA256SUMS.txt', "sh", out];
+      const { success } = await new Deno.Command("sh", { args: check, stdout: "null" }).output();
+      assert.ok(success, "sha256sum reads the list");
+    }
     await list({ weights: "0".repeat(64) });
     assert.match(await verdict(), /its Weights is not that.*\n.*are not those that made it/);
     await list({ provenance: "0".repeat(64) });
@@ -300,5 +323,52 @@ Deno.test("a picture leads back to its run; changed, moved or of another run it 
     assert.equal(await verdict(), "");
   } finally {
     await Deno.remove(out, { recursive: true });
+  }
+});
+
+/** Paths of all values, those that hold others too. */
+function nodes(value: unknown, path: (string | number)[] = []): (string | number)[][] {
+  if (typeof value !== "object" || value === null) return [path];
+  const keys = Array.isArray(value) ? value.keys() : Object.keys(value);
+  const below = [...keys].flatMap((key) => nodes((value as Json)[key], [...path, key]));
+  return path.length ? [path, ...below] : below;
+}
+
+Deno.test("values of another kind anywhere are problems or one line, never a fault of the program", async () => {
+  const files = [join(run, PROVENANCE_NAME), join(checkpoints[1], STATE_NAME)];
+  for (const file of files) {
+    const all = nodes(JSON.parse(await Deno.readTextFile(file)));
+    const few = all.filter((p, i) =>
+      i % 40 === 0 || !p.some((k) => /^(shaders|limits|packages|unet)$/.test(String(k))) ||
+      /^(shaders|limits|packages|unet)$/.test(String(p.at(-1)))
+    );
+    const kinds = [null, [], {}, "x", [null]];
+    const tries = few.flatMap((path, i) =>
+      path.length < 3 ? kinds.map((kind) => [path, kind] as const) : [[path, kinds[i % 5]] as const]
+    );
+    for (const [path, kind] of tries) {
+      let other: unknown = kind;
+      const put = (r: Json) => {
+        const parent = path.slice(0, -1).reduce((at, key) => at[key] as Json, r);
+        if (JSON.stringify(parent[path.at(-1)!]) === JSON.stringify(other)) other = ["x"];
+        parent[path.at(-1)!] = other;
+        return "digest" in r ? sealed((({ digest: _, ...rest }) => rest)(r)) : r;
+      };
+      await changed(file, asJson(put), async () => {
+        const found = await problems().catch((error) => {
+          assert.ok(
+            error instanceof InputError,
+            `${path.join(".")} ${JSON.stringify(other)}: ${error.stack}`,
+          );
+          return [error.message];
+        });
+        // Of a state whose digest was made anew, its other files and the run say the rest.
+        const isOpen = file.endsWith(STATE_NAME) && path[0] !== "provenance";
+        assert.ok(
+          isOpen || found.length > 0,
+          `${file}: ${path.join(".")} ${JSON.stringify(other)}`,
+        );
+      });
+    }
   }
 });
