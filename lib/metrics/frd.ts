@@ -8,7 +8,7 @@ import { frechetDistance } from "./fid.ts";
 import { FIRST_ORDER_NAMES, firstOrder } from "./first_order.ts";
 import { GLCM_NAMES, glcmFeatures } from "./glcm.ts";
 import { GLRLM_NAMES, glrlmFeatures } from "./glrlm.ts";
-import { discretise } from "./grey_levels.ts";
+import { discretise, requireSlice } from "./grey_levels.ts";
 import type { Features } from "./linear_algebra.ts";
 
 /** Names in the order of `radiomicFeatures`' values, prefixed as PyRadiomics does. */
@@ -31,13 +31,7 @@ export function radiomicFeatures(
   mask: ArrayLike<number>,
   size: { height: number; width: number },
 ): number[] | null {
-  const pixels = size.height * size.width;
-  if (image.length !== pixels || mask.length !== pixels) {
-    throw new RangeError(
-      `Cannot take features of a ${size.height}×${size.width} slice from ${image.length} pixels ` +
-        `and a mask of ${mask.length}`,
-    );
-  }
+  const pixels = requireSlice(image, mask, size);
   const inside: number[] = [];
   for (let i = 0; i < pixels; i++) {
     if (!(mask[i] > 0.5)) continue;

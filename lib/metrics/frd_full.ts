@@ -11,7 +11,7 @@ import { halved, type Masked, normalised, wavelets } from "./frd_images.ts";
 import { GLCM_NAMES, glcmFeatures } from "./glcm.ts";
 import { GLRLM_NAMES, glrlmFeatures } from "./glrlm.ts";
 import { GLSZM_NAMES, glszmFeatures, zones } from "./glszm.ts";
-import { discretise } from "./grey_levels.ts";
+import { discretise, requireSlice } from "./grey_levels.ts";
 import type { Features } from "./linear_algebra.ts";
 import { NGTDM_NAMES, ngtdmFeatures } from "./ngtdm.ts";
 
@@ -98,13 +98,7 @@ export function frdFeatures(
   mask: ArrayLike<number>,
   size: { height: number; width: number },
 ): number[] | null {
-  const pixels = size.height * size.width;
-  if (image.length !== pixels || mask.length !== pixels) {
-    throw new RangeError(
-      `Cannot take features of a ${size.height}×${size.width} slice from ${image.length} pixels ` +
-        `and a mask of ${mask.length}`,
-    );
-  }
+  const pixels = requireSlice(image, mask, size);
   const whole: Masked = {
     ...size,
     image: Float32Array.from(image),

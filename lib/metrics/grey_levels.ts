@@ -37,3 +37,17 @@ export function discretise(
 
 /** Steps (rows, columns) to one neighbour of each pair of opposite ones. */
 export const DIRECTIONS = [[0, 1], [1, -1], [1, 0], [1, 1]] as const;
+
+/** @returns the number of pixels. @throws RangeError where a length does not fit. */
+export function requireSlice(
+  image: ArrayLike<number>,
+  mask: ArrayLike<number>,
+  { height, width }: { height: number; width: number },
+): number {
+  const pixels = height * width;
+  if (image.length === pixels && mask.length === pixels) return pixels;
+  throw new RangeError(
+    `Cannot take features of a ${height}×${width} slice from ${image.length} pixels ` +
+      `and a mask of ${mask.length}`,
+  );
+}
