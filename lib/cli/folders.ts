@@ -1,6 +1,6 @@
 /** From a command line to the folders that it lets a task read and write. */
 
-import { basename, dirname, isAbsolute, join, resolve, sep } from "node:path";
+import { basename, dirname, extname, isAbsolute, join, resolve, sep } from "node:path";
 import { InputError } from "../errors.ts";
 import type { TaskPaths } from "./tasks.ts";
 
@@ -200,7 +200,9 @@ export function grants(
   }
   for (const [option, usual] of words(task.writes).map((word) => word.split("="))) {
     if (!usual || given.some((g) => g.option === option)) continue;
-    writes.push(...both(from(usual)));
+    const path = from(usual);
+    writes.push(...both(path));
+    if (extname(path) && !exists(dirname(path))) writes.push(dirname(path)); // made for a file
     if (runs.includes(option)) reads.push(...dataOfRun(from(usual)).flatMap(both));
   }
   for (const { option, value } of task.inRun ? given : []) {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { closest } from "../../lib/cli/closest.ts";
 import { grants, pathsGiven, PROJECT } from "../../lib/cli/folders.ts";
 import { denied } from "../../lib/cli/main.ts";
@@ -178,6 +178,41 @@ Deno.test(
     assert.ok(
       input.reads.includes(join(folder, "far")) && input.reads.includes(join(folder, "near")),
     );
+  }),
+);
+
+Deno.test(
+  "a usual output that is a file can be written where its folder is missing",
+  inFolder(async (folder) => {
+    const place = { root: ROOT, caller: folder, cache: join(folder, "cache") };
+    const usual = Object.entries(TASKS).flatMap(([name, { writes = "" }]) =>
+      writes.split(" ").flatMap((word) => {
+        const path = word.split("=")[1];
+        return path && /\.\w+$/.test(path) ? [[name, path] as const] : [];
+      })
+    );
+    assert.ok(usual.length >= 4);
+    const writer = join(folder, "writer.ts");
+    const atomic = JSON.stringify(pathToFileURL(join(ROOT, "lib/io/atomic.ts")));
+    await Deno.writeTextFile(
+      writer,
+      `import { writeFileAtomic } from ${atomic}; await writeFileAtomic(Deno.args[0], "x");`,
+    );
+    for (const [name, path] of usual) {
+      const target = join(folder, path);
+      const { reads, writes } = grants(TASKS[name], [], place);
+      const { success, stderr } = await new Deno.Command("deno", {
+        args: [
+          ...["run", "--no-prompt", "--no-config", `--allow-read=${reads.join()}`],
+          ...[`--allow-write=${writes.join()}`, writer, target],
+        ],
+      }).output();
+      assert.ok(success, `${name}: ${new TextDecoder().decode(stderr)}`);
+      assert.equal(await Deno.readTextFile(target), "x", name);
+      // There now, it is no more the task's to write to.
+      assert.ok(!grants(TASKS[name], [], place).writes.includes(join(target, "..")), name);
+      await Deno.remove(join(target, ".."), { recursive: true });
+    }
   }),
 );
 
