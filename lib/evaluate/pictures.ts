@@ -28,7 +28,7 @@ export function sliceRows({ input, evaluation }: Result, chosen: readonly number
   const top = CHARACTER.height + GAP;
   const caption = 2 * CHARACTER.height;
   const abouts = chosen.map((i) => aboutSlice(input.generated[i], evaluation.slices[i]));
-  const widest = Math.max(0, ...abouts.map(textWidth));
+  const widest = Math.max(0, ...abouts.map((about) => textWidth(about)));
   const canvas = new Canvas(
     Math.max(titles.length * cell, widest),
     top + chosen.length * (line + caption),

@@ -7,6 +7,7 @@ import { evaluate } from "../../lib/evaluate/evaluation.ts";
 import type { EvalSlice, EvaluationInput } from "../../lib/evaluate/slices.ts";
 import { chooseTestSet } from "../../lib/evaluate/inputs.ts";
 import { evaluationPage } from "../../lib/evaluate/page.ts";
+import { sliceRows } from "../../lib/evaluate/pictures.ts";
 import { csv, json, type Report, terminalTable } from "../../lib/evaluate/report.ts";
 import { METRICS } from "../../lib/evaluate/score.ts";
 import { PhiloxStream } from "../../lib/random/philox.ts";
@@ -181,6 +182,11 @@ Deno.test("the report as table, CSV, JSON and a page that runs nothing", async (
   assert.equal(parsed.results[0].scores[0].value, "Infinity");
   assert.equal(parsed.results[1].slices.length, real.length);
   assert.equal(parsed.results[0].nearest.pixels.length, real.length);
+
+  // The picture of slices is as wide as its longest line or its row, however many there are.
+  const widths = [1, 6].map((count) => sliceRows(report.results[0], Array(count).fill(0)).width);
+  assert.equal(widths[1], widths[0]);
+  assert.ok(widths[0] > 4 * 2 * SIZE.width && widths[0] < 2 * 4 * 3 * SIZE.width, `${widths}`);
 
   const page = evaluationPage(report);
   assert.ok(!page.includes("<script"), "ids are escaped");
